@@ -1,0 +1,180 @@
+"""Bytes or base64 → Audio: 16 kHz mono float32, through PyAV and the FFmpeg inside its wheel.
+
+Decoding is streamed and counted as it goes, so neither memory nor time follows what a header claims.
+"""
+
+import base64
+import binascii
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from errors import AudioTooLong, InvalidAudio
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+SAMPLE_RATE = 16_000
+Samples = npt.NDArray[np.float32]
+
+# Containers a stranger may send. Everything else FFmpeg knows (playlists, concat scripts, network
+# protocols) could make it open other files.
+DEMUXERS = (
+    "wav", "w64", "flac", "mp3", "ogg", "mov", "matroska", "aac", "aiff", "amr", "amrnb", "amrwb",
+    "caf", "au", "asf", "ac3", "eac3", "avi", "mpeg", "mpegts", "flv", "3gp",
+)  # fmt: skip
+# These can be cut anywhere and still be played up to there; the others have lost their frame or index.
+CUTTABLE = frozenset({"wav", "w64", "mp3", "ogg", "aac", "matroska,webm", "aiff", "au", "amr", "caf"})
+LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
+_DATA_URI = re.compile(r"\s*data:[^,]{0,200},", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Mono samples in [-1, 1]; `partial` when the file ended before its container said it would."""
+
+    samples: Samples
+    sample_rate: int = SAMPLE_RATE
+    partial: bool = False
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.samples) / self.sample_rate
+
+
+@dataclass(frozen=True)
+class AudioLimits:
+    """How much one request may bring."""
+
+    max_bytes: int | None = None
+    max_seconds: float | None = None
+
+
+def load_audio(data: bytes | str, limits: AudioLimits = AudioLimits()) -> Audio:
+    """Audio of a file's bytes, or of base64 text of them (plain, URL-safe, data URI, unpadded).
+
+    Raises InvalidAudio, and AudioTooLong past the limits.
+    """
+    if isinstance(data, str):
+        data = decode_base64(data, limits)
+    _check_bytes(len(data), limits)
+    return decode_audio(bytes(data), limits)
+
+
+def decode_base64(text: str, limits: AudioLimits = AudioLimits()) -> bytes:
+    """The bytes that base64 text stands for. Raises InvalidAudio."""
+    _check_bytes(len(text) * 3 // 5, limits)  # line breaks and a data URI's head are forgiven
+    compact = "".join(_DATA_URI.sub("", text, count=1).split()).rstrip("=")
+    if not compact:
+        raise InvalidAudio("inputs is empty: send an audio file, or base64 text of one")
+    try:
+        standard = compact.translate({ord("-"): "+", ord("_"): "/"}).encode("ascii")
+        return base64.b64decode(standard + b"=" * (-len(standard) % 4), validate=True)
+    except (UnicodeEncodeError, binascii.Error):
+        raise InvalidAudio("inputs is neither an audio file nor base64 text of one") from None
+
+
+def decode_audio(data: bytes, limits: AudioLimits = AudioLimits()) -> Audio:
+    """Audio of a file's bytes, whatever its container. Raises InvalidAudio, AudioTooLong."""
+    import av  # here, so that reading settings and help texts stays instant
+
+    if not data:
+        raise InvalidAudio("the audio is empty: send an audio file")
+    try:
+        with av.open(
+            io.BytesIO(data), options={"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": ""}
+        ) as container:
+            return _decode_container(container, limits)
+    except (av.error.FFmpegError, MemoryError, ValueError, OverflowError):
+        raise InvalidAudio("the audio cannot be decoded: send wav, flac, mp3, ogg, m4a or webm") from None
+
+
+def read_file(path: Path, limits: AudioLimits = AudioLimits()) -> Audio:
+    """Audio of a file on this machine. Raises InvalidAudio, AudioTooLong."""
+    try:
+        _check_bytes(path.stat().st_size, limits)
+        return decode_audio(path.read_bytes(), limits)
+    except OSError as error:
+        raise InvalidAudio(f"{path.name}: {error.strerror or 'cannot be read'}") from None
+
+
+def from_array(samples: npt.ArrayLike, sample_rate: int) -> Audio:
+    """Audio of an array (time,) or (channel, time) at any rate: librosa mixes and resamples it."""
+    import librosa  # the tool for arrays; files are resampled by FFmpeg as they stream in
+
+    mono = librosa.to_mono(np.atleast_1d(np.asarray(samples, dtype=np.float32)))
+    if not np.isfinite(mono).all():
+        raise InvalidAudio("the audio holds samples that are not numbers")
+    if sample_rate != SAMPLE_RATE:
+        mono = librosa.resample(mono, orig_sr=sample_rate, target_sr=SAMPLE_RATE)
+    return Audio(np.ascontiguousarray(mono, dtype=np.float32))
+
+
+def _check_bytes(count: int, limits: AudioLimits) -> None:
+    if limits.max_bytes is not None and count > limits.max_bytes:
+        raise AudioTooLong(f"the audio is larger than the {limits.max_bytes} bytes allowed here")
+
+
+def _decode_container(container: "InputContainer", limits: AudioLimits) -> Audio:
+    if not container.streams.audio:
+        raise InvalidAudio("the file has no audio in it")
+    stream = container.streams.audio[0]
+    if not LOWEST_RATE <= stream.rate <= HIGHEST_RATE or stream.channels < 1:
+        raise InvalidAudio(
+            f"the audio's sample rate is {stream.rate} Hz: send {LOWEST_RATE} to {HIGHEST_RATE} Hz"
+        )
+    most = None if limits.max_seconds is None else round(limits.max_seconds * SAMPLE_RATE)
+    blocks: list[Samples] = []
+    count, broken = 0, False
+    for block in _blocks(container, stream):
+        if block is None:
+            broken = True
+            break
+        count += len(block)
+        if most is not None and count > most:
+            raise AudioTooLong(f"the audio is longer than the {limits.max_seconds:g} s allowed here")
+        blocks.append(block)
+    if not count:
+        raise InvalidAudio("there is no audio in the file: it has a header and nothing else")
+    samples = np.concatenate(blocks)
+    if not np.isfinite(samples).all():
+        raise InvalidAudio("the audio holds samples that are not numbers")
+    cut = broken or _ended_early(container, stream, count / SAMPLE_RATE)
+    if cut and container.format.name not in CUTTABLE:
+        raise InvalidAudio("the audio file is cut off: send all of it")
+    return Audio(samples, partial=cut)
+
+
+def _blocks(container: "InputContainer", stream: "AudioStream") -> Iterator[Samples | None]:
+    """Blocks of 16 kHz mono samples as they are decoded; None, at the end, where decoding broke off."""
+    import av
+
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    try:
+        for frame in container.decode(stream):
+            frame.pts = None  # gaps in a broken file's clock are not our silence
+            for out in resampler.resample(frame):
+                yield out.to_ndarray()[0]
+        for out in resampler.resample(None):
+            yield out.to_ndarray()[0]
+    except av.error.FFmpegError:
+        yield None
+
+
+def _ended_early(container: "InputContainer", stream: "AudioStream", seconds: float) -> bool:
+    """Whether clearly less was there than the container claims (a tenth of a second is rounding)."""
+    if stream.duration and stream.time_base:
+        claimed = float(stream.duration * stream.time_base)
+    elif container.duration:
+        claimed = container.duration / 1_000_000  # FFmpeg's own time base, microseconds
+    else:
+        return False
+    return seconds < claimed * 0.98 - 0.1

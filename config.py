@@ -1,0 +1,174 @@
+"""What can be set: ModelSettings for the whole service (environment), InferenceConfig for one request."""
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from errors import InvalidRequest, InvalidSettings
+
+logger = logging.getLogger(__name__)
+
+Task = Literal["transcribe", "translate"]
+Timestamps = Literal["none", "segment", "word"]
+DType = Literal["auto", "float32", "float16", "bfloat16"]
+WHISPER_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # openai/whisper, transcribe.py
+
+
+def _blank_is_none(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() in ("", "auto", "none") else value
+
+
+def _ladder(value: object) -> object:
+    """One temperature or several; a query string brings them as "0,0.2,0.4"."""
+    if isinstance(value, str):
+        return [part for part in re.split(r"[,\s]+", value.strip("[]() ")) if part]
+    return value if isinstance(value, (list, tuple)) else [value]
+
+
+Language = Annotated[str | None, BeforeValidator(_blank_is_none)]
+Temperature = Annotated[float, Field(ge=0, le=1)]
+
+
+class ModelSettings(BaseSettings):
+    """The service's settings, read from environment variables of the same names in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, extra="ignore", populate_by_name=True, protected_namespaces=()
+    )
+
+    asr_model: str = Field(
+        validation_alias=AliasChoices("ASR_MODEL", "MODEL_ID", "asr_model"),
+        description="Whisper checkpoint: a Hub name or a directory",
+    )
+    asr_revision: str | None = Field(None, description="branch, tag or commit of ASR_MODEL")
+    assistant_model: str | None = Field(
+        None, description="smaller checkpoint with the same vocabulary, for speculative decoding"
+    )
+    assistant_revision: str | None = Field(None, description="revision of ASSISTANT_MODEL")
+    diarization_model: str | None = Field(None, description="pyannote pipeline that tells speakers apart")
+    diarization_revision: str | None = Field(None, description="revision of DIARIZATION_MODEL")
+    hf_token: SecretStr | None = Field(None, description="Hub token for gated or private models")
+    dtype: DType = Field(
+        "auto", description="auto: bfloat16 on GPUs that compute in it (8.0 up), float16 on others, float32 on CPU"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = Field(
+        "sdpa", description="attention kernel of the model"
+    )
+    language_force: Language = Field(
+        None, description="language of every request, whatever the request says"
+    )
+    timestamps: Timestamps = Field("segment", description="what a request that does not say gets")
+    max_audio_seconds: float = Field(4 * 3600.0, gt=0, description="longest audio, after decoding")
+    max_audio_bytes: int = Field(1024**3, gt=0, description="largest audio file")
+
+    @classmethod
+    def from_environment(cls, path: str = "", **changes: Any) -> Self:
+        """Settings from the environment and `changes`; a checkpoint lying at `path` needs no ASR_MODEL.
+
+        Raises InvalidSettings.
+        """
+        try:
+            return cls(**{name: value for name, value in changes.items() if value is not None})
+        except ValidationError as error:
+            missing = [e for e in error.errors() if e["type"] == "missing"]
+            if missing and path and Path(path, "config.json").is_file() and "asr_model" not in changes:
+                return cls.from_environment(path="", **changes, asr_model=path)
+            if missing:
+                raise InvalidSettings(
+                    "ASR_MODEL is not set: set it to a Whisper model, e.g. openai/whisper-large-v3-turbo"
+                ) from None
+            raise InvalidSettings(_explained(error, str.upper)) from None
+
+
+class InferenceConfig(BaseModel):
+    """The parameters of one request. Unknown ones are ignored, and named in a log line."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    task: Task = Field("transcribe", description="translate: to English")
+    language: Language = Field(
+        None, description="code or English name; absent: detected in the first 30 s and reported"
+    )
+    timestamps: Timestamps | None = Field(
+        None, description="none, segment or word; absent: the service's TIMESTAMPS"
+    )
+    prompt: str | None = Field(None, description="text that came before, or how names are spelt")
+    temperature: Annotated[tuple[Temperature, ...], BeforeValidator(_ladder), Field(min_length=1)] = Field(
+        (0.0,), description="one, or a ladder that is climbed while a threshold is missed"
+    )
+    compression_ratio_threshold: float | None = Field(
+        2.4, gt=0, description="ladder: text that zlib packs better than this repeats itself"
+    )
+    logprob_threshold: float | None = Field(
+        -1.0, le=0, description="ladder: mean log-probability under this is a guess"
+    )
+    no_speech_threshold: float | None = Field(
+        0.6, ge=0, le=1, description="a window less sure than logprob_threshold and above this is silence"
+    )
+    batch_size: int = Field(24, ge=1, le=256, description="windows decoded together; 1 with assisted")
+    assisted: bool = Field(False, description="speculative decoding with ASSISTANT_MODEL: same text")
+    chunk_length_s: float = Field(30.0, ge=1, le=30, description="longest window, in seconds")
+    sampling_rate: int = Field(
+        16_000, gt=0, description="accepted for old clients: the audio file itself says its rate"
+    )
+    num_speakers: int | None = Field(None, ge=1, description="how many people speak, if known")
+    min_speakers: int | None = Field(None, ge=1, description="at least so many people speak")
+    max_speakers: int | None = Field(None, ge=1, description="at most so many people speak")
+    response_format: str = Field(
+        "chunks", description="chunks, json, text, verbose_json, srt, vtt or tsv"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        return {name: value for name, value in values.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.min_speakers and self.max_speakers and self.min_speakers > self.max_speakers:
+            raise ValueError("min_speakers is larger than max_speakers")
+        if self.assisted and self.batch_size > 1 and "batch_size" in self.model_fields_set:
+            raise ValueError("assisted works with batch_size 1: leave batch_size out, or set it to 1")
+        return self
+
+    @classmethod
+    def from_request(cls, parameters: object) -> Self:
+        """The parameters of a request; null and {} are the defaults. Raises InvalidRequest."""
+        if parameters is None:
+            parameters = {}
+        if not isinstance(parameters, Mapping):
+            raise InvalidRequest("parameters must be an object, e.g. {\"language\": \"en\"}")
+        unknown = sorted(str(name) for name in parameters if name not in cls.model_fields)
+        if unknown:
+            logger.warning("ignored unknown parameters: %s", ", ".join(unknown)[:200])
+        try:
+            return cls.model_validate(dict(parameters))
+        except ValidationError as error:
+            raise InvalidRequest(_explained(error)) from None
+
+
+def _explained(error: ValidationError, name: Any = str) -> str:
+    """What pydantic found, in one line, without its URLs and without the value sent."""
+    parts = []
+    for found in error.errors(include_url=False, include_input=False, include_context=False):
+        message = found["msg"].removeprefix("Value error, ")
+        place = name(str(found["loc"][0])) if found["loc"] else ""
+        parts.append(f"{place}: {message}" if place else message)
+    return "; ".join(dict.fromkeys(parts))

@@ -1,0 +1,34 @@
+"""How speech becomes text: the Engine protocol, and the engines that keep it.
+
+To add one: a module, and a row of ENGINES.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from audio import Audio
+from config import InferenceConfig, ModelSettings
+from transcript import Transcript
+
+Progress = Callable[[float, float], None]
+"""Told (seconds done, seconds in all) as windows finish."""
+
+
+class Engine(Protocol):
+    """Speech to text. Safe to call from several threads."""
+
+    def transcribe(
+        self, audio: Audio, config: InferenceConfig, progress: Progress | None = None
+    ) -> Transcript:
+        """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure."""
+        ...
+
+
+def _transformers(settings: ModelSettings) -> Engine:
+    from engines.generate import GenerateEngine
+
+    return GenerateEngine(settings)
+
+
+ENGINES: dict[str, Callable[[ModelSettings], Engine]] = {"transformers": _transformers}
+"""Each loads its models; raises InvalidSettings."""

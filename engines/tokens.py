@@ -1,0 +1,144 @@
+"""Whisper's tokens read as segments and words."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import GenerationConfig
+
+TIME_PRECISION = 0.02  # seconds a timestamp token stands for
+UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})  # written without spaces between words
+# Marks that belong to the word before or after them (openai/whisper, timing.py).
+APPENDED = "\"'.。,，!！?？:：”)]}、"
+PREPENDED = "\"'“¿([{-"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The ids that have a meaning of their own in one checkpoint.
+
+    languages: code → id, empty for English-only checkpoints; tasks: name → id, likewise.
+    """
+
+    start: int
+    end: int
+    no_timestamps: int
+    previous: int | None
+    no_speech: int | None
+    languages: dict[str, int]
+    tasks: dict[str, int]
+    first_timestamp: int
+
+    @classmethod
+    def of(cls, tokenizer: Any, generation: GenerationConfig) -> "Vocabulary":
+        """Read from a checkpoint's tokenizer and generation config."""
+        known = tokenizer.get_vocab()
+        no_timestamps = int(getattr(generation, "no_timestamps_token_id", known["<|notimestamps|>"]))
+        languages = getattr(generation, "lang_to_id", None) or {}
+        return cls(
+            start=known["<|startoftranscript|>"],
+            end=known["<|endoftext|>"],
+            no_timestamps=no_timestamps,
+            previous=known.get("<|startofprev|>"),
+            no_speech=known.get("<|nospeech|>", known.get("<|nocaptions|>")),
+            languages={token.strip("<|>"): int(index) for token, index in languages.items()},
+            tasks=dict(getattr(generation, "task_to_id", None) or {}),
+            first_timestamp=no_timestamps + 1,
+        )
+
+
+@dataclass(frozen=True)
+class Span:
+    """Some of a window's tokens that make one segment: indices first ≤ i < last; seconds in the window."""
+
+    first: int
+    last: int
+    start: float
+    end: float
+
+
+def spans(tokens: Sequence[int], first_timestamp: int, end_of_text: int, duration: float) -> list[Span]:
+    """Segments of one window (openai/whisper's rule: text between two timestamps).
+
+    Text before any timestamp starts at 0, text after the last ends at `duration`. Times are clamped
+    into the window and never run backwards. Nothing but text tokens lies inside a span.
+    """
+    found: list[Span] = []
+    opened, first, floor = 0.0, 0, 0.0
+
+    def close(last: int, end: float) -> None:
+        nonlocal floor
+        if last > first:
+            start = min(max(opened, floor), duration)
+            floor = min(max(end, start), duration)
+            found.append(Span(first, last, start, floor))
+
+    for index, token in enumerate(tokens):
+        if token >= first_timestamp:
+            time = (token - first_timestamp) * TIME_PRECISION
+            close(index, time)
+            opened, first = time, index + 1
+        elif token == end_of_text:
+            close(index, duration)
+            return found
+    close(len(tokens), duration)
+    return found
+
+
+@dataclass(frozen=True)
+class WordTokens:
+    """One word's text, and its tokens first ≤ i < last."""
+
+    text: str
+    first: int
+    last: int
+
+
+def split_words(tokens: Sequence[int], tokenizer: Any, language: str | None) -> list[WordTokens]:
+    """Text tokens grouped into words, marks joined to their word (openai/whisper, tokenizer.py)."""
+    pieces = _whole_characters(tokens, tokenizer)
+    if language not in UNSPACED:
+        pieces = _at_spaces(pieces)
+    return _with_marks(pieces)
+
+
+def _whole_characters(tokens: Sequence[int], tokenizer: Any) -> list[WordTokens]:
+    """The smallest groups of tokens that decode to whole Unicode characters."""
+    pieces, first = [], 0
+    for last in range(1, len(tokens) + 1):
+        text = tokenizer.decode(list(tokens[first:last]), clean_up_tokenization_spaces=False)
+        if "\ufffd" not in text or last == len(tokens):
+            pieces.append(WordTokens(text, first, last))
+            first = last
+    return pieces
+
+
+def _at_spaces(pieces: list[WordTokens]) -> list[WordTokens]:
+    words: list[WordTokens] = []
+    for piece in pieces:
+        mark = re.fullmatch(r"\s*[^\w\s]+\s*", piece.text) is not None
+        if words and not piece.text.startswith(" ") and not mark and not _is_mark(words[-1].text):
+            words[-1] = _joined(words[-1], piece)
+        else:
+            words.append(piece)
+    return words
+
+
+def _with_marks(words: list[WordTokens]) -> list[WordTokens]:
+    merged: list[WordTokens] = []
+    for word in words:
+        opening = bool(merged) and merged[-1].text.strip() in PREPENDED and merged[-1].text.startswith(" ")
+        if merged and merged[-1].text.strip() and (opening or word.text in APPENDED):
+            merged[-1] = _joined(merged[-1], word)
+        else:
+            merged.append(word)
+    return merged
+
+
+def _is_mark(text: str) -> bool:
+    return text.strip() != "" and not any(character.isalnum() for character in text)
+
+
+def _joined(one: WordTokens, other: WordTokens) -> WordTokens:
+    return WordTokens(one.text + other.text, one.first, other.last)
