@@ -40,7 +40,7 @@ class Stage:
     until: float
 
 
-STAGES = (Stage(4, 40, 550, 1.0, 0.9), Stage(10, 16, 800, 0.9, 0.6), Stage(30, 6, 700, 0.6, 0.0))
+STAGES = (Stage(4, 40, 800, 1.0, 0.9), Stage(10, 16, 1000, 0.9, 0.6), Stage(30, 6, 800, 0.6, 0.0))
 
 
 @dataclass(frozen=True)

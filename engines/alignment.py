@@ -1,0 +1,85 @@
+"""When each token was spoken: cross-attention of the alignment heads, and dynamic time warping.
+
+The method of openai/whisper (timing.py): each alignment head's attention is normalised over the tokens,
+smoothed over time and averaged; the cheapest monotonic path through it gives each token its start.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import librosa
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from engines.tokens import TIME_PRECISION
+
+_SMOOTHING = 7  # frames of 20 ms
+_STEPS = np.array([[1, 1], [0, 1], [1, 0]])
+
+
+@contextmanager
+def watched_heads(model: Any, heads: list[tuple[int, int]]) -> Iterator[list[Tensor]]:
+    """Within, a forward pass of the decoder leaves the heads' cross-attention in the list.
+
+    Each is (rows, queries, frames), in the order of the layers, then of `heads`. The attention that the
+    model itself computes stays what it is, fused or not.
+    """
+    collected: list[Tensor] = []
+    by_layer: dict[int, list[int]] = {}
+    for layer, head in heads:
+        by_layer.setdefault(layer, []).append(head)
+
+    def watch(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], wanted: list[int]) -> None:
+        hidden = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
+        states = kwargs["key_value_states"] if "key_value_states" in kwargs else args[1]
+        query = _heads_of(module.q_proj(hidden) * module.scaling, module)[:, wanted]
+        key = _heads_of(module.k_proj(states), module)[:, wanted]
+        attention = (query.float() @ key.float().transpose(-1, -2)).softmax(-1)
+        collected.extend(attention.unbind(1))
+
+    handles = [
+        model.model.decoder.layers[layer].encoder_attn.register_forward_pre_hook(
+            lambda module, args, kwargs, wanted=wanted: watch(module, args, kwargs, wanted),
+            with_kwargs=True,
+        )
+        for layer, wanted in sorted(by_layer.items())
+    ]
+    try:
+        yield collected
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _heads_of(projected: Tensor, module: Any) -> Tensor:
+    rows, length, _ = projected.shape
+    return projected.view(rows, length, module.num_heads, module.head_dim).transpose(1, 2)
+
+
+def token_starts(attention: Tensor) -> npt.NDArray[np.float64]:
+    """Seconds at which each token starts, from the heads' attention (heads, tokens, frames).
+
+    Row i is the attention of the position that predicts token i.
+    """
+    heads, tokens, frames = attention.shape
+    if tokens == 0 or frames == 0:
+        return np.zeros(tokens)
+    spread = attention.std(dim=-2, keepdim=True, unbiased=False)
+    normal = (attention - attention.mean(dim=-2, keepdim=True)) / spread.clamp_min(1e-8)
+    cost = -_median(normal).mean(dim=0).double().cpu().numpy()
+    _, path = librosa.sequence.dtw(C=cost, step_sizes_sigma=_STEPS)
+    row, column = path[::-1].T
+    first = np.searchsorted(row, np.arange(tokens))
+    return np.asarray(column[first] * TIME_PRECISION, dtype=np.float64)
+
+
+def _median(values: Tensor) -> Tensor:
+    """Median over a window of frames, with reflected edges."""
+    reach = _SMOOTHING // 2
+    if values.shape[-1] <= reach:
+        return values
+    padded = torch.nn.functional.pad(values, (reach, reach), mode="reflect")
+    return padded.unfold(-1, _SMOOTHING, 1).median(dim=-1).values

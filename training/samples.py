@@ -1,0 +1,126 @@
+"""Makes the recordings in `samples/` from the test voices and held-out sentences: `python -m training.samples`.
+
+Beside each stands its truth: text, language, and every word with its time and speaker.
+"""
+
+import json
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from training.sentences import Language, sentence, words_of
+from training.voices import SAMPLE_RATE, TEST_VARIANTS, Synthesizer, Voice
+
+FOLDER = Path(__file__).parent.parent / "samples"
+CODECS = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "ogg": "libopus", "m4a": "aac"}
+
+
+@dataclass(frozen=True)
+class TrueWord:
+    word: str
+    start: float
+    end: float
+    speaker: str
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is said in a recording. `english` is what it means, sentence by sentence."""
+
+    text: str
+    english: str
+    language: Language
+    duration: float
+    segments: list[tuple[float, float, str]]
+    words: list[TrueWord]
+
+
+def recording(
+    rng: random.Random, speaker: Synthesizer, language: Language, seconds: float, speakers: int,
+    cast: tuple[str, ...] = TEST_VARIANTS,
+) -> tuple[np.ndarray, Truth]:  # fmt: skip
+    """About `seconds` of talk by so many voices, and its truth."""
+    accents = ("en-us", "en", "en-gb-x-rp") if language == "en" else ("de",)
+    variants = rng.sample(cast, speakers)
+    voices = [
+        Voice(f"{rng.choice(accents)}+{variant}", rng.randint(140, 185), rng.randint(35, 65))
+        for variant in variants
+    ]
+    parts, texts, english, segments, words = [np.zeros(4_800, np.float32)], [], [], [], []
+    at, turn = 0.3, 0
+    while at < seconds:
+        turn = (turn + rng.randint(1, max(speakers - 1, 1))) % speakers
+        for _ in range(rng.randint(1, 2)):
+            said = sentence(rng, language, "test")
+            uttered = speaker.say(said.text, voices[turn])
+            for word, (start, end) in zip(words_of(said.text), uttered.word_times, strict=True):
+                words.append(TrueWord(word, round(at + start, 3), round(at + end, 3), f"speaker {turn + 1}"))
+            length = len(uttered.samples) / SAMPLE_RATE
+            segments.append((round(at, 3), round(at + length, 3), said.text))
+            texts.append(said.text)
+            english.append(said.english)
+            gap = rng.uniform(0.25, 0.8)
+            parts += [uttered.samples, np.zeros(int(gap * SAMPLE_RATE), np.float32)]
+            at = sum(len(part) for part in parts) / SAMPLE_RATE
+    samples = np.concatenate(parts)
+    truth = Truth(" ".join(texts), " ".join(english), language, len(samples) / SAMPLE_RATE, segments, words)
+    return samples, truth
+
+
+def with_noise(samples: np.ndarray, snr: float, seed: int) -> np.ndarray:
+    """White noise added, `snr` dB below the speech (its mean power where it is not silent)."""
+    noise = np.random.default_rng(seed).standard_normal(len(samples))
+    loud = samples[np.abs(samples) > 0.003]
+    power = float(np.mean(np.square(loud)))
+    return np.asarray(samples + noise * np.sqrt(power / 10 ** (snr / 10)), dtype=np.float32)
+
+
+def write_audio(path: Path, samples: np.ndarray) -> None:
+    """Encodes 16 kHz mono samples; the file's name says how."""
+    codec = CODECS[path.suffix[1:]]
+    peak = max(float(np.abs(samples).max()), 1.0)
+    with av.open(str(path), "w") as container:
+        rate = 48_000 if codec == "libopus" else SAMPLE_RATE
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        if codec in ("libmp3lame", "aac", "libopus"):
+            stream.bit_rate = 48_000
+        frame = av.AudioFrame.from_ndarray(
+            (samples / peak * 32767).astype(np.int16)[None], format="s16", layout="mono"
+        )
+        frame.sample_rate = SAMPLE_RATE
+        resampler = av.AudioResampler(
+            stream.format.name, "mono", rate, frame_size=stream.codec_context.frame_size or None
+        )
+        for ready in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(ready))
+        container.mux(stream.encode(None))
+
+
+def main() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    speaker = Synthesizer()
+    plan: list[tuple[str, Language, float, int, float | None]] = [
+        ("meeting.flac", "en", 24, 3, None),
+        ("short.wav", "en", 6, 1, None),
+        ("german.ogg", "de", 18, 2, None),
+        ("long.mp3", "en", 75, 2, None),
+        ("noisy.wav", "en", 12, 1, 10.0),
+    ]
+    for name, language, seconds, speakers, snr in plan:
+        samples, truth = recording(random.Random(f"sample {name}"), speaker, language, seconds, speakers)
+        if snr is not None:
+            samples = with_noise(samples, snr, seed=1)
+        _write(FOLDER / name, samples, truth)
+    _write(FOLDER / "silence.m4a", np.zeros(5 * SAMPLE_RATE, np.float32), Truth("", "", "en", 5.0, [], []))
+
+
+def _write(path: Path, samples: np.ndarray, truth: Truth) -> None:
+    write_audio(path, samples)
+    path.with_suffix(".json").write_text(json.dumps(asdict(truth), ensure_ascii=False, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
