@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import librosa
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 from engines.tokens import TIME_PRECISION
 
 _SMOOTHING = 7  # frames of 20 ms
-_STEPS = np.array([[1, 1], [0, 1], [1, 0]])
+_BOTH, _DOWN, _RIGHT = 0, 1, 2
 
 
 @contextmanager
@@ -70,10 +69,34 @@ def token_starts(attention: Tensor) -> npt.NDArray[np.float64]:
     spread = attention.std(dim=-2, keepdim=True, unbiased=False)
     normal = (attention - attention.mean(dim=-2, keepdim=True)) / spread.clamp_min(1e-8)
     cost = -_median(normal).mean(dim=0).double().cpu().numpy()
-    _, path = librosa.sequence.dtw(C=cost, step_sizes_sigma=_STEPS)
-    row, column = path[::-1].T
-    first = np.searchsorted(row, np.arange(tokens))
-    return np.asarray(column[first] * TIME_PRECISION, dtype=np.float64)
+    return _first_columns(cost) * TIME_PRECISION
+
+
+def _first_columns(cost: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Where the cheapest monotonic path through (rows, columns) enters each row.
+
+    Steps go down, right, or both. All cells of an anti-diagonal depend on the two before it alone, so
+    each is computed at once.
+    """
+    rows, columns = cost.shape
+    total = np.full((rows + columns + 1, rows + 1), np.inf)  # [row + column, row]
+    total[0, 0] = 0.0
+    step = np.zeros((rows + columns + 1, rows + 1), dtype=np.int8)
+    for diagonal in range(2, rows + columns + 1):
+        row = np.arange(max(1, diagonal - columns), min(rows, diagonal - 1) + 1)
+        both, down, right = (
+            total[diagonal - 2, row - 1], total[diagonal - 1, row - 1], total[diagonal - 1, row],
+        )  # fmt: skip
+        best = np.where((both < down) & (both < right), _BOTH, np.where(down < right, _DOWN, _RIGHT))
+        step[diagonal, row] = best
+        total[diagonal, row] = cost[row - 1, diagonal - row - 1] + np.choose(best, (both, down, right))
+    entered = np.zeros(rows, dtype=np.int64)
+    row, column = rows, columns
+    while row > 0 and column > 0:
+        entered[row - 1] = column - 1
+        taken = step[row + column, row]
+        row, column = row - (taken != _RIGHT), column - (taken != _DOWN)
+    return entered
 
 
 def _median(values: Tensor) -> Tensor:

@@ -16,8 +16,6 @@ from torch import Tensor
 from transformers import GenerationMixin
 from transformers.generation.logits_process import (
     LogitsProcessorList,
-    SuppressTokensAtBeginLogitsProcessor,
-    SuppressTokensLogitsProcessor,
     WhisperTimeStampLogitsProcessor,
 )
 from transformers.modeling_outputs import BaseModelOutput
@@ -191,17 +189,20 @@ class GenerateEngine:
         options = copy.deepcopy(self.generation)
         options.update(
             max_length=self.model.config.max_target_positions, max_new_tokens=None, num_beams=1,
-            do_sample=temperature > 0, temperature=temperature or 1.0, top_k=0, top_p=1.0,
-            suppress_tokens=None, begin_suppress_tokens=None, forced_decoder_ids=None,
-            return_dict_in_generate=True, output_scores=True,
+            forced_decoder_ids=None, return_dict_in_generate=True, output_scores=True,
             return_timestamps=config.timestamps != "none",
+            **({"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}),
         )  # fmt: skip
+        rules = LogitsProcessorList()  # generate() itself adds the suppressed tokens
+        if options.return_timestamps:
+            rules.append(WhisperTimeStampLogitsProcessor(options, begin_index=len(prompt)))
         start = torch.tensor([prompt] * len(states), device=states.device)
         out = GenerationMixin.generate(
             self.model,
             generation_config=options,
-            logits_processor=self._rules(len(prompt), options),
+            logits_processor=rules,
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            attention_mask=torch.ones(states.shape[:2], dtype=torch.long, device=states.device),
             decoder_input_ids=start,
             assistant_model=self.assistant if config.assisted else None,
         )
@@ -212,22 +213,6 @@ class GenerateEngine:
             self._judged(tokens, chances, temperature)
             for tokens, chances in zip(written.tolist(), logprobs, strict=True)
         ]
-
-    def _rules(self, begin: int, options: Any) -> LogitsProcessorList:
-        """Whisper's rules in the order of its own generate()."""
-        rules = LogitsProcessorList()
-        device = self.checkpoint.device
-        if self.generation.begin_suppress_tokens:
-            rules.append(
-                SuppressTokensAtBeginLogitsProcessor(
-                    self.generation.begin_suppress_tokens, begin_index=begin, device=device
-                )
-            )
-        if self.generation.suppress_tokens:
-            rules.append(SuppressTokensLogitsProcessor(self.generation.suppress_tokens, device=device))
-        if options.return_timestamps:
-            rules.append(WhisperTimeStampLogitsProcessor(options, begin_index=begin))
-        return rules
 
     def _judged(self, tokens: list[int], logprobs: list[float], temperature: float) -> Decoded:
         """The tokens up to the end of text, with their mean log-probability, the end's included."""

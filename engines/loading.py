@@ -49,8 +49,14 @@ def choose_dtype(settings: ModelSettings, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
 
 
+def _quiet() -> None:
+    """A server's log is no place for the progress bars of weights."""
+    transformers.utils.logging.disable_progress_bar()
+
+
 def load_checkpoint(settings: ModelSettings) -> Checkpoint:
     """The ASR model of the settings. Raises InvalidSettings."""
+    _quiet()
     device = choose_device(settings)
     dtype = choose_dtype(settings, device)
     processor = _from_hub(

@@ -1,10 +1,11 @@
-"""Writes the trained state as `models/demo-whisper`: `python -m training.export`."""
+"""Writes the trained states as checkpoints in `models/`: `python -m training.export`."""
 
 import argparse
 from pathlib import Path
 
 from training.checkpoint import load_state, save_checkpoint
 from training.corpus import CACHE
+from training.distil import new_assistant
 from training.tokenizer import build_tokenizer
 from training.train import ALIGNMENT_HEADS, new_model
 
@@ -13,13 +14,19 @@ MODELS = Path(__file__).parent.parent / "models"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--state", type=Path, default=CACHE / "whisper.pt")
-    parser.add_argument("--output", type=Path, default=MODELS / "demo-whisper")
+    parser.add_argument("--main", type=Path, default=CACHE / "whisper.pt")
+    parser.add_argument("--assistant", type=Path, default=CACHE / "assistant.pt")
+    parser.add_argument("--output", type=Path, default=MODELS)
     options = parser.parse_args()
     tokenizer = build_tokenizer()
     model = new_model(len(tokenizer), tokenizer.get_vocab())
-    model.load_state_dict(load_state(options.state))
-    save_checkpoint(model, tokenizer, options.output, ALIGNMENT_HEADS)
+    model.load_state_dict(load_state(options.main))
+    assistant = new_assistant(model)
+    save_checkpoint(model, tokenizer, options.output / "demo-whisper", ALIGNMENT_HEADS)
+    if options.assistant.exists():
+        assistant.load_state_dict(load_state(options.assistant))
+        heads = tuple((0, head) for _, head in ALIGNMENT_HEADS)
+        save_checkpoint(assistant, tokenizer, options.output / "demo-whisper-assistant", heads)
 
 
 if __name__ == "__main__":

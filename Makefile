@@ -1,0 +1,45 @@
+# `make demo` and `make test` need Python 3.11+, git and a package registry, nothing else.
+PYTHON ?= python3
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+CONTAINER := .venv-container
+
+.PHONY: demo test check test-container bench models samples clean
+
+demo: $(INSTALLED)  ## transcribe a bundled meeting with the bundled model
+	$(VENV)/bin/python cli.py samples/meeting.flac --model models/demo-whisper --timestamps word
+
+test: check  ## style, types and all tests
+	$(VENV)/bin/python -m pytest -q
+
+check: $(INSTALLED)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+test-container: $(CONTAINER)/.installed  ## the handler's tests under the default container's versions
+	$(CONTAINER)/bin/python -m pytest -q tests/test_handler.py tests/test_toolkit.py tests/test_generate.py
+
+bench: $(INSTALLED)  ## us and our peers, side by side
+	$(VENV)/bin/python -m benchmarks.engines
+
+models:  ## rebuild models/ from nothing (about two hours; needs libespeak-ng)
+	$(VENV)/bin/python -m training.train
+	$(VENV)/bin/python -m training.distil
+	$(VENV)/bin/python -m training.export
+	$(VENV)/bin/python -m training.evaluate
+
+samples:  ## make samples/ again (needs libespeak-ng)
+	$(VENV)/bin/python -m training.samples
+
+clean:
+	rm -rf $(VENV) $(CONTAINER)
+
+$(INSTALLED): requirements.txt constraints.txt tests/requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install -q -r requirements.txt -r tests/requirements.txt -c constraints.txt
+	touch $@
+
+$(CONTAINER)/.installed: requirements.txt tests/requirements.txt tests/constraints-container.txt
+	$(PYTHON) -m venv $(CONTAINER)
+	$(CONTAINER)/bin/pip install -q -r requirements.txt -r tests/requirements.txt -c tests/constraints-container.txt
+	touch $@
