@@ -92,7 +92,7 @@ def decode_audio(data: bytes, limits: AudioLimits = AudioLimits()) -> Audio:
         with av.open(
             io.BytesIO(data), options={"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": ""}
         ) as container:
-            return _decode_container(container, limits)
+            return _decode_container(container, data, limits)
     except (av.error.FFmpegError, MemoryError, ValueError, OverflowError):
         raise InvalidAudio("the audio cannot be decoded: send wav, flac, mp3, ogg, m4a or webm") from None
 
@@ -110,9 +110,10 @@ def from_array(samples: npt.ArrayLike, sample_rate: int) -> Audio:
     """Audio of an array (time,) or (channel, time) at any rate: librosa mixes and resamples it."""
     import librosa  # the tool for arrays; files are resampled by FFmpeg as they stream in
 
-    mono = librosa.to_mono(np.atleast_1d(np.asarray(samples, dtype=np.float32)))
-    if not np.isfinite(mono).all():
+    array = np.atleast_1d(np.asarray(samples, dtype=np.float32))
+    if not np.isfinite(array).all():
         raise InvalidAudio("the audio holds samples that are not numbers")
+    mono = librosa.to_mono(array)
     if sample_rate != SAMPLE_RATE:
         mono = librosa.resample(mono, orig_sr=sample_rate, target_sr=SAMPLE_RATE)
     return Audio(np.ascontiguousarray(mono, dtype=np.float32))
@@ -123,7 +124,7 @@ def _check_bytes(count: int, limits: AudioLimits) -> None:
         raise AudioTooLong(f"the audio is larger than the {limits.max_bytes} bytes allowed here")
 
 
-def _decode_container(container: "InputContainer", limits: AudioLimits) -> Audio:
+def _decode_container(container: "InputContainer", data: bytes, limits: AudioLimits) -> Audio:
     if not container.streams.audio:
         raise InvalidAudio("the file has no audio in it")
     stream = container.streams.audio[0]
@@ -147,7 +148,7 @@ def _decode_container(container: "InputContainer", limits: AudioLimits) -> Audio
     samples = np.concatenate(blocks)
     if not np.isfinite(samples).all():
         raise InvalidAudio("the audio holds samples that are not numbers")
-    cut = broken or _ended_early(container, stream, count / SAMPLE_RATE)
+    cut = broken or _riff_is_cut(data) or _ended_early(container, stream, count / SAMPLE_RATE)
     if cut and container.format.name not in CUTTABLE:
         raise InvalidAudio("the audio file is cut off: send all of it")
     return Audio(samples, partial=cut)
@@ -157,16 +158,26 @@ def _blocks(container: "InputContainer", stream: "AudioStream") -> Iterator[Samp
     """Blocks of 16 kHz mono samples as they are decoded; None, at the end, where decoding broke off."""
     import av
 
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+    # The channels are averaged here: FFmpeg's own mix would make a voice on both of them louder than 1.
+    resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
     try:
         for frame in container.decode(stream):
             frame.pts = None  # gaps in a broken file's clock are not our silence
             for out in resampler.resample(frame):
-                yield out.to_ndarray()[0]
+                yield out.to_ndarray().mean(axis=0, dtype=np.float32)
         for out in resampler.resample(None):
-            yield out.to_ndarray()[0]
+            yield out.to_ndarray().mean(axis=0, dtype=np.float32)
     except av.error.FFmpegError:
         yield None
+
+
+def _riff_is_cut(data: bytes) -> bool:
+    """Whether a wav file is shorter than its head says; FFmpeg forgives that silently.
+
+    Writers that cannot seek back leave a size near 2³² there, which claims nothing.
+    """
+    size = int.from_bytes(data[4:8], "little")
+    return data[:4] == b"RIFF" and len(data) < size + 8 and size < 2**32 - 4096
 
 
 def _ended_early(container: "InputContainer", stream: "AudioStream", seconds: float) -> bool:

@@ -8,14 +8,13 @@ import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 
+from training.encoding import encoded
 from training.sentences import Language, sentence, words_of
 from training.voices import SAMPLE_RATE, TEST_VARIANTS, Synthesizer, Voice
 
 FOLDER = Path(__file__).parent.parent / "samples"
-CODECS = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "ogg": "libopus", "m4a": "aac"}
 
 
 @dataclass(frozen=True)
@@ -78,27 +77,6 @@ def with_noise(samples: np.ndarray, snr: float, seed: int) -> np.ndarray:
     return np.asarray(samples + noise * np.sqrt(power / 10 ** (snr / 10)), dtype=np.float32)
 
 
-def write_audio(path: Path, samples: np.ndarray) -> None:
-    """Encodes 16 kHz mono samples; the file's name says how."""
-    codec = CODECS[path.suffix[1:]]
-    peak = max(float(np.abs(samples).max()), 1.0)
-    with av.open(str(path), "w") as container:
-        rate = 48_000 if codec == "libopus" else SAMPLE_RATE
-        stream = container.add_stream(codec, rate=rate, layout="mono")
-        if codec in ("libmp3lame", "aac", "libopus"):
-            stream.bit_rate = 48_000
-        frame = av.AudioFrame.from_ndarray(
-            (samples / peak * 32767).astype(np.int16)[None], format="s16", layout="mono"
-        )
-        frame.sample_rate = SAMPLE_RATE
-        resampler = av.AudioResampler(
-            stream.format.name, "mono", rate, frame_size=stream.codec_context.frame_size or None
-        )
-        for ready in [*resampler.resample(frame), *resampler.resample(None)]:
-            container.mux(stream.encode(ready))
-        container.mux(stream.encode(None))
-
-
 def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     speaker = Synthesizer()
@@ -118,7 +96,7 @@ def main() -> None:
 
 
 def _write(path: Path, samples: np.ndarray, truth: Truth) -> None:
-    write_audio(path, samples)
+    path.write_bytes(encoded(samples, path.suffix[1:]))
     path.with_suffix(".json").write_text(json.dumps(asdict(truth), ensure_ascii=False, indent=1) + "\n")
 
 

@@ -1,0 +1,65 @@
+"""What the tests share: the shipped models, loaded once, and the shipped recordings with their truth."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio import Audio, read_file
+from config import ModelSettings
+from handler import EndpointHandler
+from transcribe import Transcriber
+
+ROOT = Path(__file__).parent.parent
+DEMO = ROOT / "models" / "demo-whisper"
+ASSISTANT = ROOT / "models" / "demo-whisper-assistant"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A shipped recording and what is said in it."""
+
+    path: Path
+
+    @property
+    def truth(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.path.with_suffix(".json").read_text())
+        return found
+
+    @cached_property
+    def audio(self) -> Audio:
+        return read_file(self.path)
+
+
+SAMPLES = {
+    path.stem: Sample(path)
+    for path in sorted((ROOT / "samples").iterdir())
+    if path.suffix in (".wav", ".flac", ".mp3", ".ogg", ".m4a")
+}
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on what is set on the machine."""
+    for name in ModelSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.delenv("MODEL_ID", raising=False)
+
+
+@pytest.fixture(scope="session")
+def transcriber() -> Transcriber:
+    """The demo model with its assistant."""
+    return Transcriber(ModelSettings.from_environment(asr_model=str(DEMO), assistant_model=str(ASSISTANT)))
+
+
+@pytest.fixture(scope="session")
+def handler() -> Iterator[EndpointHandler]:
+    """The endpoint's handler over the demo model with its assistant."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASR_MODEL", str(DEMO))
+        patch.setenv("ASSISTANT_MODEL", str(ASSISTANT))
+        yield EndpointHandler()

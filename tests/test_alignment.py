@@ -1,0 +1,45 @@
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engines.alignment import _first_columns, token_starts
+
+
+def slow_first_columns(cost: np.ndarray) -> list[int]:
+    """The textbook recursion, cell by cell, with openai/whisper's order among equal steps."""
+    rows, columns = cost.shape
+    total = np.full((rows + 1, columns + 1), np.inf)
+    total[0, 0] = 0
+    step = np.zeros((rows + 1, columns + 1), dtype=int)
+    for column in range(1, columns + 1):
+        for row in range(1, rows + 1):
+            both, down, right = total[row - 1, column - 1], total[row - 1, column], total[row, column - 1]
+            taken = 0 if both < down and both < right else 1 if down < both and down < right else 2
+            step[row, column] = taken
+            total[row, column] = cost[row - 1, column - 1] + (both, down, right)[taken]
+    row, column, entered = rows, columns, [0] * rows
+    while row > 0 and column > 0:
+        entered[row - 1] = column - 1
+        taken = step[row, column]
+        row, column = row - (taken != 2), column - (taken != 1)
+    return entered
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 8), st.integers(1, 30), st.integers(0, 2**32 - 1))
+def test_the_path_is_the_textbooks(rows: int, columns: int, seed: int) -> None:
+    cost = np.random.default_rng(seed).integers(-3, 4, (rows, columns)).astype(float)
+    assert _first_columns(cost).tolist() == slow_first_columns(cost)
+
+
+def test_a_clear_diagonal_gives_each_token_its_frame() -> None:
+    attention = torch.full((2, 4, 40), 0.01)
+    for token in range(4):
+        attention[:, token, token * 10 : token * 10 + 10] = 1.0
+    np.testing.assert_allclose(token_starts(attention), [0.0, 0.2, 0.4, 0.6], atol=0.05)
+
+
+def test_no_tokens_and_no_frames_are_no_times() -> None:
+    assert token_starts(torch.zeros(2, 0, 10)).tolist() == []
+    assert token_starts(torch.zeros(2, 3, 0)).tolist() == [0.0, 0.0, 0.0]
