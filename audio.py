@@ -90,7 +90,7 @@ def decode_audio(data: bytes, limits: AudioLimits = AudioLimits()) -> Audio:
         raise InvalidAudio("the audio is empty: send an audio file")
     try:
         with av.open(
-            io.BytesIO(data), options={"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": ""}
+            io.BytesIO(data), mode="r", options={"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": ""}
         ) as container:
             return _decode_container(container, data, limits)
     except (av.error.FFmpegError, MemoryError, ValueError, OverflowError):
@@ -129,9 +129,7 @@ def _decode_container(container: "InputContainer", data: bytes, limits: AudioLim
         raise InvalidAudio("the file has no audio in it")
     stream = container.streams.audio[0]
     if not LOWEST_RATE <= stream.rate <= HIGHEST_RATE or stream.channels < 1:
-        raise InvalidAudio(
-            f"the audio's sample rate is {stream.rate} Hz: send {LOWEST_RATE} to {HIGHEST_RATE} Hz"
-        )
+        raise InvalidAudio(f"the audio's sample rate is {stream.rate} Hz: send {LOWEST_RATE} to {HIGHEST_RATE} Hz")
     most = None if limits.max_seconds is None else round(limits.max_seconds * SAMPLE_RATE)
     blocks: list[Samples] = []
     count, broken = 0, False

@@ -37,11 +37,17 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--model", help="Whisper checkpoint: Hub name or directory (default: $ASR_MODEL)")
     command.add_argument("--assistant", help="smaller checkpoint that drafts (speculative decoding, same text)")
     command.add_argument("--language", help="en, de, … (default: detected)")
-    command.add_argument("--task", choices=("transcribe", "translate"), default="transcribe", help="translate: to English")
+    command.add_argument(
+        "--task", choices=("transcribe", "translate"), default="transcribe", help="translate: to English"
+    )
     command.add_argument("--timestamps", choices=("none", "segment", "word"), default="segment")
     command.add_argument("--prompt", help="text that came before, or how names are spelt")
-    command.add_argument("--format", choices=("transcript", *FORMATS), default="transcript", help="default: %(default)s, for reading")
-    command.add_argument("--output-dir", type=Path, metavar="DIR", help="write one file per input here (default: standard output)")
+    command.add_argument(
+        "--format", choices=("transcript", *FORMATS), default="transcript", help="default: %(default)s, for reading"
+    )
+    command.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="write one file per input here (default: standard output)"
+    )
     command.add_argument("--quiet", action="store_true", help="no progress on standard error")
     return command
 
@@ -50,9 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; the exit code."""
     options = parser().parse_args(arguments)
     try:
-        settings = ModelSettings.from_environment(
-            asr_model=options.model, assistant_model=options.assistant
-        )
+        settings = ModelSettings.from_environment(asr_model=options.model, assistant_model=options.assistant)
         config = InferenceConfig.from_request(
             {
                 "language": options.language, "task": options.task, "timestamps": options.timestamps,
@@ -102,9 +106,7 @@ def transcribe_file(
         console=Console(stderr=True), disable=quiet,
     ) as bars:  # fmt: skip
         bar = bars.add_task("standard input" if name == "-" else Path(name).name, total=audio.duration)
-        return transcriber.transcribe(
-            audio, config, lambda done, total: bars.update(bar, completed=done, total=total)
-        )
+        return transcriber.transcribe(audio, config, lambda done, total: bars.update(bar, completed=done, total=total))
 
 
 def write(name: str, transcript: "Transcript", form: str, folder: Path | None) -> None:

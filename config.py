@@ -69,9 +69,7 @@ class ModelSettings(BaseSettings):
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = Field(
         "sdpa", description="attention kernel of the model"
     )
-    language_force: Language = Field(
-        None, description="language of every request, whatever the request says"
-    )
+    language_force: Language = Field(None, description="language of every request, whatever the request says")
     timestamps: Timestamps = Field("segment", description="what a request that does not say gets")
     max_audio_seconds: float = Field(4 * 3600.0, gt=0, description="longest audio, after decoding")
     max_audio_bytes: int = Field(1024**3, gt=0, description="largest audio file")
@@ -104,9 +102,7 @@ class InferenceConfig(BaseModel):
     language: Language = Field(
         None, description="code or English name; absent: detected in the first 30 s and reported"
     )
-    timestamps: Timestamps | None = Field(
-        None, description="none, segment or word; absent: the service's TIMESTAMPS"
-    )
+    timestamps: Timestamps | None = Field(None, description="none, segment or word; absent: the service's TIMESTAMPS")
     prompt: str | None = Field(None, description="text that came before, or how names are spelt")
     temperature: Annotated[tuple[Temperature, ...], BeforeValidator(_ladder), Field(min_length=1)] = Field(
         (0.0,), description="one, or a ladder that is climbed while a threshold is missed"
@@ -129,9 +125,7 @@ class InferenceConfig(BaseModel):
     num_speakers: int | None = Field(None, ge=1, description="how many people speak, if known")
     min_speakers: int | None = Field(None, ge=1, description="at least so many people speak")
     max_speakers: int | None = Field(None, ge=1, description="at most so many people speak")
-    response_format: str = Field(
-        "chunks", description="chunks, json, text, verbose_json, srt, vtt or tsv"
-    )
+    response_format: str = Field("chunks", description="chunks, json, text, verbose_json, srt, vtt or tsv")
 
     @model_validator(mode="before")
     @classmethod
@@ -154,7 +148,7 @@ class InferenceConfig(BaseModel):
         if parameters is None:
             parameters = {}
         if not isinstance(parameters, Mapping):
-            raise InvalidRequest("parameters must be an object, e.g. {\"language\": \"en\"}")
+            raise InvalidRequest('parameters must be an object, e.g. {"language": "en"}')
         unknown = sorted(str(name) for name in parameters if name not in cls.model_fields)
         if unknown:
             logger.warning("ignored unknown parameters: %s", ", ".join(unknown)[:200])

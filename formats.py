@@ -24,14 +24,12 @@ class Format:
 
 def to_chunks(transcript: Transcript) -> dict[str, Any]:
     """The handler's own answer: text, chunks (words where there are word times) and speakers."""
-    parts: list[tuple[str, float, float]] = [
-        (word.word, word.start, word.end) for word in transcript.words
-    ] or [(segment.text, segment.start, segment.end) for segment in transcript.segments]
+    parts: list[tuple[str, float, float]] = [(word.word, word.start, word.end) for word in transcript.words] or [
+        (segment.text, segment.start, segment.end) for segment in transcript.segments
+    ]
     return {
         "text": transcript.text,
-        "chunks": [
-            {"text": text, "timestamp": [round(start, 3), round(end, 3)]} for text, start, end in parts
-        ],
+        "chunks": [{"text": text, "timestamp": [round(start, 3), round(end, 3)]} for text, start, end in parts],
         "speakers": [],
         "language": transcript.language,
         "duration": round(transcript.duration, 3),
@@ -142,8 +140,7 @@ def to_srt(transcript: Transcript) -> str:
 def to_vtt(transcript: Transcript) -> str:
     """WebVTT; the header stands there also when nobody speaks."""
     return "WEBVTT\n" + "".join(
-        f"\n{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n{_escaped(cue.lines)}\n"
-        for cue in cues(transcript)
+        f"\n{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n{_escaped(cue.lines)}\n" for cue in cues(transcript)
     )
 
 
@@ -161,9 +158,7 @@ def _plain(lines: tuple[str, ...]) -> str:
 
 
 def _escaped(lines: tuple[str, ...]) -> str:
-    return "\n".join(
-        line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in lines
-    )
+    return "\n".join(line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in lines)
 
 
 FORMATS: dict[str, Format] = {

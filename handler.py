@@ -38,9 +38,7 @@ class EndpointHandler:
         except Exception as error:  # a library's message may show paths or secrets
             logger.exception("transcription failed")
             if "out of memory" in str(error).lower():
-                raise EngineFailure(
-                    "the model ran out of memory: send a smaller batch_size or shorter audio"
-                ) from None
+                raise EngineFailure("the model ran out of memory: send a smaller batch_size or shorter audio") from None
             raise EngineFailure("transcription failed inside the model: the log says why") from None
 
     def _answer(self, data: object) -> dict[str, Any]:

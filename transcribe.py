@@ -15,9 +15,7 @@ class Transcriber:
         self.engine: Engine = ENGINES["transformers"](settings)
         self.limits = AudioLimits(settings.max_audio_bytes, settings.max_audio_seconds)
 
-    def transcribe(
-        self, audio: Audio, config: InferenceConfig, progress: Progress | None = None
-    ) -> Transcript:
+    def transcribe(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Transcript:
         """What is said in `audio`. Raises InvalidRequest, EngineFailure."""
         return self.engine.transcribe(audio, self._resolved(config), progress)
 

@@ -17,9 +17,7 @@ Progress = Callable[[float, float], None]
 class Engine(Protocol):
     """Speech to text. Safe to call from several threads."""
 
-    def transcribe(
-        self, audio: Audio, config: InferenceConfig, progress: Progress | None = None
-    ) -> Transcript:
+    def transcribe(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Transcript:
         """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure."""
         ...
 

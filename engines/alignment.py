@@ -63,13 +63,13 @@ def token_starts(attention: Tensor) -> npt.NDArray[np.float64]:
 
     Row i is the attention of the position that predicts token i.
     """
-    heads, tokens, frames = attention.shape
+    _, tokens, frames = attention.shape
     if tokens == 0 or frames == 0:
         return np.zeros(tokens)
     spread = attention.std(dim=-2, keepdim=True, unbiased=False)
     normal = (attention - attention.mean(dim=-2, keepdim=True)) / spread.clamp_min(1e-8)
     cost = -_median(normal).mean(dim=0).double().cpu().numpy()
-    return _first_columns(cost) * TIME_PRECISION
+    return np.asarray(_first_columns(cost) * TIME_PRECISION, dtype=np.float64)
 
 
 def _first_columns(cost: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -56,9 +56,7 @@ class GenerateEngine:
         self.vocabulary = Vocabulary.of(self.checkpoint.tokenizer, self.generation)
         self._lock = threading.Lock()  # generation keeps state on the model's configuration
 
-    def transcribe(
-        self, audio: Audio, config: InferenceConfig, progress: Progress | None = None
-    ) -> Transcript:
+    def transcribe(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Transcript:
         """What is said in `audio` (16 kHz). Raises InvalidRequest."""
         language = self._check(config)
         probability: float | None = None
@@ -75,9 +73,7 @@ class GenerateEngine:
                 segments += self._batch(batch, states, silence, language, config)
                 if progress is not None:
                     progress(batch[-1].end / SAMPLE_RATE, audio.duration)
-        return Transcript(
-            tuple(segments), language, audio.duration, config.task, probability, partial=audio.partial
-        )
+        return Transcript(tuple(segments), language, audio.duration, config.task, probability, partial=audio.partial)
 
     def _check(self, config: InferenceConfig) -> str | None:
         """The language's code, None where it is to be detected. Raises InvalidRequest."""
@@ -136,9 +132,7 @@ class GenerateEngine:
         """What the decoder is fed before the first word (openai/whisper, decoding.py)."""
         prompt: list[int] = []
         if config.prompt and config.prompt.strip() and self.vocabulary.previous is not None:
-            text = self.checkpoint.tokenizer(
-                " " + config.prompt.strip(), add_special_tokens=False
-            ).input_ids
+            text = self.checkpoint.tokenizer(" " + config.prompt.strip(), add_special_tokens=False).input_ids
             most = self.model.config.max_target_positions // 2 - 1
             prompt += [self.vocabulary.previous, *text[-most:]]
         prompt.append(self.vocabulary.start)
@@ -165,9 +159,7 @@ class GenerateEngine:
             if not _is_silence(one, config):
                 yield from self._segments(window, one, times, language, config)
 
-    def _climb(
-        self, states: Tensor, prompt: list[int], silence: list[float], config: InferenceConfig
-    ) -> list[Decoded]:
+    def _climb(self, states: Tensor, prompt: list[int], silence: list[float], config: InferenceConfig) -> list[Decoded]:
         """Each window at the first temperature of the ladder that meets the thresholds, else the last."""
         results: dict[int, Decoded] = {}
         pending = list(range(len(states)))
@@ -218,9 +210,7 @@ class GenerateEngine:
         """The tokens up to the end of text, with their mean log-probability, the end's included."""
         ends = tokens.index(self.vocabulary.end) if self.vocabulary.end in tokens else len(tokens)
         counted = logprobs[: ends + 1]
-        text = self.checkpoint.tokenizer.decode(
-            [token for token in tokens[:ends] if token < self.vocabulary.end]
-        )
+        text = self.checkpoint.tokenizer.decode([token for token in tokens[:ends] if token < self.vocabulary.end])
         data = text.encode()
         return Decoded(
             tokens=tokens[:ends],
@@ -234,10 +224,7 @@ class GenerateEngine:
     ) -> list[list[tuple[float, float]]]:
         """For every window (start second, probability) of each token and of the end: one pass for all."""
         lengths = [len(one.tokens) + 1 for one in decoded]
-        rows = [
-            [*prompt, *one.tokens, *[self.vocabulary.end] * (max(lengths) - len(one.tokens))]
-            for one in decoded
-        ]
+        rows = [[*prompt, *one.tokens, *[self.vocabulary.end] * (max(lengths) - len(one.tokens))] for one in decoded]
         tokens = torch.tensor(rows, device=states.device)
         with watched_heads(self.model, self._alignment_heads()) as heads:
             logits = self._decode(tokens[:, :-1], states)
@@ -317,7 +304,7 @@ def _is_doubtful(one: Decoded, no_speech_prob: float, config: InferenceConfig) -
     """Whether a higher temperature should be tried: repetition, or a guess that is not silence."""
     if _is_silence(replace(one, no_speech_prob=no_speech_prob), config):
         return False
-    if config.compression_ratio_threshold is not None:
-        if one.compression_ratio > config.compression_ratio_threshold:
-            return True
+    repetition = config.compression_ratio_threshold
+    if repetition is not None and one.compression_ratio > repetition:
+        return True
     return config.logprob_threshold is not None and one.avg_logprob < config.logprob_threshold

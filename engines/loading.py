@@ -59,14 +59,12 @@ def load_checkpoint(settings: ModelSettings) -> Checkpoint:
     _quiet()
     device = choose_device(settings)
     dtype = choose_dtype(settings, device)
-    processor = _from_hub(
-        AutoProcessor, "ASR_MODEL", settings.asr_model, settings.asr_revision, settings
-    )
+    processor = _from_hub(AutoProcessor, "ASR_MODEL", settings.asr_model, settings.asr_revision, settings)
     model = _load_model("ASR_MODEL", settings.asr_model, settings.asr_revision, settings, device, dtype)
     return Checkpoint(model, processor.tokenizer, processor.feature_extractor, device, dtype)
 
 
-def load_assistant(settings: ModelSettings, main: Checkpoint) -> torch.nn.Module | None:
+def load_assistant(settings: ModelSettings, main: Checkpoint) -> Any:
     """The assistant of the settings, or None. Raises InvalidSettings.
 
     An assistant whose encoder is the main model's own (distil-whisper) is reduced to its decoder, so
@@ -86,15 +84,14 @@ def load_assistant(settings: ModelSettings, main: Checkpoint) -> torch.nn.Module
     decoder.model.decoder = assistant.model.decoder
     decoder.proj_out = assistant.proj_out
     decoder.generation_config = assistant.generation_config
-    return decoder.to(device=main.device, dtype=main.dtype).eval()
+    return decoder.to(main.device, main.dtype).eval()
 
 
 def same_encoder(one: WhisperForConditionalGeneration, other: WhisperForConditionalGeneration) -> bool:
     """Whether two models encode alike, weight by weight."""
     ours, theirs = one.model.encoder.state_dict(), other.model.encoder.state_dict()
     return ours.keys() == theirs.keys() and all(
-        weight.shape == theirs[name].shape and torch.equal(weight, theirs[name])
-        for name, weight in ours.items()
+        weight.shape == theirs[name].shape and torch.equal(weight, theirs[name]) for name, weight in ours.items()
     )
 
 

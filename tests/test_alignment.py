@@ -15,14 +15,14 @@ def slow_first_columns(cost: np.ndarray) -> list[int]:
     for column in range(1, columns + 1):
         for row in range(1, rows + 1):
             both, down, right = total[row - 1, column - 1], total[row - 1, column], total[row, column - 1]
-            taken = 0 if both < down and both < right else 1 if down < both and down < right else 2
-            step[row, column] = taken
-            total[row, column] = cost[row - 1, column - 1] + (both, down, right)[taken]
-    row, column, entered = rows, columns, [0] * rows
+            step[row, column] = 0 if both < down and both < right else 1 if down < both and down < right else 2
+            total[row, column] = cost[row - 1, column - 1] + (both, down, right)[step[row, column]]
+    entered = [0] * rows
+    row, column = cost.shape
     while row > 0 and column > 0:
         entered[row - 1] = column - 1
-        taken = step[row, column]
-        row, column = row - (taken != 2), column - (taken != 1)
+        taken = int(step[row, column])
+        row, column = row - int(taken != 2), column - int(taken != 1)
     return entered
 
 

@@ -16,9 +16,7 @@ TALK = Transcript(
     duration=61.5,
 )  # fmt: skip
 WORDS = Transcript(
-    segments=(
-        Segment(" Good morning.", 0.5, 1.5, (Word(" Good", 0.5, 0.9, 0.75), Word(" morning.", 0.9, 1.5, 0.5))),
-    ),
+    segments=(Segment(" Good morning.", 0.5, 1.5, (Word(" Good", 0.5, 0.9, 0.75), Word(" morning.", 0.9, 1.5, 0.5))),),
     language="en",
     duration=2.0,
 )

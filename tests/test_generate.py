@@ -120,7 +120,7 @@ def test_words_join_to_the_text_and_have_chances(transcriber: Transcriber) -> No
 
 def test_word_times_are_where_the_words_are(transcriber: Transcriber) -> None:
     from training.evaluate import word_start_errors
-    from training.samples import Truth, TrueWord
+    from training.samples import TrueWord, Truth
 
     told = SAMPLES["meeting"].truth
     truth = Truth(**{**told, "words": [TrueWord(**word) for word in told["words"]]})
@@ -159,7 +159,7 @@ def test_progress_ends_at_the_end(transcriber: Transcriber) -> None:
     transcriber.transcribe(audio, InferenceConfig(batch_size=1), lambda done, total: told.append((done, total)))
     assert len(told) >= 3
     assert told == sorted(told)
-    assert told[-1] == (pytest.approx(audio.duration), audio.duration)
+    assert told[-1] == pytest.approx((audio.duration, audio.duration))
 
 
 def test_requests_at_the_same_time_get_their_own_answers(transcriber: Transcriber) -> None:

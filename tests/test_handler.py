@@ -111,7 +111,7 @@ def test_a_librarys_message_is_not_shown(handler: EndpointHandler, monkeypatch: 
         raise RuntimeError("/repository/secret: CUDA out of memory")
 
     monkeypatch.setattr(handler.transcriber, "transcribe", fail)
-    with pytest.raises(EngineFailure, match="^the model ran out of memory: send a smaller batch_size"):
+    with pytest.raises(EngineFailure, match=r"^the model ran out of memory: send a smaller batch_size"):
         handler({"inputs": SHORT})
 
 

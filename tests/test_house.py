@@ -35,7 +35,9 @@ def imported(path: Path) -> set[str]:
 def test_imports_point_down(path: Path) -> None:
     here = floor(path)
     above = {name for name in imported(path) if name in FLOORS and FLOORS.index(name) > here}
-    sideways = {name for name in imported(path) if name in FLOORS and FLOORS.index(name) == here and path.parent == ROOT}
+    sideways = {
+        name for name in imported(path) if name in FLOORS and FLOORS.index(name) == here and path.parent == ROOT
+    }
     assert above | sideways == set()
 
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from transformers import AutoTokenizer
 
@@ -27,7 +29,10 @@ CASES = {
         [stamp(2), 1, stamp(3), stamp(1), 2, stamp(2)],
         [Span(1, 2, 2.0, 3.0), Span(4, 5, 3.0, 3.0)],
     ),
-    "text between one stamp and the next": ([stamp(0), 1, stamp(1), 2, stamp(2)], [Span(1, 2, 0.0, 1.0), Span(3, 4, 1.0, 2.0)]),
+    "text between one stamp and the next": (
+        [stamp(0), 1, stamp(1), 2, stamp(2)],
+        [Span(1, 2, 0.0, 1.0), Span(3, 4, 1.0, 2.0)],
+    ),
 }  # fmt: skip
 
 
@@ -58,7 +63,7 @@ def test_tokens_read_as_words_that_join_to_the_text(text: str, words: list[str])
 def covering(words: list[WordTokens], count: int) -> list[tuple[int, int]]:
     """The words' bounds as they are if the words cover all tokens once."""
     edges = [word.first for word in words] + [count] if words else []
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))
 
 
 def test_languages_without_spaces_are_split_by_character() -> None:

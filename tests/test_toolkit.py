@@ -119,7 +119,7 @@ def test_inference_client_sends_parameters(endpoint: str) -> None:
 async def ask(endpoint: str) -> str:
     async with AsyncInferenceClient() as client:
         answer = await client.automatic_speech_recognition(SHORT, model=endpoint, extra_body={"language": "en"})
-    return answer.text
+    return str(answer.text)
 
 
 def test_the_async_client_too(endpoint: str, handler: EndpointHandler) -> None:

@@ -38,9 +38,7 @@ def mel_filters() -> torch.Tensor:
 
 def mel_power(samples: np.ndarray, filters: torch.Tensor) -> np.ndarray:
     """Mel power (frames, 80) of 16 kHz samples, as WhisperFeatureExtractor computes it."""
-    spectrum = torch.stft(
-        torch.from_numpy(samples), 400, 160, window=_WINDOW, center=True, return_complex=True
-    )
+    spectrum = torch.stft(torch.from_numpy(samples), 400, 160, window=_WINDOW, center=True, return_complex=True)
     return (filters.T @ spectrum[:, :-1].abs().square()).T.numpy()
 
 
@@ -62,7 +60,7 @@ def corpus(cast: Cast, size: int, workers: int = 2) -> list[Clip]:
 def _make(seed: int, cast: Cast, size: int) -> list[Clip]:
     torch.set_num_threads(1)
     rng, speaker, filters = random.Random(f"{cast} {seed}"), Synthesizer(), mel_filters()
-    clips = []
+    clips: list[Clip] = []
     while len(clips) < size:
         language: Language = rng.choice(("en", "de"))
         if cast == "train" and rng.random() < 0.2:
@@ -73,7 +71,5 @@ def _make(seed: int, cast: Cast, size: int) -> list[Clip]:
         if len(uttered.samples) < 0.1 * SAMPLE_RATE:
             continue
         log_mel = np.log10(np.maximum(mel_power(uttered.samples, filters), 1e-10))
-        clips.append(
-            Clip(said.text, language, said.english, uttered.word_times, log_mel.astype(np.float16))
-        )
+        clips.append(Clip(said.text, language, said.english, uttered.word_times, log_mel.astype(np.float16)))
     return clips

@@ -63,10 +63,8 @@ def main() -> None:
             chosen = batch.targets != IGNORE
             scores = functional.log_softmax(student.proj_out(out.last_hidden_state)[chosen], dim=-1)
             loss = functional.kl_div(scores, chances[chosen], reduction="batchmean")
-            loss.backward()
-            optimizer.param_groups[0]["lr"] = 1.5e-3 * (
-                stage.rate + (stage.until - stage.rate) * step / stage.steps
-            )
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.param_groups[0]["lr"] = 1.5e-3 * (stage.rate + (stage.until - stage.rate) * step / stage.steps)
             optimizer.step()
             optimizer.zero_grad()
             if (step + 1) % 25 == 0:

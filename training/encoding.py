@@ -1,6 +1,7 @@
 """Samples → the bytes of an audio file, for the shipped recordings and for tests."""
 
 import io
+from typing import Any
 
 import av
 import numpy as np
@@ -18,12 +19,10 @@ def encoded(samples: npt.NDArray[np.float32], kind: str) -> bytes:
     peak = max(float(np.abs(samples).max(initial=0.0)), 1.0)
     with av.open(file, "w", format=CONTAINERS.get(kind, kind)) as container:
         rate = 48_000 if codec == "libopus" else SAMPLE_RATE
-        stream = container.add_stream(codec, rate=rate, layout="mono")
+        stream: Any = container.add_stream(codec, rate=rate, layout="mono")
         if codec in ("libmp3lame", "aac", "libopus"):
             stream.bit_rate = BIT_RATE
-        resampler = av.AudioResampler(
-            stream.format.name, "mono", rate, frame_size=stream.codec_context.frame_size or 0
-        )
+        resampler = av.AudioResampler(stream.format.name, "mono", rate, frame_size=stream.codec_context.frame_size or 0)
         for start in range(0, len(samples), SAMPLE_RATE):
             part = samples[start : start + SAMPLE_RATE] / peak * 32767
             frame = av.AudioFrame.from_ndarray(part.astype(np.int16)[None], format="s16", layout="mono")

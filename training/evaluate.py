@@ -89,16 +89,12 @@ def measure(transcriber: Transcriber, cast: Cast, count: int, seed: str) -> list
     speaker = Synthesizer()
     config = InferenceConfig(timestamps="word")
 
-    def condition(
-        language: Language, change: Callable[[Samples, int], Samples], task: str = "transcribe"
-    ) -> Tally:
+    def condition(language: Language, change: Callable[[Samples, int], Samples], task: str = "transcribe") -> Tally:
         tally = Tally()
         for index in range(count):
             rng = random.Random(f"{seed} {language} {index}")
             samples, truth = recording(rng, speaker, language, 18, rng.randint(1, 2), VARIANTS[cast])
-            transcript = transcriber.transcribe(
-                Audio(change(samples, index)), config.model_copy(update={"task": task})
-            )
+            transcript = transcriber.transcribe(Audio(change(samples, index)), config.model_copy(update={"task": task}))
             tally.add(truth, transcript, truth.english if task == "translate" else truth.text)
         return tally
 
@@ -107,8 +103,7 @@ def measure(transcriber: Transcriber, cast: Cast, count: int, seed: str) -> list
     german = condition("de", lambda samples, _: samples)
     translated = condition("de", lambda samples, _: samples, "translate")
     invented = sum(
-        len(transcriber.transcribe(Audio(sound), config).text.split())
-        for sound in silences(np.random.default_rng(0))
+        len(transcriber.transcribe(Audio(sound), config).text.split()) for sound in silences(np.random.default_rng(0))
     )
     languages = clean.languages + german.languages
     boundaries = np.array(clean.boundaries + german.boundaries)
@@ -139,7 +134,9 @@ def main() -> None:
     print(table)
     if options.card:
         card = Path(options.model, "README.md")
-        told = f"{options.count} recordings of about 20 s for each condition, voices: {', '.join(VARIANTS[options.cast])}"
+        told = (
+            f"{options.count} recordings of about 20 s for each condition, voices: {', '.join(VARIANTS[options.cast])}"
+        )
         text = re.sub(
             r"<!-- measured -->.*?<!-- end -->",
             f"<!-- measured -->\n{told}.\n\n{table}\n<!-- end -->",

@@ -45,8 +45,7 @@ def recording(
     accents = ("en-us", "en", "en-gb-x-rp") if language == "en" else ("de",)
     variants = rng.sample(cast, speakers)
     voices = [
-        Voice(f"{rng.choice(accents)}+{variant}", rng.randint(140, 185), rng.randint(35, 65))
-        for variant in variants
+        Voice(f"{rng.choice(accents)}+{variant}", rng.randint(140, 185), rng.randint(35, 65)) for variant in variants
     ]
     parts, texts, english, segments, words = [np.zeros(4_800, np.float32)], [], [], [], []
     at, turn = 0.3, 0

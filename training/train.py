@@ -10,8 +10,9 @@ import math
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +23,12 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from training.corpus import CACHE, corpus
 from training.tokenizer import build_tokenizer
-from training.windows import FRAME_CLASSES, IGNORE, Mixer, Window
+from training.windows import FRAME_CLASSES, IGNORE, Mixer, Span, Window
 
 ALIGNMENT_HEADS = ((1, 0), (1, 1))  # (decoder layer, head): they look at the word being written
 PREVIOUS_WORD_HEAD = (0, 0)
 CORPUS_SIZE = 36_000
+RATES = (0.02, 2e-3)  # full learning rates of Muon and of AdamW
 
 
 @dataclass(frozen=True)
@@ -76,21 +78,21 @@ def _from(stages: tuple[Stage, ...], step: int) -> Iterator[tuple[Stage, int]]:
 
 def collate(windows: list[Window]) -> Batch:
     """Windows of one length as padded tensors."""
-    length = max(len(window.tokens) for window in windows)
+    length = max(len(window.answer.tokens) for window in windows)
 
     def padded(values: list[int], fill: int) -> list[int]:
         return values + [fill] * (length - len(values))
 
-    def spans(values: list[tuple[int, int] | None]) -> list[tuple[int, int]]:
+    def spans(values: list[Span | None]) -> list[Span]:
         return [value or (0, 0) for value in values] + [(0, 0)] * (length - len(values))
 
     return Batch(
         mel=torch.from_numpy(np.stack([window.mel.T for window in windows])),
-        tokens=torch.tensor([padded(window.tokens, 0) for window in windows]),
-        targets=torch.tensor([padded(window.targets, IGNORE) for window in windows]),
+        tokens=torch.tensor([padded(window.answer.tokens, 0) for window in windows]),
+        targets=torch.tensor([padded(window.answer.targets, IGNORE) for window in windows]),
         frame_words=torch.from_numpy(np.stack([window.frame_words for window in windows])),
-        gaze=torch.tensor([spans(window.gaze) for window in windows]),
-        glance=torch.tensor([spans(window.glance) for window in windows]),
+        gaze=torch.tensor([spans(window.answer.gaze) for window in windows]),
+        glance=torch.tensor([spans(window.answer.glance) for window in windows]),
         offsets=[window.offset for window in windows],
     )
 
@@ -126,7 +128,7 @@ def _fast_encoder(model: WhisperForConditionalGeneration) -> None:
         layer.self_attn.config = fused
 
 
-def _shift_heads(attention: nn.Module, shifts: tuple[int, ...], channels: int = 16) -> None:
+def _shift_heads(attention: Any, shifts: tuple[int, ...], channels: int = 16) -> None:
     """Head h looks `shifts[h]` frames away: a rotation of the sinusoids of the position embedding."""
     width = attention.q_proj.weight.shape[0]
     size = width // len(shifts)
@@ -146,17 +148,20 @@ def _shift_heads(attention: nn.Module, shifts: tuple[int, ...], channels: int = 
 
 def encode(model: WhisperForConditionalGeneration, mel: Tensor, offsets: list[int]) -> Tensor:
     """Encoder states (rows, frames, width) of windows that may be shorter than 30 s."""
-    encoder = model.model.encoder
+    encoder: Any = model.model.encoder
     hidden = functional.gelu(encoder.conv2(functional.gelu(encoder.conv1(mel)))).transpose(1, 2)
     table = encoder.embed_positions.weight
     hidden = hidden + torch.stack([table[at : at + hidden.shape[1]] for at in offsets])
     for layer in encoder.layers:
         out = layer(hidden, None)
         hidden = out[0] if isinstance(out, tuple) else out
-    return encoder.layer_norm(hidden)
+    states: Tensor = encoder.layer_norm(hidden)
+    return states
 
 
-def loss_of(model: WhisperForConditionalGeneration, words: nn.Linear, batch: Batch, stamps: int) -> tuple[Tensor, dict[str, float]]:
+def loss_of(
+    model: WhisperForConditionalGeneration, words: nn.Linear, batch: Batch, stamps: int
+) -> tuple[Tensor, dict[str, float]]:
     """The training loss and its parts."""
     hidden = encode(model, batch.mel, batch.offsets)
     frames = functional.cross_entropy(words(hidden).flatten(0, 1), batch.frame_words.flatten())
@@ -209,8 +214,8 @@ def optimizers(model: nn.Module, words: nn.Module) -> list[torch.optim.Optimizer
         else:
             others.append(parameter)
     return [
-        torch.optim.Muon(matrices, lr=0.02, momentum=0.95, weight_decay=0.01),
-        torch.optim.AdamW(others, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.0),
+        torch.optim.Muon(matrices, lr=RATES[0], momentum=0.95, weight_decay=0.01),
+        torch.optim.AdamW(others, lr=RATES[1], betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
 
@@ -222,56 +227,71 @@ def rate_at(step: int, stages: tuple[Stage, ...]) -> float:
     return 0.0
 
 
+@dataclass
+class Training:
+    """A model on its way: everything that must be saved to go on later."""
+
+    model: WhisperForConditionalGeneration
+    words: nn.Linear
+    optimizers: list[torch.optim.Optimizer]
+    step: int = 0
+
+    def save(self, path: Path) -> None:
+        """Writes beside and renames, so that a kill leaves the older state whole."""
+        unfinished = path.with_suffix(".part")
+        torch.save(
+            {"model": self.model.state_dict(), "words": self.words.state_dict(), "step": self.step,
+             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers]},
+            unfinished,
+        )  # fmt: skip
+        unfinished.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Goes on where `save` was called."""
+        state = torch.load(path)
+        self.model.load_state_dict(state["model"])
+        self.words.load_state_dict(state["words"])
+        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        self.step = state["step"]
+
+    def learn(self, batch: Batch, factor: float, first_stamp: int) -> dict[str, float]:
+        """One step at `factor` of the full learning rates; the parts of the loss."""
+        for optimizer, rate in zip(self.optimizers, RATES, strict=True):
+            optimizer.param_groups[0]["lr"] = rate * factor
+        loss, parts = loss_of(self.model, self.words, batch, first_stamp)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.optimizers[1].param_groups[0]["params"], 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        self.step += 1
+        return parts
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="factor on the steps of every stage")
     parser.add_argument("--state", type=Path, default=CACHE / "whisper.pt")
     options = parser.parse_args()
-    stages = tuple(
-        Stage(s.seconds, s.batch, int(s.steps * options.scale), s.rate, s.until) for s in STAGES
-    )
+    stages = tuple(replace(stage, steps=int(stage.steps * options.scale)) for stage in STAGES)
     tokenizer = build_tokenizer()
     ids = tokenizer.get_vocab()
     model, words = new_model(len(tokenizer), ids), nn.Linear(128, len(FRAME_CLASSES) + 1)
-    optimizing, step = optimizers(model, words), 0
+    training = Training(model, words, optimizers(model, words))
     if options.state.exists():
-        state = torch.load(options.state)
-        model.load_state_dict(state["model"])
-        words.load_state_dict(state["words"])
-        for optimizer, saved in zip(optimizing, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        step = state["step"]
+        training.load(options.state)
     corpus("train", CORPUS_SIZE)
-    base = [optimizer.param_groups[0].get("base_lr", optimizer.param_groups[0]["lr"]) for optimizer in optimizing]
-    total, began, seen = sum(stage.steps for stage in stages), time.time(), step
-    loader = DataLoader(Windows(stages, step), batch_size=None, num_workers=1, prefetch_factor=4)
-    for batch in loader:
-        factor = rate_at(step, stages)
-        for optimizer, rate in zip(optimizing, base, strict=True):
-            optimizer.param_groups[0]["base_lr"], optimizer.param_groups[0]["lr"] = rate, rate * factor
-        loss, parts = loss_of(model, words, batch, ids["<|0.00|>"])
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(optimizing[1].param_groups[0]["params"], 1.0)
-        for optimizer in optimizing:
-            optimizer.step()
-            optimizer.zero_grad()
-        step += 1
-        if step % 50 == 0 or step == total:
-            each = (time.time() - began) / (step - seen)
+    total, began, resumed = sum(stage.steps for stage in stages), time.time(), training.step
+    for batch in DataLoader(Windows(stages, resumed), batch_size=None, num_workers=1, prefetch_factor=4):
+        parts = training.learn(batch, rate_at(training.step, stages), ids["<|0.00|>"])
+        if training.step % 50 == 0 or training.step == total:
+            each = (time.time() - began) / (training.step - resumed)
             shown = " ".join(f"{name} {value:.3f}" for name, value in parts.items())
-            print(f"step {step}/{total}  {shown}  {each:.2f} s a step, {each * (total - step) / 60:.0f} min left", flush=True)
-        if step % 100 == 0 or step == total:
-            _save(options.state, model, words, optimizing, step)
-
-
-def _save(path: Path, model: nn.Module, words: nn.Module, optimizing: list[torch.optim.Optimizer], step: int) -> None:
-    unfinished = path.with_suffix(".part")
-    torch.save(
-        {"model": model.state_dict(), "words": words.state_dict(), "step": step,
-         "optimizers": [optimizer.state_dict() for optimizer in optimizing]},
-        unfinished,
-    )  # fmt: skip
-    unfinished.replace(path)
+            left = each * (total - training.step) / 60
+            print(f"step {training.step}/{total}  {shown}  {each:.2f} s a step, {left:.0f} min left", flush=True)
+        if training.step % 100 == 0 or training.step == total:
+            training.save(options.state)
 
 
 if __name__ == "__main__":

@@ -91,9 +91,7 @@ class _Event(ctypes.Structure):
     ]
 
 
-_CALLBACK = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 _LIST_TERMINATED, _WORD = 0, 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _SYNCHRONOUS, _UTF8 = 2, 1
@@ -130,7 +128,7 @@ class Synthesizer:
 
     def _receive(self, wav: object, count: int, events: object) -> int:
         if count:
-            self._pcm.append(np.ctypeslib.as_array(wav, (count,)).copy())  # type: ignore[call-overload]
+            self._pcm.append(np.ctypeslib.as_array(wav, (count,)).copy())
         index = 0
         while (event := events[index]).type != _LIST_TERMINATED:  # type: ignore[index]
             if event.type == _WORD:
@@ -150,9 +148,9 @@ def _timed(text: str, samples: np.ndarray, starts: dict[int, float]) -> Utteranc
     if not len(loud) or not words or words[0][0] not in starts:
         return Utterance(samples[:0], [])
     first, last = int(loud[0]), int(loud[-1]) + 1
-    known = sorted(starts) + [len(text)]
+    known = [*sorted(starts), len(text)]
     times = [min(max(starts[at] * SAMPLE_RATE - first, 0), last - first) for at in known[:-1]]
-    bounds = np.interp([at for at, _ in words] + [len(text)], known, [*times, last - first])
+    bounds = np.interp([*(at for at, _ in words), len(text)], known, [*times, last - first])
     return Utterance(samples[first:last], list(pairwise((bounds / SAMPLE_RATE).tolist())))
 
 

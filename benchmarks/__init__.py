@@ -1,0 +1,1 @@
+"""Us and our peers, side by side in one run. See README.md here."""
