@@ -1,0 +1,44 @@
+"""The README's tables are what the code says: `python -m tests.test_readme` writes them anew."""
+
+import re
+
+from config import InferenceConfig, ModelSettings
+from tests.conftest import ROOT
+
+README = ROOT / "README.md"
+
+
+def table(head: str, name: type[InferenceConfig] | type[ModelSettings]) -> str:
+    rows = [f"| {head} | default | what it does |", "|---|---|---|"]
+    for key, field in name.model_fields.items():
+        shown = "required" if field.is_required() else f"`{field.default}`"
+        label = key if name is InferenceConfig else key.upper() + (" or MODEL_ID" if key == "asr_model" else "")
+        rows.append(f"| `{label}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+def with_tables(text: str) -> str:
+    """The README's text with both tables as the code has them now."""
+    for mark, head, kind in (
+        ("parameters", "parameter", InferenceConfig),
+        ("variables", "variable", ModelSettings),
+    ):
+        rows = table(head, kind)
+        text = re.sub(
+            rf"<!-- {mark} -->.*?<!-- end -->", f"<!-- {mark} -->\n{rows}\n<!-- end -->", text, flags=re.DOTALL
+        )
+    return text
+
+
+def test_the_tables_are_the_codes() -> None:
+    assert with_tables(README.read_text()) == README.read_text()
+
+
+def test_every_file_is_listed() -> None:
+    text = README.read_text()
+    files = [*ROOT.glob("*.py"), *ROOT.glob("engines/*.py")]
+    assert [path.name for path in files if f"`{path.relative_to(ROOT)}`" not in text] == []
+
+
+if __name__ == "__main__":
+    README.write_text(with_tables(README.read_text()))
