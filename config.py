@@ -59,7 +59,9 @@ class ModelSettings(BaseSettings):
         None, description="smaller checkpoint with the same vocabulary, for speculative decoding"
     )
     assistant_revision: str | None = Field(None, description="revision of ASSISTANT_MODEL")
-    diarization_model: str | None = Field(None, description="pyannote pipeline that tells speakers apart")
+    diarization_model: str | None = Field(
+        None, description="pyannote pipeline that tells speakers apart (no effect yet)"
+    )
     diarization_revision: str | None = Field(None, description="revision of DIARIZATION_MODEL")
     hf_token: SecretStr | None = Field(None, description="Hub token for gated or private models")
     dtype: DType = Field(
@@ -122,9 +124,9 @@ class InferenceConfig(BaseModel):
     sampling_rate: int = Field(
         16_000, gt=0, description="accepted for old clients: the audio file itself says its rate"
     )
-    num_speakers: int | None = Field(None, ge=1, description="how many people speak, if known")
-    min_speakers: int | None = Field(None, ge=1, description="at least so many people speak")
-    max_speakers: int | None = Field(None, ge=1, description="at most so many people speak")
+    num_speakers: int | None = Field(None, ge=1, description="how many people speak, if known (no effect yet)")
+    min_speakers: int | None = Field(None, ge=1, description="at least so many people speak (no effect yet)")
+    max_speakers: int | None = Field(None, ge=1, description="at most so many people speak (no effect yet)")
     response_format: str = Field("chunks", description="chunks, json, text, verbose_json, srt, vtt or tsv")
 
     @model_validator(mode="before")

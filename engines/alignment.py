@@ -87,7 +87,7 @@ def _first_columns(cost: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         both, down, right = (
             total[diagonal - 2, row - 1], total[diagonal - 1, row - 1], total[diagonal - 1, row],
         )  # fmt: skip
-        best = np.where((both < down) & (both < right), _BOTH, np.where(down < right, _DOWN, _RIGHT))
+        best = np.where((both < down) & (both < right), _BOTH, np.where((down < both) & (down < right), _DOWN, _RIGHT))
         step[diagonal, row] = best
         total[diagonal, row] = cost[row - 1, diagonal - row - 1] + np.choose(best, (both, down, right))
     entered = np.zeros(rows, dtype=np.int64)

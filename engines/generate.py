@@ -132,7 +132,9 @@ class GenerateEngine:
         """What the decoder is fed before the first word (openai/whisper, decoding.py)."""
         prompt: list[int] = []
         if config.prompt and config.prompt.strip() and self.vocabulary.previous is not None:
-            text = self.checkpoint.tokenizer(" " + config.prompt.strip(), add_special_tokens=False).input_ids
+            text = self.checkpoint.tokenizer(
+                " " + config.prompt.strip(), add_special_tokens=False, verbose=False
+            ).input_ids
             most = self.model.config.max_target_positions // 2 - 1
             prompt += [self.vocabulary.previous, *text[-most:]]
         prompt.append(self.vocabulary.start)

@@ -1,6 +1,5 @@
 """Whisper's tokens read as segments and words."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -96,11 +95,20 @@ class WordTokens:
 
 
 def split_words(tokens: Sequence[int], tokenizer: Any, language: str | None) -> list[WordTokens]:
-    """Text tokens grouped into words, marks joined to their word (openai/whisper, tokenizer.py)."""
-    pieces = _whole_characters(tokens, tokenizer)
-    if language not in UNSPACED:
-        pieces = _at_spaces(pieces)
-    return _with_marks(pieces)
+    """Text tokens grouped into words that join to the text; a mark belongs to the word it stands at.
+
+    Words begin at a space, or, in languages written without spaces, at each character.
+    """
+    words: list[WordTokens] = []
+    for piece in _whole_characters(tokens, tokenizer):
+        begins = piece.text.startswith(" ") or language in UNSPACED
+        closes = piece.text in APPENDED
+        opened = bool(words) and words[-1].text.strip() in PREPENDED
+        if words and (opened or closes or not begins):
+            words[-1] = WordTokens(words[-1].text + piece.text, words[-1].first, piece.last)
+        else:
+            words.append(piece)
+    return words
 
 
 def _whole_characters(tokens: Sequence[int], tokenizer: Any) -> list[WordTokens]:
@@ -112,33 +120,3 @@ def _whole_characters(tokens: Sequence[int], tokenizer: Any) -> list[WordTokens]
             pieces.append(WordTokens(text, first, last))
             first = last
     return pieces
-
-
-def _at_spaces(pieces: list[WordTokens]) -> list[WordTokens]:
-    words: list[WordTokens] = []
-    for piece in pieces:
-        mark = re.fullmatch(r"\s*[^\w\s]+\s*", piece.text) is not None
-        if words and not piece.text.startswith(" ") and not mark and not _is_mark(words[-1].text):
-            words[-1] = _joined(words[-1], piece)
-        else:
-            words.append(piece)
-    return words
-
-
-def _with_marks(words: list[WordTokens]) -> list[WordTokens]:
-    merged: list[WordTokens] = []
-    for word in words:
-        opening = bool(merged) and merged[-1].text.strip() in PREPENDED and merged[-1].text.startswith(" ")
-        if merged and merged[-1].text.strip() and (opening or word.text in APPENDED):
-            merged[-1] = _joined(merged[-1], word)
-        else:
-            merged.append(word)
-    return merged
-
-
-def _is_mark(text: str) -> bool:
-    return text.strip() != "" and not any(character.isalnum() for character in text)
-
-
-def _joined(one: WordTokens, other: WordTokens) -> WordTokens:
-    return WordTokens(one.text + other.text, one.first, other.last)

@@ -12,8 +12,9 @@ def table(head: str, name: type[InferenceConfig] | type[ModelSettings]) -> str:
     rows = [f"| {head} | default | what it does |", "|---|---|---|"]
     for key, field in name.model_fields.items():
         shown = "required" if field.is_required() else f"`{field.default}`"
-        label = key if name is InferenceConfig else key.upper() + (" or MODEL_ID" if key == "asr_model" else "")
-        rows.append(f"| `{label}` | {shown} | {field.description} |")
+        label = f"`{key if name is InferenceConfig else key.upper()}`"
+        label += " or `MODEL_ID`" if key == "asr_model" else ""
+        rows.append(f"| {label} | {shown} | {field.description} |")
     return "\n".join(rows)
 
 

@@ -122,6 +122,7 @@ async def ask(endpoint: str) -> str:
     return str(answer.text)
 
 
+@pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # the client's own
 def test_the_async_client_too(endpoint: str, handler: EndpointHandler) -> None:
     import asyncio
 

@@ -1,5 +1,6 @@
 """Writes a trained model as a checkpoint that plain transformers loads, fp16, with everything Whisper has."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -7,7 +8,6 @@ from transformers import (
     GenerationConfig,
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
-    WhisperProcessor,
     WhisperTokenizerFast,
 )
 
@@ -25,8 +25,45 @@ def save_checkpoint(
     for name in ("suppress_tokens", "begin_suppress_tokens"):
         setattr(model.config, name, None)
     model.half().save_pretrained(folder)
-    WhisperProcessor(WhisperFeatureExtractor(feature_size=80), tokenizer).save_pretrained(folder)
     model.float()
+    save_processor(tokenizer, folder)
+
+
+def save_processor(tokenizer: WhisperTokenizerFast, folder: Path) -> None:
+    """Feature extractor and tokenizer in the files of OpenAI's own checkpoints.
+
+    transformers 4 and 5 both read these; what 5 writes by itself, 4 cannot read.
+    """
+    WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    whole = json.loads((folder / "tokenizer.json").read_text())
+    model = whole["model"]
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+    _write(folder / "vocab.json", model["vocab"])
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+    added = {str(token.pop("id")): token for token in whole["added_tokens"]}
+    special = [token["content"] for token in added.values() if token["special"]]
+    end = "<|endoftext|>"
+    names = {"bos_token": end, "eos_token": end, "unk_token": end, "pad_token": end}
+    _write(
+        folder / "tokenizer_config.json",
+        {
+            **names,
+            "additional_special_tokens": [token for token in special if token != end],
+            "added_tokens_decoder": added,
+            "add_prefix_space": False,
+            "clean_up_tokenization_spaces": False,
+            "errors": "replace",
+            "model_max_length": 1024,
+            "processor_class": "WhisperProcessor",
+            "return_attention_mask": False,
+            "tokenizer_class": "WhisperTokenizer",
+        },
+    )
+
+
+def _write(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 def generation_config(
