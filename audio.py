@@ -7,7 +7,7 @@ import base64
 import binascii
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,11 +58,16 @@ class AudioLimits:
     max_seconds: float | None = None
 
 
-def load_audio(data: bytes | str, limits: AudioLimits = AudioLimits()) -> Audio:
-    """Audio of a file's bytes, or of base64 text of them (plain, URL-safe, data URI, unpadded).
+def load_audio(data: object, limits: AudioLimits = AudioLimits()) -> Audio:
+    """Audio of a file's bytes, of base64 text of them (plain, URL-safe, data URI, unpadded), or of samples.
 
+    Samples come as transformers' pipelines take them: {"array" or "raw": numbers, "sampling_rate": Hz}.
     Raises InvalidAudio, and AudioTooLong past the limits.
     """
+    if isinstance(data, Mapping):
+        return from_array(data.get("array", data.get("raw", [])), data.get("sampling_rate", SAMPLE_RATE), limits)
+    if not isinstance(data, (str, bytes, bytearray, memoryview)):
+        raise InvalidAudio("inputs is missing: send an audio file, or base64 text of one")
     if isinstance(data, str):
         data = decode_base64(data, limits)
     _check_bytes(len(data), limits)
@@ -106,16 +111,26 @@ def read_file(path: Path, limits: AudioLimits = AudioLimits()) -> Audio:
         raise InvalidAudio(f"{path.name}: {error.strerror or 'cannot be read'}") from None
 
 
-def from_array(samples: npt.ArrayLike, sample_rate: int) -> Audio:
-    """Audio of an array (time,) or (channel, time) at any rate: librosa mixes and resamples it."""
+def from_array(samples: object, sample_rate: object, limits: AudioLimits = AudioLimits()) -> Audio:
+    """Audio of an array (time,) or (channel, time) at any rate: librosa mixes and resamples it.
+
+    Raises InvalidAudio, AudioTooLong.
+    """
     import librosa  # the tool for arrays; files are resampled by FFmpeg as they stream in
 
-    array = np.atleast_1d(np.asarray(samples, dtype=np.float32))
-    if not np.isfinite(array).all():
+    if not isinstance(sample_rate, int) or not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
+        raise InvalidAudio(f"sampling_rate of an array is {LOWEST_RATE} to {HIGHEST_RATE} Hz")
+    try:
+        array = np.atleast_1d(np.asarray(samples, dtype=np.float32))
+    except (TypeError, ValueError):
+        raise InvalidAudio("the array is not made of numbers") from None
+    if array.ndim > 2 or not np.isfinite(array).all():
         raise InvalidAudio("the audio holds samples that are not numbers")
-    mono = librosa.to_mono(array)
-    if sample_rate != SAMPLE_RATE:
-        mono = librosa.resample(mono, orig_sr=sample_rate, target_sr=SAMPLE_RATE)
+    if not array.size:
+        raise InvalidAudio("the audio is empty: send an audio file")
+    if limits.max_seconds is not None and array.shape[-1] > limits.max_seconds * sample_rate:
+        raise AudioTooLong(f"the audio is longer than the {limits.max_seconds:g} s allowed here")
+    mono = librosa.resample(librosa.to_mono(array), orig_sr=sample_rate, target_sr=SAMPLE_RATE)
     return Audio(np.ascontiguousarray(mono, dtype=np.float32))
 
 

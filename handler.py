@@ -10,7 +10,7 @@ from typing import Any
 
 from audio import load_audio
 from config import InferenceConfig, ModelSettings
-from errors import EngineFailure, InvalidAudio, InvalidRequest, TranscriptionError
+from errors import EngineFailure, InvalidRequest, TranscriptionError
 from formats import FORMATS, to_chunks
 from transcribe import Transcriber
 
@@ -27,9 +27,10 @@ class EndpointHandler:
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """The transcript of one request.
 
-        data: {"inputs": base64 text or bytes of an audio file, "parameters": InferenceConfig's fields,
-        null or absent}. Returns text, chunks and speakers, always, with language and duration; another
-        response_format than chunks is added under its own name. Raises TranscriptionError.
+        data: {"inputs": base64 text or bytes of an audio file, or {"array", "sampling_rate"};
+        "parameters": InferenceConfig's fields, null or absent}. Returns text, chunks and speakers, always,
+        with language and duration; another response_format than chunks is added under its own name.
+        Raises TranscriptionError.
         """
         try:
             return self._answer(data)
@@ -47,12 +48,7 @@ class EndpointHandler:
         config = InferenceConfig.from_request(data.get("parameters"))
         if config.response_format not in FORMATS:
             raise InvalidRequest(f"response_format is one of {', '.join(FORMATS)}")
-        inputs = data.get("inputs")
-        if isinstance(inputs, (bytearray, memoryview)):
-            inputs = bytes(inputs)
-        if not isinstance(inputs, (bytes, str)):
-            raise InvalidAudio("inputs is missing: send an audio file, or base64 text of one")
-        audio = load_audio(inputs, self.transcriber.limits)
+        audio = load_audio(data.get("inputs"), self.transcriber.limits)
         transcript = self.transcriber.transcribe(audio, config)
         answer = to_chunks(transcript)
         if config.response_format != "chunks":

@@ -32,6 +32,7 @@ from errors import InvalidRequest
 from transcript import Segment, Transcript, Word
 
 _FRAME = SAMPLE_RATE // 50  # samples an encoder position stands for
+_SPOKEN = 0.5  # no-speech probability under which a window may decide the language
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class GenerateEngine:
     def transcribe(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Transcript:
         """What is said in `audio` (16 kHz). Raises InvalidRequest."""
         language = self._check(config)
+        guess: str | None = None
         probability: float | None = None
         segments: list[Segment] = []
         windows = cut(audio.samples, config.chunk_length_s)
@@ -69,11 +71,15 @@ class GenerateEngine:
                 logits = self._first_logits(states)
                 silence = self._no_speech(logits)
                 if language is None and self.vocabulary.languages:
-                    language, probability = self._detect(logits, silence)
-                segments += self._batch(batch, states, silence, language, config)
+                    guess, probability = self._detect(logits, silence)
+                    if min(silence) < _SPOKEN:  # else a later window may know better
+                        language = guess
+                segments += self._batch(batch, states, silence, language or guess, config)
                 if progress is not None:
                     progress(batch[-1].end / SAMPLE_RATE, audio.duration)
-        return Transcript(tuple(segments), language, audio.duration, config.task, probability, partial=audio.partial)
+        return Transcript(
+            tuple(segments), language or guess, audio.duration, config.task, probability, partial=audio.partial
+        )
 
     def _check(self, config: InferenceConfig) -> str | None:
         """The language's code, None where it is to be detected. Raises InvalidRequest."""

@@ -152,9 +152,26 @@ def test_too_many_bytes_are_refused_before_decoding() -> None:
 
 def test_arrays_of_another_rate_are_resampled() -> None:
     assert from_array(np.zeros((2, 8_000)), 8_000).duration == pytest.approx(1.0, abs=0.01)
-    assert from_array([], 16_000).duration == 0.0
+    np.testing.assert_allclose(load_audio({"raw": ONE_SECOND.tolist(), "sampling_rate": 16_000}).samples, ONE_SECOND)
+    with pytest.raises(AudioTooLong):
+        from_array(ONE_SECOND, 16_000, AudioLimits(max_seconds=0.5))
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate"),
+    [
+        ([np.nan], 16_000),
+        ([], 16_000),
+        (["a"], 16_000),
+        ([0.0], 1),
+        ([0.0], "16000"),
+        ([[[0.0]]], 16_000),
+        ({}, 16_000),
+    ],
+)
+def test_arrays_that_are_no_audio_are_refused(samples: object, rate: object) -> None:
     with pytest.raises(InvalidAudio):
-        from_array([np.nan], 16_000)
+        from_array(samples, rate)
 
 
 def test_files_are_read_and_a_missing_one_is_named_without_its_folder() -> None:

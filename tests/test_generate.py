@@ -55,6 +55,20 @@ def test_silence_and_nothing_are_no_words(transcriber: Transcriber, timestamps: 
     assert nothing == Transcript()
 
 
+@pytest.mark.parametrize("count", [1, 10, 400, 4_000])
+def test_a_blink_of_audio_is_no_words(transcriber: Transcriber, count: int) -> None:
+    blink = Audio(np.full(count, 0.1, np.float32))
+    assert transcriber.transcribe(blink, InferenceConfig(timestamps="word")).text == ""
+
+
+def test_the_language_is_that_of_the_first_window_that_speaks(transcriber: Transcriber) -> None:
+    speech = SAMPLES["german"].audio.samples
+    late = Audio(np.concatenate([np.zeros(30 * 16_000, np.float32), speech]))
+    for batch_size in (1, 24):
+        transcript = transcriber.transcribe(late, InferenceConfig(batch_size=batch_size))
+        assert transcript.language == "de"
+
+
 def test_windows_say_what_the_whole_says(transcriber: Transcriber) -> None:
     whole = heard(transcriber, "meeting")
     for seconds in (10, 15):
