@@ -40,9 +40,6 @@ class Tally:
         self.said.append(" ".join(words_of(wanted)))
         self.heard.append(" ".join(words_of(transcript.text)))
         self.languages.append(transcript.language == truth.language)
-        if transcript.task == "transcribe" and transcript.segments:
-            self.boundaries += boundary_errors(truth, transcript)
-            self.word_starts += word_start_errors(truth, transcript)
 
     @property
     def wer(self) -> float:
@@ -51,6 +48,8 @@ class Tally:
 
 def boundary_errors(truth: Truth, transcript: Transcript) -> list[float]:
     """For every true segment the distance, in seconds, of its start and its end to the nearest found."""
+    if not transcript.segments:
+        return [transcript.duration] * (2 * len(truth.segments))
     starts = np.array([segment.start for segment in transcript.segments])
     ends = np.array([segment.end for segment in transcript.segments])
     errors = [float(np.abs(starts - start).min()) for start, _, _ in truth.segments]
@@ -89,18 +88,24 @@ def measure(transcriber: Transcriber, cast: Cast, count: int, seed: str) -> list
     speaker = Synthesizer()
     config = InferenceConfig(timestamps="word")
 
-    def condition(language: Language, change: Callable[[Samples, int], Samples], task: str = "transcribe") -> Tally:
+    def condition(
+        language: Language, change: Callable[[Samples, int], Samples], task: str = "transcribe", timed: bool = False
+    ) -> Tally:
         tally = Tally()
         for index in range(count):
             rng = random.Random(f"{seed} {language} {index}")
             samples, truth = recording(rng, speaker, language, 18, rng.randint(1, 2), VARIANTS[cast])
             transcript = transcriber.transcribe(Audio(change(samples, index)), config.model_copy(update={"task": task}))
             tally.add(truth, transcript, truth.english if task == "translate" else truth.text)
+            if timed:
+                segments = transcriber.transcribe(Audio(samples), InferenceConfig())
+                tally.boundaries += boundary_errors(truth, segments)
+                tally.word_starts += word_start_errors(truth, transcript)
         return tally
 
-    clean = condition("en", lambda samples, _: samples)
+    clean = condition("en", lambda samples, _: samples, timed=True)
     noisy = condition("en", lambda samples, index: with_noise(samples, 10, index))
-    german = condition("de", lambda samples, _: samples)
+    german = condition("de", lambda samples, _: samples, timed=True)
     translated = condition("de", lambda samples, _: samples, "translate")
     invented = sum(
         len(transcriber.transcribe(Audio(sound), config).text.split()) for sound in silences(np.random.default_rng(0))
