@@ -163,8 +163,17 @@ def test_a_given_language_is_used_and_not_called_detected(transcriber: Transcrib
 
 
 def test_a_prompt_is_no_part_of_the_answer(transcriber: Transcriber) -> None:
-    prompted = heard(transcriber, "short", prompt="Thank you very much Anna. " * 300)
+    prompted = heard(transcriber, "short", prompt="Thank you very much Anna.")
     assert wer(SAMPLES["short"].truth["text"], prompted.text) <= 0.2
+
+
+def test_a_long_prompt_keeps_its_end(transcriber: Transcriber) -> None:
+    engine: Any = transcriber.engine
+    config = InferenceConfig(prompt="We need the report. " * 300, timestamps="segment")
+    prompt = engine._prompt("en", config)
+    told = engine.checkpoint.tokenizer.decode(prompt[1:224])
+    assert len(prompt) == 1 + 223 + 3
+    assert told.endswith(" We need the report.")
 
 
 def test_progress_ends_at_the_end(transcriber: Transcriber) -> None:
