@@ -120,9 +120,7 @@ def _from_hub(
     shown = Path(name).name if Path(name).is_absolute() else name  # no path of the host in a message
     try:
         return kind.from_pretrained(name, revision=revision or "main", token=token, **options)
-    except ImportError as error:
-        raise InvalidSettings(f"{variable} {shown} needs a package that is missing: {error.name}") from None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, ImportError):
         raise InvalidSettings(
             f"{variable} {shown} cannot be loaded: is it a Whisper checkpoint's name or directory, "
             "and does HF_TOKEN allow it?"
