@@ -23,7 +23,7 @@ test-container: $(CONTAINER)/.installed  ## the handler's tests under the defaul
 bench: $(INSTALLED)  ## us and our peers, side by side
 	$(VENV)/bin/python -m benchmarks.engines
 
-models:  ## rebuild models/ from nothing (about two hours; needs libespeak-ng)
+models:  ## rebuild models/ from nothing (little over an hour; needs libespeak-ng)
 	$(VENV)/bin/python -m training.train
 	$(VENV)/bin/python -m training.distil
 	$(VENV)/bin/python -m training.export

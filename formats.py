@@ -95,7 +95,7 @@ class Cue:
 
 
 def cues(transcript: Transcript) -> Iterator[Cue]:
-    """Subtitles of at most two lines; a longer segment becomes several, timed by its words or letters."""
+    """Subtitles of at most two lines; a longer segment becomes several, timed by its words."""
     for segment in transcript.segments:
         lines = textwrap.wrap(segment.text.strip(), LINE_LENGTH, break_long_words=True)
         blocks = [tuple(lines[at : at + LINES]) for at in range(0, len(lines), LINES)]

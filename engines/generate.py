@@ -19,7 +19,7 @@ from transformers.generation.logits_process import (
     WhisperTimeStampLogitsProcessor,
 )
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGUAGE_CODE
+from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from audio import SAMPLE_RATE, Audio
 from config import InferenceConfig, ModelSettings
@@ -97,7 +97,7 @@ class GenerateEngine:
             raise InvalidRequest(f"language {name[:20]!r} is not one this model knows: {some}")
         if not known and code != "en":
             raise InvalidRequest("this model is English only: leave language out, or send en")
-        return code if code in LANGUAGES else name
+        return code
 
     def _encode(self, samples: Sequence[Any]) -> Tensor:
         """Encoder states (windows, frames, width)."""

@@ -61,7 +61,7 @@ def spans(tokens: Sequence[int], first_timestamp: int, end_of_text: int, duratio
     """Segments of one window (openai/whisper's rule: text between two timestamps).
 
     Text before any timestamp starts at 0, text after the last ends at `duration`. Times are clamped
-    into the window and never run backwards. Nothing but text tokens lies inside a span.
+    into the window and never run backwards. No timestamp lies inside a span.
     """
     found: list[Span] = []
     opened, first, floor = 0.0, 0, 0.0
