@@ -91,7 +91,7 @@ class GenerateEngine:
         if config.language is None:
             return None
         name = config.language.strip().lower()
-        code = TO_LANGUAGE_CODE.get(name, name)
+        code: str = TO_LANGUAGE_CODE.get(name, name)
         if known and code not in known:
             some = ", ".join(sorted(known)[:100])
             raise InvalidRequest(f"language {name[:20]!r} is not one this model knows: {some}")
