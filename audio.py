@@ -33,16 +33,21 @@ DEMUXERS = (
 # These can be cut anywhere and still be played up to there; the others have lost their frame or index.
 CUTTABLE = frozenset({"wav", "w64", "mp3", "ogg", "aac", "matroska,webm", "aiff", "au", "amr", "caf"})
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
+MOST_CHANNELS = 8  # that are transcribed one by one
 _DATA_URI = re.compile(r"\s*data:[^,]{0,200},", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Audio:
-    """Mono samples in [-1, 1]; `partial` when the file ended before its container said it would."""
+    """Mono samples in [-1, 1]; `partial` when the file ended before its container said it would.
+
+    channels: the samples (channel, time) that were averaged, where they were asked for.
+    """
 
     samples: Samples
     sample_rate: int = SAMPLE_RATE
     partial: bool = False
+    channels: Samples | None = None
 
     @property
     def duration(self) -> float:
@@ -58,20 +63,21 @@ class AudioLimits:
     max_seconds: float | None = None
 
 
-def load_audio(data: object, limits: AudioLimits = AudioLimits()) -> Audio:
+def load_audio(data: object, limits: AudioLimits = AudioLimits(), keep_channels: bool = False) -> Audio:
     """Audio of a file's bytes, of base64 text of them (plain, URL-safe, data URI, unpadded), or of samples.
 
     Samples come as transformers' pipelines take them: {"array" or "raw": numbers, "sampling_rate": Hz}.
     Raises InvalidAudio, and AudioTooLong past the limits.
     """
     if isinstance(data, Mapping):
-        return from_array(data.get("array", data.get("raw", [])), data.get("sampling_rate", SAMPLE_RATE), limits)
+        array, rate = data.get("array", data.get("raw", [])), data.get("sampling_rate", SAMPLE_RATE)
+        return from_array(array, rate, limits, keep_channels)
     if not isinstance(data, (str, bytes, bytearray, memoryview)):
         raise InvalidAudio("inputs is missing: send an audio file, or base64 text of one")
     if isinstance(data, str):
         data = decode_base64(data, limits)
     _check_bytes(len(data), limits)
-    return decode_audio(bytes(data), limits)
+    return decode_audio(bytes(data), limits, keep_channels)
 
 
 def decode_base64(text: str, limits: AudioLimits = AudioLimits()) -> bytes:
@@ -87,7 +93,7 @@ def decode_base64(text: str, limits: AudioLimits = AudioLimits()) -> bytes:
         raise InvalidAudio("inputs is neither an audio file nor base64 text of one") from None
 
 
-def decode_audio(data: bytes, limits: AudioLimits = AudioLimits()) -> Audio:
+def decode_audio(data: bytes, limits: AudioLimits = AudioLimits(), keep_channels: bool = False) -> Audio:
     """Audio of a file's bytes, whatever its container. Raises InvalidAudio, AudioTooLong."""
     import av  # here, so that reading settings and help texts stays instant
 
@@ -97,21 +103,23 @@ def decode_audio(data: bytes, limits: AudioLimits = AudioLimits()) -> Audio:
         with av.open(
             io.BytesIO(data), mode="r", options={"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": ""}
         ) as container:
-            return _decode_container(container, data, limits)
+            return _decode_container(container, data, limits, keep_channels)
     except (av.error.FFmpegError, MemoryError, ValueError, OverflowError):
         raise InvalidAudio("the audio cannot be decoded: send wav, flac, mp3, ogg, m4a or webm") from None
 
 
-def read_file(path: Path, limits: AudioLimits = AudioLimits()) -> Audio:
+def read_file(path: Path, limits: AudioLimits = AudioLimits(), keep_channels: bool = False) -> Audio:
     """Audio of a file on this machine. Raises InvalidAudio, AudioTooLong."""
     try:
         _check_bytes(path.stat().st_size, limits)
-        return decode_audio(path.read_bytes(), limits)
+        return decode_audio(path.read_bytes(), limits, keep_channels)
     except OSError as error:
         raise InvalidAudio(f"{path.name}: {error.strerror or 'cannot be read'}") from None
 
 
-def from_array(samples: object, sample_rate: object, limits: AudioLimits = AudioLimits()) -> Audio:
+def from_array(
+    samples: object, sample_rate: object, limits: AudioLimits = AudioLimits(), keep_channels: bool = False
+) -> Audio:
     """Audio of an array (time,) or (channel, time) at any rate: librosa mixes and resamples it.
 
     Raises InvalidAudio, AudioTooLong.
@@ -130,8 +138,17 @@ def from_array(samples: object, sample_rate: object, limits: AudioLimits = Audio
         raise InvalidAudio("the audio is empty: send an audio file")
     if limits.max_seconds is not None and array.shape[-1] > limits.max_seconds * sample_rate:
         raise AudioTooLong(f"the audio is longer than the {limits.max_seconds:g} s allowed here")
-    mono = librosa.resample(librosa.to_mono(array), orig_sr=sample_rate, target_sr=SAMPLE_RATE)
-    return Audio(np.ascontiguousarray(mono, dtype=np.float32))
+    resampled = librosa.resample(np.atleast_2d(array), orig_sr=sample_rate, target_sr=SAMPLE_RATE)
+    return _mixed(np.ascontiguousarray(resampled, dtype=np.float32), keep_channels)
+
+
+def _mixed(channels: Samples, keep: bool, partial: bool = False) -> Audio:
+    """Audio of samples (channel, time). Raises InvalidAudio."""
+    if keep and len(channels) > MOST_CHANNELS:
+        raise InvalidAudio(f"the audio has {len(channels)} channels: multichannel takes up to {MOST_CHANNELS}")
+    # Averaged, not summed as FFmpeg's own mix: a voice on all of them would be louder than 1.
+    mono = channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float32)
+    return Audio(mono, partial=partial, channels=channels if keep else None)
 
 
 def _check_bytes(count: int, limits: AudioLimits) -> None:
@@ -139,7 +156,7 @@ def _check_bytes(count: int, limits: AudioLimits) -> None:
         raise AudioTooLong(f"the audio is larger than the {limits.max_bytes} bytes allowed here")
 
 
-def _decode_container(container: "InputContainer", data: bytes, limits: AudioLimits) -> Audio:
+def _decode_container(container: "InputContainer", data: bytes, limits: AudioLimits, keep_channels: bool) -> Audio:
     if not container.streams.audio:
         raise InvalidAudio("the file has no audio in it")
     stream = container.streams.audio[0]
@@ -152,34 +169,33 @@ def _decode_container(container: "InputContainer", data: bytes, limits: AudioLim
         if block is None:
             broken = True
             break
-        count += len(block)
+        count += block.shape[1]
         if most is not None and count > most:
             raise AudioTooLong(f"the audio is longer than the {limits.max_seconds:g} s allowed here")
-        blocks.append(block)
+        blocks.append(block if keep_channels else block.mean(axis=0, keepdims=True, dtype=np.float32))
     if not count:
         raise InvalidAudio("there is no audio in the file: it has a header and nothing else")
-    samples = np.concatenate(blocks)
+    samples = np.concatenate(blocks, axis=1)
     if not np.isfinite(samples).all():
         raise InvalidAudio("the audio holds samples that are not numbers")
     cut = broken or _riff_is_cut(data) or _ended_early(container, stream, count / SAMPLE_RATE)
     if cut and container.format.name not in CUTTABLE:
         raise InvalidAudio("the audio file is cut off: send all of it")
-    return Audio(samples, partial=cut)
+    return _mixed(samples, keep_channels, cut)
 
 
 def _blocks(container: "InputContainer", stream: "AudioStream") -> Iterator[Samples | None]:
-    """Blocks of 16 kHz mono samples as they are decoded; None, at the end, where decoding broke off."""
+    """Blocks (channel, time) at 16 kHz as they are decoded; None, at the end, where decoding broke off."""
     import av
 
-    # The channels are averaged here: FFmpeg's own mix would make a voice on both of them louder than 1.
     resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE)
     try:
         for frame in container.decode(stream):
             frame.pts = None  # gaps in a broken file's clock are not our silence
             for out in resampler.resample(frame):
-                yield out.to_ndarray().mean(axis=0, dtype=np.float32)
+                yield np.asarray(out.to_ndarray(), dtype=np.float32)
         for out in resampler.resample(None):
-            yield out.to_ndarray().mean(axis=0, dtype=np.float32)
+            yield np.asarray(out.to_ndarray(), dtype=np.float32)
     except av.error.FFmpegError:
         yield None
 

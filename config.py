@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 Task = Literal["transcribe", "translate"]
 Timestamps = Literal["none", "segment", "word"]
 DType = Literal["auto", "float32", "float16", "bfloat16"]
+DIARIZATION_MODEL = "pyannote/speaker-diarization-community-1"  # what to take where none is named
+SPEAKER_FORMATS = ("diarized_json", "rttm")  # asking for these is asking for speakers
 WHISPER_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # openai/whisper, transcribe.py
 
 
@@ -41,6 +43,7 @@ def _ladder(value: object) -> object:
 
 Language = Annotated[str | None, BeforeValidator(_blank_is_none)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
+SpeakerCount = Annotated[int | None, Field(ge=1, le=100)]
 
 
 class ModelSettings(BaseSettings):
@@ -60,9 +63,10 @@ class ModelSettings(BaseSettings):
     )
     assistant_revision: str | None = Field(None, description="revision of ASSISTANT_MODEL")
     diarization_model: str | None = Field(
-        None, description="pyannote pipeline that tells speakers apart (no effect yet)"
+        None, description="pyannote pipeline that tells speakers apart, e.g. pyannote/speaker-diarization-community-1"
     )
     diarization_revision: str | None = Field(None, description="revision of DIARIZATION_MODEL")
+    diarization_batch_size: int = Field(32, ge=1, le=1024, description="chunks that DIARIZATION_MODEL reads together")
     hf_token: SecretStr | None = Field(None, description="Hub token for gated or private models")
     dtype: DType = Field(
         "auto", description="auto: bfloat16 on GPUs that compute in it (8.0 up), float16 on others, float32 on CPU"
@@ -124,10 +128,18 @@ class InferenceConfig(BaseModel):
     sampling_rate: int = Field(
         16_000, gt=0, description="accepted for old clients: the audio file itself says its rate"
     )
-    num_speakers: int | None = Field(None, ge=1, description="how many people speak, if known (no effect yet)")
-    min_speakers: int | None = Field(None, ge=1, description="at least so many people speak (no effect yet)")
-    max_speakers: int | None = Field(None, ge=1, description="at most so many people speak (no effect yet)")
-    response_format: str = Field("chunks", description="chunks, json, text, verbose_json, srt, vtt or tsv")
+    diarize: bool | None = Field(
+        None, description="tell speakers apart; absent: where DIARIZATION_MODEL is set; false: skip it"
+    )
+    num_speakers: SpeakerCount = Field(None, description="how many people speak, if known")
+    min_speakers: SpeakerCount = Field(None, description="at least so many people speak")
+    max_speakers: SpeakerCount = Field(None, description="at most so many people speak")
+    multichannel: bool = Field(
+        False, description="each channel of the recording is one speaker (calls): no DIARIZATION_MODEL needed"
+    )
+    response_format: str = Field(
+        "chunks", description="chunks, json, text, verbose_json, diarized_json, srt, vtt, tsv or rttm"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -138,11 +150,26 @@ class InferenceConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.min_speakers and self.max_speakers and self.min_speakers > self.max_speakers:
+        least, most = self.min_speakers or 1, self.max_speakers or 100
+        if least > most:
             raise ValueError("min_speakers is larger than max_speakers")
+        if self.num_speakers and not least <= self.num_speakers <= most:
+            raise ValueError("num_speakers is not between min_speakers and max_speakers")
+        if self.multichannel and (self.diarize or self.speaker_hints):
+            raise ValueError("multichannel takes each channel as a speaker: leave diarize and the counts out")
         if self.assisted and self.batch_size > 1 and "batch_size" in self.model_fields_set:
             raise ValueError("assisted works with batch_size 1: leave batch_size out, or set it to 1")
         return self
+
+    @property
+    def wants_speakers(self) -> bool:
+        """Whether an answer without speakers would not be what was asked for."""
+        return self.diarize is not False and (self.diarize is True or self.response_format in SPEAKER_FORMATS)
+
+    @property
+    def speaker_hints(self) -> bool:
+        """Whether the request says anything of how many people speak."""
+        return any((self.num_speakers, self.min_speakers, self.max_speakers))
 
     @classmethod
     def from_request(cls, parameters: object) -> Self:

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class EndpointHandler:
-    """Speech to text, configured by the environment (see config.ModelSettings)."""
+    """Speech to text with its speakers, configured by the environment (see config.ModelSettings)."""
 
     def __init__(self, path: str = "") -> None:
         """Loads the models; `path` is where the endpoint's repository lies. Raises InvalidSettings."""
@@ -48,7 +48,7 @@ class EndpointHandler:
         config = InferenceConfig.from_request(data.get("parameters"))
         if config.response_format not in FORMATS:
             raise InvalidRequest(f"response_format is one of {', '.join(FORMATS)}")
-        audio = load_audio(data.get("inputs"), self.transcriber.limits)
+        audio = load_audio(data.get("inputs"), self.transcriber.limits, config.multichannel)
         transcript = self.transcriber.transcribe(audio, config)
         answer = to_chunks(transcript)
         if config.response_format != "chunks":

@@ -1,23 +1,104 @@
 """Transcriber: audio in, labelled transcript out. What every door calls."""
 
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 from audio import Audio, AudioLimits
 from config import InferenceConfig, ModelSettings
 from engines import ENGINES, Engine, Progress
+from errors import InvalidRequest, InvalidSettings
+from merge import assign_speakers, by_channel
 from transcript import Transcript
+
+if TYPE_CHECKING:
+    from diarization_utils import Diarization, Diarizer
+
+logger = logging.getLogger(__name__)
+
+Stages = Callable[[str, float, float], None]
+"""Told ("transcribe" or "diarize", seconds done, seconds in all), from more than one thread."""
 
 
 class Transcriber:
     """The service itself: models loaded once from the settings. Safe to call from several threads."""
 
     def __init__(self, settings: ModelSettings) -> None:
-        """Loads the models. Raises InvalidSettings."""
+        """Loads the models. Raises InvalidSettings.
+
+        A diarization model that cannot be loaded is logged, and said to those who ask for speakers:
+        transcription goes on without it.
+        """
         self.settings = settings
         self.engine: Engine = ENGINES["transformers"](settings)
         self.limits = AudioLimits(settings.max_audio_bytes, settings.max_audio_seconds)
+        self.diarizer: Diarizer | None = None
+        self._no_speakers = "no diarization model is loaded: set DIARIZATION_MODEL"
+        if settings.diarization_model is not None:
+            self._load_diarizer()
 
-    def transcribe(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Transcript:
-        """What is said in `audio`. Raises InvalidRequest, EngineFailure."""
-        return self.engine.transcribe(audio, self._resolved(config), progress)
+    def transcribe(self, audio: Audio, config: InferenceConfig, progress: Stages | None = None) -> Transcript:
+        """What is said in `audio`, and by whom where that is asked for. Raises InvalidRequest, EngineFailure."""
+        config = self._resolved(config)
+        if config.multichannel:
+            return self._channel_by_channel(audio, config, progress)
+        if self.diarizer is None and config.wants_speakers:
+            raise InvalidRequest(self._no_speakers)
+        if self.diarizer is None or config.diarize is False:
+            transcript = self.engine.transcribe(audio, config, _stage(progress, "transcribe"))
+            return self._without_speakers(transcript, config)
+        return self._with_speakers(self.diarizer, audio, config, progress)
+
+    def _load_diarizer(self) -> None:
+        try:
+            from diarization_utils import Diarizer  # here, as pyannote takes seconds to import
+
+            self.diarizer = Diarizer(self.settings)
+        except InvalidSettings as error:
+            self._no_speakers = str(error)
+            logger.error("going on without speakers: %s", error)
+
+    def _with_speakers(
+        self, diarizer: "Diarizer", audio: Audio, config: InferenceConfig, progress: Stages | None
+    ) -> Transcript:
+        """Transcribed and diarized at the same time on a GPU, one after the other on a CPU, whose cores both fill."""
+        timed = config.model_copy(update={"timestamps": "word"})  # speakers change between words
+
+        def diarize() -> "Diarization":
+            return diarizer.diarize(audio, config, _stage(progress, "diarize"))
+
+        with ThreadPoolExecutor(1) as beside:
+            future: Future[Diarization] | None = beside.submit(diarize) if diarizer.on_gpu else None
+            transcript = self.engine.transcribe(audio, timed, _stage(progress, "transcribe"))
+            try:
+                found = diarize() if future is None else future.result()
+            except Exception:
+                if config.wants_speakers:
+                    raise
+                logger.exception("diarization failed")
+                return _told(_at(transcript, config), "speakers are missing: diarization failed")
+        labelled = assign_speakers(transcript, found.turns, found.exclusive)
+        return _told(_at(labelled, config), *found.warnings)
+
+    def _without_speakers(self, transcript: Transcript, config: InferenceConfig) -> Transcript:
+        """What was wanted or configured, and cannot be done, is said."""
+        if self.diarizer is not None:  # diarize: false
+            return transcript
+        expected = self.settings.diarization_model is not None and config.diarize is None
+        if not expected and not config.speaker_hints:
+            return transcript
+        return _told(transcript, f"speakers are missing: {self._no_speakers}")
+
+    def _channel_by_channel(self, audio: Audio, config: InferenceConfig, progress: Stages | None) -> Transcript:
+        """Every channel transcribed by itself; its speaker is its number."""
+        channels = [audio.samples] if audio.channels is None else list(audio.channels)
+        parts = []
+        for number, samples in enumerate(channels):
+            one = Audio(samples, audio.sample_rate, audio.partial)
+            parts.append(self.engine.transcribe(one, config, _stage(progress, "transcribe", number, len(channels))))
+        return by_channel(parts)
 
     def _resolved(self, config: InferenceConfig) -> InferenceConfig:
         """The request with the service's defaults and orders in it."""
@@ -27,3 +108,21 @@ class Transcriber:
                 "timestamps": config.timestamps or self.settings.timestamps,
             }
         )
+
+
+def _at(transcript: Transcript, config: InferenceConfig) -> Transcript:
+    """With the word times left out again where they were not asked for."""
+    if config.timestamps == "word":
+        return transcript
+    return replace(transcript, segments=tuple(replace(segment, words=()) for segment in transcript.segments))
+
+
+def _told(transcript: Transcript, *warnings: str) -> Transcript:
+    return replace(transcript, warnings=(*transcript.warnings, *warnings))
+
+
+def _stage(progress: Stages | None, name: str, part: int = 0, parts: int = 1) -> Progress | None:
+    """Progress of one stage, or of one of its equal parts."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(name, part * total + done, parts * total)

@@ -8,7 +8,10 @@ from typing import Protocol
 
 from audio import Audio
 from config import InferenceConfig, ModelSettings
+from torch_guard import mend_torchaudio
 from transcript import Transcript
+
+mend_torchaudio()  # before any module here, or above, imports transformers or pyannote.audio
 
 Progress = Callable[[float, float], None]
 """Told (seconds done, seconds in all) as windows finish."""

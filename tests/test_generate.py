@@ -179,7 +179,7 @@ def test_a_long_prompt_keeps_its_end(transcriber: Transcriber) -> None:
 def test_progress_ends_at_the_end(transcriber: Transcriber) -> None:
     told: list[tuple[float, float]] = []
     audio = SAMPLES["long"].audio
-    transcriber.transcribe(audio, InferenceConfig(batch_size=1), lambda done, total: told.append((done, total)))
+    transcriber.transcribe(audio, InferenceConfig(batch_size=1), lambda _, done, total: told.append((done, total)))
     assert len(told) >= 3
     assert told == sorted(told)
     assert told[-1] == pytest.approx((audio.duration, audio.duration))

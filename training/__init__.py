@@ -1,1 +1,5 @@
-"""How the demo checkpoints in `models/` and the recordings in `samples/` were made, start to end."""
+"""How the demo models were made, start to end."""
+
+from torch_guard import mend_torchaudio
+
+mend_torchaudio()  # before any module here imports transformers or pyannote.audio

@@ -5,14 +5,17 @@ Beside each stands its truth: text, language, and every word with its time and s
 
 import json
 import random
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from training.conversations import Manner, converse
 from training.encoding import encoded
-from training.sentences import Language, sentence, words_of
-from training.voices import SAMPLE_RATE, TEST_VARIANTS, Synthesizer, Voice
+from training.sentences import BACKCHANNELS, Language, sentence, spoken, words_of
+from training.speakers import random_speaker
+from training.voices import SAMPLE_RATE, TEST_VARIANTS, Synthesizer, Utterance, Voice
 
 FOLDER = Path(__file__).parent.parent / "samples"
 
@@ -27,7 +30,10 @@ class TrueWord:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is said in a recording. `english` is what it means, sentence by sentence."""
+    """What is said in a recording. `english` is what it means, sentence by sentence.
+
+    turns: (speaker, start, end), where they may overlap.
+    """
 
     text: str
     english: str
@@ -35,6 +41,44 @@ class Truth:
     duration: float
     segments: list[tuple[float, float, str]]
     words: list[TrueWord]
+    turns: list[tuple[str, float, float]] = field(default_factory=list)
+
+
+def conversation(
+    rng: random.Random, synthesizer: Synthesizer, voices: Sequence[Voice], seconds: float, manner: Manner = Manner()
+) -> tuple[np.ndarray, Truth]:
+    """About `seconds` of English talk between these voices: a row of samples for each, and the truth."""
+
+    def say(who: int) -> tuple[str, Utterance]:
+        return heard(sentence(rng, "en", "test").text, who)
+
+    def aside(who: int) -> tuple[str, Utterance]:
+        return heard(spoken(rng, "en", BACKCHANNELS).text, who)
+
+    def heard(text: str, who: int) -> tuple[str, Utterance]:
+        uttered = synthesizer.say(text, voices[who])
+        return (text, uttered) if uttered.word_times else heard(sentence(rng, "en", "test").text, who)
+
+    placed = converse(rng, len(voices), seconds, manner, say, aside, lambda one: len(one[1].samples) / SAMPLE_RATE)
+    rows = np.zeros((len(voices), int(max(one.end for one in placed) * SAMPLE_RATE) + SAMPLE_RATE // 2), np.float32)
+    segments, words, turns = [], [], []
+    for one in placed:
+        (text, uttered), name = one.what, f"speaker {one.speaker + 1}"
+        first = int(one.start * SAMPLE_RATE)
+        rows[one.speaker, first : first + len(uttered.samples)] += uttered.samples * 10 ** (one.level / 20)
+        segments.append((round(one.start, 3), round(one.end, 3), text))
+        turns.append((name, round(one.start, 3), round(one.end, 3)))
+        words += [
+            TrueWord(word, round(one.start + start, 3), round(one.start + end, 3), name)
+            for word, (start, end) in zip(words_of(text), uttered.word_times, strict=True)
+        ]
+    text = " ".join(text for _, _, text in segments)
+    return rows, Truth(text, text, "en", rows.shape[1] / SAMPLE_RATE, segments, words, turns)
+
+
+def cast_of(rng: random.Random, variants: Sequence[str], count: int) -> list[Voice]:
+    """So many different voices, none sharing a variant."""
+    return [random_speaker(rng, "en", variant) for variant in rng.sample(list(variants), count)]
 
 
 def recording(

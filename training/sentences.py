@@ -219,9 +219,15 @@ def sentence(rng: random.Random, language: Language, split: Split) -> Sentence:
     """A random sentence of one split, in one language."""
     while True:
         templates = BACKCHANNELS if split == "train" and rng.random() < 0.08 else TEMPLATES
-        english, german = _fill(rng, *rng.choice(templates))
-        if split_of(english) == split:
-            return Sentence(english if language == "en" else german, language, english)
+        said = spoken(rng, language, templates)
+        if split_of(said.english) == split:
+            return said
+
+
+def spoken(rng: random.Random, language: Language, templates: list[tuple[str, str]]) -> Sentence:
+    """A sentence of one of the templates."""
+    english, german = _fill(rng, *rng.choice(templates))
+    return Sentence(english if language == "en" else german, language, english)
 
 
 def word_list(rng: random.Random, language: Language) -> Sentence:

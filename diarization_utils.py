@@ -1,0 +1,220 @@
+"""Diarizer: a pyannote pipeline that says who speaks when; and the merge of that with the words.
+
+Both generations of pyannote.audio work: 4 (DiarizeOutput, `token`) and 3 (Annotation, `use_auth_token`).
+"""
+
+import contextlib
+import inspect
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from audio import Audio
+from config import InferenceConfig, ModelSettings
+from engines import Progress
+from engines.loading import choose_device
+from errors import InvalidSettings
+from merge import assign_speakers, exclusive_turns
+from transcript import SpeakerTurn
+
+__all__ = ["Diarization", "Diarizer", "assign_speakers", "exclusive_turns"]
+
+logger = logging.getLogger(__name__)
+
+# The share of the whole that is done when a step of pyannote begins, and what the step adds.
+_STEPS = {"segmentation": (0.0, 0.3), "embeddings": (0.3, 0.65)}
+_SHORTEST = 0.1  # seconds; less is no speech, and too little for the embedding's first layers
+
+
+@dataclass(frozen=True)
+class Diarization:
+    """Who speaks when. turns may overlap; exclusive has one speaker at a time.
+
+    Labels are SPEAKER_00, SPEAKER_01, … in order of appearance.
+    """
+
+    turns: tuple[SpeakerTurn, ...] = ()
+    exclusive: tuple[SpeakerTurn, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Diarizer:
+    """A pyannote pipeline, loaded once. Safe to call from several threads: it takes one recording at a time."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        """Loads DIARIZATION_MODEL: a Hub name or a directory. Raises InvalidSettings."""
+        self.device = choose_device(settings)
+        self._lock = threading.Lock()
+        with _as_it_was():
+            self._pipeline = load_pipeline(settings)
+            self._pipeline.to(self.device)
+            for name in ("segmentation_batch_size", "embedding_batch_size"):  # 1 by default
+                setattr(self._pipeline, name, settings.diarization_batch_size)
+        self.on_gpu = self.device.type == "cuda"
+        self._stream = torch.cuda.Stream(self.device) if self.on_gpu else None  # type: ignore[no-untyped-call]
+
+    def diarize(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Diarization:
+        """Who speaks when in `audio` (16 kHz), within the counts of the request. Raises EngineFailure."""
+        if audio.duration < _SHORTEST:
+            return Diarization()
+        wanted = {
+            name: value
+            for name in ("num_speakers", "min_speakers", "max_speakers")
+            if (value := getattr(config, name)) is not None
+        }
+        if "num_speakers" in wanted:  # it implies the others, and pyannote would weigh them against it
+            wanted = {"num_speakers": wanted["num_speakers"]}
+        file = {"waveform": torch.from_numpy(audio.samples)[None], "sample_rate": audio.sample_rate, "uri": "audio"}
+        with self._lock, _as_it_was(), self._own_stream():
+            found = self._pipeline(file, hook=_hook(progress, audio.duration), **wanted)
+        return _read(found, wanted)
+
+    def _own_stream(self) -> contextlib.AbstractContextManager[Any]:
+        """A stream of work beside the engine's, on a GPU."""
+        return contextlib.nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
+
+
+def load_pipeline(settings: ModelSettings) -> Any:
+    """pyannote's pipeline of the settings, with an error that says what to do. Raises InvalidSettings."""
+    name = str(settings.diarization_model)
+    shown = Path(name).name if Path(name).is_absolute() else name  # no path of the host in a message
+    kind = _pipeline_class()
+    if Path(name).is_dir() and not Path(name, "config.yaml").is_file():
+        raise InvalidSettings(f"DIARIZATION_MODEL {shown} is no pyannote pipeline: it holds no config.yaml")
+    token = settings.hf_token.get_secret_value() if settings.hf_token else None
+    parameters = inspect.signature(kind.from_pretrained).parameters
+    options: dict[str, Any] = {"token" if "token" in parameters else "use_auth_token": token}
+    if settings.diarization_revision and "revision" in parameters:
+        options["revision"] = settings.diarization_revision
+    elif settings.diarization_revision:
+        name = f"{name}@{settings.diarization_revision}"  # as pyannote 3 takes it
+    try:
+        with contextlib.redirect_stdout(None):  # it prints what the error says
+            pipeline = kind.from_pretrained(name, **options)
+    except GatedRepoError as error:
+        raise InvalidSettings(_gated(error, shown, token)) from None
+    except RevisionNotFoundError:
+        raise InvalidSettings(f"DIARIZATION_REVISION: {shown} has no such revision") from None
+    except (RepositoryNotFoundError, HFValidationError):
+        raise InvalidSettings(f"DIARIZATION_MODEL {shown} is not there, or HF_TOKEN may not read it") from None
+    except EntryNotFoundError as error:
+        if isinstance(error, LocalEntryNotFoundError):
+            raise InvalidSettings(f"DIARIZATION_MODEL {shown} cannot be downloaded: the Hub was not reached") from None
+        raise InvalidSettings(f"DIARIZATION_MODEL {shown} is no pyannote pipeline: it holds no config.yaml") from None
+    except HfHubHTTPError as error:
+        status = getattr(error.response, "status_code", None)
+        cause = "HF_TOKEN is not valid" if status == 401 else "HF_TOKEN may not read it"
+        raise InvalidSettings(f"DIARIZATION_MODEL {shown} cannot be downloaded: {cause}") from None
+    except Exception:  # a checkpoint may be broken in any way
+        logger.exception("DIARIZATION_MODEL cannot be loaded")
+        raise InvalidSettings(f"DIARIZATION_MODEL {shown} is no pyannote pipeline: the log says why") from None
+    if pipeline is None:  # pyannote 3's answer to a gated repository
+        raise InvalidSettings(_gated(None, shown, token))
+    return pipeline
+
+
+def _pipeline_class() -> Any:
+    os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")  # telemetry is on by default
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of decoders for files, which it never gets from us
+            from pyannote.audio import Pipeline
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] != "pyannote":
+            raise InvalidSettings(f"DIARIZATION_MODEL needs pyannote.audio, which lacks {error.name}") from None
+        raise InvalidSettings(
+            "DIARIZATION_MODEL needs pyannote.audio: pip install -r requirements-diarization.txt"
+        ) from None
+    except (ImportError, OSError, RuntimeError):
+        logger.exception("pyannote.audio cannot be imported")
+        raise InvalidSettings(
+            "pyannote.audio cannot be imported: torch, torchaudio and torchcodec do not fit together; the log says why"
+        ) from None
+    return Pipeline
+
+
+def _gated(error: GatedRepoError | None, name: str, token: str | None) -> str:
+    """Which page to accept; a pipeline may need a second repository, which the error's address names."""
+    address = "/".join(str(error.response.url).split("/")[3:5]) if error is not None else ""
+    page = f"https://hf.co/{address or name}"
+    if token is None:
+        return f"DIARIZATION_MODEL {name} is gated: accept the conditions on {page} and set HF_TOKEN"
+    return f"DIARIZATION_MODEL {name} is gated: accept the conditions on {page} with the account of HF_TOKEN"
+
+
+@contextlib.contextmanager
+def _as_it_was() -> Iterator[None]:
+    """pyannote turns TF32 off for the whole process, which would slow Whisper down, and warns a lot."""
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+def _hook(progress: Progress | None, duration: float) -> Callable[..., None] | None:
+    """pyannote's hook, told to `progress` as seconds of audio done."""
+    if progress is None:
+        return None
+
+    def told(step: str, *_: object, total: int | None = None, completed: int | None = None, **__: object) -> None:
+        if step == "discrete_diarization":
+            progress(duration, duration)
+        elif step in _STEPS and total and completed is not None:
+            begin, share = _STEPS[step]
+            progress(duration * (begin + share * completed / total), duration)
+
+    return told
+
+
+def _read(found: Any, wanted: Mapping[str, int]) -> Diarization:
+    """Our turns of what pyannote found: a DiarizeOutput of 4, or an Annotation of 3."""
+    regular = _turns(getattr(found, "speaker_diarization", found))
+    single = getattr(found, "exclusive_speaker_diarization", None)
+    labels = dict.fromkeys(turn.speaker for turn in regular)
+    names = {label: f"SPEAKER_{number:02}" for number, label in enumerate(labels)}
+    turns = [replace(turn, speaker=names[turn.speaker]) for turn in regular]
+    if single is None:
+        alone = exclusive_turns(turns)
+    else:
+        alone = [replace(turn, speaker=names[turn.speaker]) for turn in _turns(single) if turn.speaker in names]
+    return Diarization(tuple(turns), tuple(alone), tuple(_unkept(len(names), wanted)))
+
+
+def _turns(annotation: Any) -> list[SpeakerTurn]:
+    """A pyannote.core Annotation's tracks by start."""
+    turns = [
+        SpeakerTurn(str(label), float(span.start), float(span.end))
+        for span, _, label in annotation.itertracks(yield_label=True)
+    ]
+    return sorted(turns, key=lambda turn: (turn.start, turn.end, turn.speaker))
+
+
+def _unkept(found: int, wanted: Mapping[str, int]) -> Iterator[str]:
+    """What to say where a hint could not be kept."""
+    heard = f"{found} speaker{'' if found == 1 else 's'} could be told apart"
+    if "num_speakers" in wanted and found != wanted["num_speakers"]:
+        yield f"{heard}, not the {wanted['num_speakers']} of num_speakers"
+    if found < wanted.get("min_speakers", 0):
+        yield f"{heard}, fewer than the {wanted['min_speakers']} of min_speakers"
+    if found > wanted.get("max_speakers", found):
+        yield f"{heard}, more than the {wanted['max_speakers']} of max_speakers"
