@@ -6,8 +6,9 @@ CONTAINER := .venv-container
 
 .PHONY: demo test check test-container bench models samples clean
 
-demo: $(INSTALLED)  ## transcribe a bundled meeting with the bundled model
-	$(VENV)/bin/python cli.py samples/meeting.flac --model models/demo-whisper --timestamps word
+demo: $(INSTALLED)  ## a bundled meeting, who says what, with the bundled models
+	$(VENV)/bin/python cli.py samples/meeting.flac --model models/demo-whisper \
+		--diarization-model models/demo-diarization --num-speakers 3 --timestamps word
 
 test: check  ## style, types and all tests
 	$(VENV)/bin/python -m pytest -q
@@ -22,22 +23,29 @@ test-container: $(CONTAINER)/.installed  ## the handler's tests under the defaul
 
 bench: $(INSTALLED)  ## us and our peers, side by side
 	$(VENV)/bin/python -m benchmarks.engines
+	$(VENV)/bin/python -m benchmarks.diarization
+	$(VENV)/bin/python -m benchmarks.merge
 
-models:  ## rebuild models/ from nothing (little over an hour; needs libespeak-ng)
+models:  ## rebuild models/ from nothing (over three hours; needs libespeak-ng)
 	$(VENV)/bin/python -m training.train
 	$(VENV)/bin/python -m training.distil
 	$(VENV)/bin/python -m training.export
 	$(VENV)/bin/python -m training.evaluate
+	$(VENV)/bin/python -m training.diarization segmentation
+	$(VENV)/bin/python -m training.diarization embedding
+	$(VENV)/bin/python -m training.diarization_export
+	$(VENV)/bin/python -m training.diarization_evaluate
 
-samples:  ## make samples/ again (needs libespeak-ng)
+samples:  ## make what is missing in samples/ (needs libespeak-ng)
 	$(VENV)/bin/python -m training.samples
 
 clean:
 	rm -rf $(VENV) $(CONTAINER)
 
-$(INSTALLED): requirements.txt constraints.txt tests/requirements.txt
+$(INSTALLED): requirements.txt requirements-diarization.txt constraints.txt tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q -r requirements.txt -r tests/requirements.txt -c constraints.txt
+	$(VENV)/bin/pip install -q -r requirements.txt -r requirements-diarization.txt -r tests/requirements.txt \
+		-c constraints.txt
 	touch $@
 
 $(CONTAINER)/.installed: requirements.txt tests/requirements.txt tests/constraints-container.txt

@@ -113,14 +113,8 @@ def load_pipeline(settings: ModelSettings) -> Any:
         raise InvalidSettings(f"DIARIZATION_REVISION: {shown} has no such revision") from None
     except (RepositoryNotFoundError, HFValidationError):
         raise InvalidSettings(f"DIARIZATION_MODEL {shown} is not there, or HF_TOKEN may not read it") from None
-    except EntryNotFoundError as error:
-        if isinstance(error, LocalEntryNotFoundError):
-            raise InvalidSettings(f"DIARIZATION_MODEL {shown} cannot be downloaded: the Hub was not reached") from None
-        raise InvalidSettings(f"DIARIZATION_MODEL {shown} is no pyannote pipeline: it holds no config.yaml") from None
-    except HfHubHTTPError as error:
-        status = getattr(error.response, "status_code", None)
-        cause = "HF_TOKEN is not valid" if status == 401 else "HF_TOKEN may not read it"
-        raise InvalidSettings(f"DIARIZATION_MODEL {shown} cannot be downloaded: {cause}") from None
+    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise InvalidSettings(f"DIARIZATION_MODEL {shown} {_refused(error, token)}") from None
     except Exception:  # a checkpoint may be broken in any way
         logger.exception("DIARIZATION_MODEL cannot be loaded")
         raise InvalidSettings(f"DIARIZATION_MODEL {shown} is no pyannote pipeline: the log says why") from None
@@ -149,12 +143,25 @@ def _pipeline_class() -> Any:
     return Pipeline
 
 
+def _refused(error: Exception, token: str | None) -> str:
+    """Why a download failed. huggingface_hub hides some refusals behind "not in the cache"."""
+    if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+        return "is no pyannote pipeline: it holds no config.yaml"
+    response = getattr(error if isinstance(error, HfHubHTTPError) else error.__cause__, "response", None)
+    status = getattr(response, "status_code", None)
+    if status == 401:
+        return f"cannot be downloaded: {'HF_TOKEN is not valid' if token else 'set HF_TOKEN'}"
+    if status == 403:
+        return "cannot be downloaded: HF_TOKEN may not read it"
+    return "cannot be downloaded: the Hub was not reached"
+
+
 def _gated(error: GatedRepoError | None, name: str, token: str | None) -> str:
     """Which page to accept; a pipeline may need a second repository, which the error's address names."""
     address = "/".join(str(error.response.url).split("/")[3:5]) if error is not None else ""
     page = f"https://hf.co/{address or name}"
-    if token is None:
-        return f"DIARIZATION_MODEL {name} is gated: accept the conditions on {page} and set HF_TOKEN"
+    if token is None or not token.startswith("hf_"):  # pyannote leaves other tokens out
+        return f"DIARIZATION_MODEL {name} is gated: accept the conditions on {page} and set HF_TOKEN (hf_…)"
     return f"DIARIZATION_MODEL {name} is gated: accept the conditions on {page} with the account of HF_TOKEN"
 
 
@@ -181,7 +188,7 @@ def _hook(progress: Progress | None, duration: float) -> Callable[..., None] | N
             progress(duration, duration)
         elif step in _STEPS and total and completed is not None:
             begin, share = _STEPS[step]
-            progress(duration * (begin + share * completed / total), duration)
+            progress(duration * (begin + share * min(completed / total, 1.0)), duration)
 
     return told
 

@@ -15,12 +15,13 @@ from torch.nn import functional
 SAMPLE_RATE, FFT, HOP, MELS = 16_000, 400, 160, 80
 FRAME = 2 * HOP  # samples of one output frame: 20 ms
 DECADES = 6.0  # what lies so far below the loudest band of a chunk is silence
+QUIETEST = -4.0  # log10 mel power: a chunk that is nowhere louder is heard as quiet, not turned up
 
 
 def scaled(power: Tensor) -> Tensor:
     """Mel power (batch, frames, 80) as the networks read it: 0 at the chunk's loudest, −1 six decades below."""
     log = power.clamp(min=1e-10).log10()
-    return (log - log.amax(dim=(1, 2), keepdim=True)).clamp(min=-DECADES) / DECADES
+    return (log - log.amax(dim=(1, 2), keepdim=True).clamp(min=QUIETEST)).clamp(min=-DECADES) / DECADES
 
 
 class MelPower(nn.Module):
@@ -162,7 +163,14 @@ class EmbeddingNet(_Frames):
         return functional.normalize(self.embedding(_pooled(x, weights)), dim=-1)
 
     def forward(self, waveforms: Tensor, weights: Tensor | None = None) -> Tensor:
-        return self.embed(scaled(self.power(waveforms[:, 0])), weights)
+        if weights is None:
+            return self.embed(scaled(self.power(waveforms[:, 0])))
+        # pyannote asks for every speaker a chunk could have; not-a-number is its word for one who is silent.
+        heard = weights.any(dim=1)
+        embedded = waveforms.new_full((len(waveforms), self.dimension), torch.nan)
+        if heard.any():
+            embedded[heard] = self.embed(scaled(self.power(waveforms[heard, 0])), weights[heard])
+        return embedded
 
 
 def _pooled(x: Tensor, weights: Tensor | None) -> Tensor:

@@ -8,15 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from audio import Audio, read_file
 from config import ModelSettings
 from handler import EndpointHandler
 from transcribe import Transcriber
 
+# The same examples on every machine, however slow it is.
+settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
+
 ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "models" / "demo-whisper"
 ASSISTANT = ROOT / "models" / "demo-whisper-assistant"
+DIARIZATION = ROOT / "models" / "demo-diarization"
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,12 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def transcriber() -> Transcriber:
     """The demo model with its assistant."""
     return Transcriber(ModelSettings.from_environment(asr_model=str(DEMO), assistant_model=str(ASSISTANT)))
+
+
+@pytest.fixture(scope="session")
+def listener() -> Transcriber:
+    """The demo model with the demo diarization: hears who speaks."""
+    return Transcriber(ModelSettings.from_environment(asr_model=str(DEMO), diarization_model=str(DIARIZATION)))
 
 
 @pytest.fixture(scope="session")

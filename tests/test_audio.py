@@ -182,3 +182,21 @@ def test_files_are_read_and_a_missing_one_is_named_without_its_folder() -> None:
 
 def test_duration_of_no_samples_is_zero() -> None:
     assert Audio(np.zeros(0, np.float32)).duration == 0.0
+
+
+def test_channels_are_kept_where_they_are_asked_for() -> None:
+    left, right = ONE_SECOND, -0.5 * ONE_SECOND
+    both = decode_audio(encoded(np.stack([left, right]), "wav"), keep_channels=True)
+    assert both.channels is not None
+    np.testing.assert_allclose(both.channels, np.stack([left, right]), atol=1e-3)
+    np.testing.assert_allclose(both.samples, 0.25 * ONE_SECOND, atol=1e-3)
+    assert decode_audio(encoded(np.stack([left, right]), "wav")).channels is None
+    array = from_array(np.stack([left, right]), 16_000, keep_channels=True)
+    assert array.channels is not None
+    np.testing.assert_allclose(array.channels, both.channels, atol=1e-3)
+
+
+def test_too_many_channels_are_refused() -> None:
+    with pytest.raises(InvalidAudio, match="the audio has 9 channels: multichannel takes up to 8"):
+        from_array(np.zeros((9, 16_000)), 16_000, keep_channels=True)
+    assert from_array(np.zeros((9, 16_000)), 16_000).duration == 1.0

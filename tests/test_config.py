@@ -80,6 +80,18 @@ WRONG: dict[str, tuple[object, str]] = {
     "temperature": ({"temperature": 2}, "temperature: Input should be less than or equal to 1"),
     "no temperature": ({"temperature": []}, "temperature: "),
     "speakers": ({"min_speakers": 3, "max_speakers": 2}, "min_speakers is larger than max_speakers"),
+    "no speakers": ({"num_speakers": 0}, "num_speakers: Input should be greater than or equal to 1"),
+    "minus one": ({"num_speakers": -1}, "num_speakers: Input should be greater than or equal to 1"),
+    "a crowd": ({"max_speakers": 10**30}, "max_speakers: Input should be less than or equal to 100"),
+    "half a speaker": ({"num_speakers": 2.5}, "num_speakers: Input should be a valid integer"),
+    "two counts": (
+        {"num_speakers": 4, "max_speakers": 3},
+        "num_speakers is not between min_speakers and max_speakers",
+    ),
+    "channels and counts": (
+        {"multichannel": True, "num_speakers": 2},
+        "multichannel takes each channel as a speaker: leave diarize and the counts out",
+    ),
     "assisted batch": (
         {"assisted": True, "batch_size": 8},
         "assisted works with batch_size 1: leave batch_size out, or set it to 1",
@@ -99,6 +111,13 @@ def test_a_wrong_parameter_is_named_in_one_line(name: str) -> None:
 def test_assisted_alone_or_with_batch_size_1_is_fine() -> None:
     assert InferenceConfig.from_request({"assisted": True}).assisted
     assert InferenceConfig.from_request({"assisted": True, "batch_size": 1}).assisted
+
+
+def test_formats_with_speakers_ask_for_speakers() -> None:
+    assert not InferenceConfig().wants_speakers
+    assert InferenceConfig(diarize=True).wants_speakers
+    assert InferenceConfig(response_format="rttm").wants_speakers
+    assert not InferenceConfig(response_format="rttm", diarize=False).wants_speakers
 
 
 def test_every_field_says_what_it_is_for() -> None:

@@ -1,9 +1,11 @@
 import re
+from dataclasses import replace
 
 import pytest
 
 from formats import FORMATS, clock, cues
-from transcript import Segment, Transcript, Word
+from merge import assign_speakers
+from transcript import Segment, SpeakerTurn, Transcript, Word
 
 NOTHING = Transcript(duration=5.0, language="en")
 TALK = Transcript(
@@ -20,6 +22,22 @@ WORDS = Transcript(
     language="en",
     duration=2.0,
 )
+
+
+ASKED = assign_speakers(
+    Transcript(
+        (
+            Segment(
+                " Ready? Yes. Good.", 0.0, 3.0,
+                (Word(" Ready?", 0.0, 0.8, 0.9), Word(" Yes.", 1.0, 1.4, 0.8), Word(" Good.", 2.0, 3.0, 0.7)),
+            ),
+        ),
+        language="en",
+        duration=3.0,
+    ),
+    [SpeakerTurn("SPEAKER_01", 0.0, 0.9), SpeakerTurn("SPEAKER_00", 0.95, 3.0), SpeakerTurn("SPEAKER_01", 2.0, 2.9)],
+)  # fmt: skip
+UNTOLD = assign_speakers(TALK, [])
 
 
 def test_chunks_is_the_answer_of_the_endpoint() -> None:
@@ -42,6 +60,86 @@ def test_chunks_are_words_where_there_are_word_times() -> None:
         {"text": " Good", "timestamp": [0.5, 0.9]},
         {"text": " morning.", "timestamp": [0.9, 1.5]},
     ]
+
+
+def test_chunks_with_speakers() -> None:
+    assert FORMATS["chunks"].render(ASKED) == {
+        "text": "Ready? Yes. Good.",
+        "chunks": [
+            {"text": " Ready?", "timestamp": [0.0, 0.8], "speaker": "SPEAKER_01", "confidence": 1.0},
+            {"text": " Yes.", "timestamp": [1.0, 1.4], "speaker": "SPEAKER_00", "confidence": 1.0},
+            {"text": " Good.", "timestamp": [2.0, 3.0], "speaker": "SPEAKER_00", "confidence": 0.526,
+             "second_speaker": "SPEAKER_01", "overlap": True},
+        ],
+        "speakers": [
+            {"speaker": "SPEAKER_01", "text": " Ready?", "timestamp": [0.0, 0.8]},
+            {"speaker": "SPEAKER_00", "text": " Yes. Good.", "timestamp": [1.0, 3.0]},
+        ],
+        "language": "en",
+        "duration": 3.0,
+        "num_speakers": 2,
+    }  # fmt: skip
+
+
+def test_chunks_are_segments_with_speakers_where_there_are_no_words() -> None:
+    document = FORMATS["chunks"].render(replace(UNTOLD, warnings=("nobody was found",)))
+    assert isinstance(document, dict)
+    assert document["chunks"][0] == {"text": " Hello & <welcome>.", "timestamp": [0.0, 1.25], "speaker": None}
+    assert document["speakers"] == [
+        {"speaker": None, "text": " Hello & <welcome>. Go --> there.", "timestamp": [0.0, 61.0]}
+    ]
+    assert (document["num_speakers"], document["warnings"]) == (0, ["nobody was found"])
+
+
+def test_diarized_json_is_openais() -> None:
+    assert FORMATS["diarized_json"].render(ASKED) == {
+        "task": "transcribe",
+        "duration": 3.0,
+        "text": "Ready? Yes. Good.",
+        "segments": [
+            {"type": "transcript.text.segment", "id": "seg_000", "start": 0.0, "end": 0.8, "text": " Ready?",
+             "speaker": "A"},
+            {"type": "transcript.text.segment", "id": "seg_001", "start": 1.0, "end": 3.0, "text": " Yes. Good.",
+             "speaker": "B"},
+        ],
+    }  # fmt: skip
+
+
+def test_letters_go_on_after_z() -> None:
+    many = Transcript(tuple(Segment(" a", n, n + 1, speaker=f"S{n}") for n in range(28)), turns=(), duration=28.0)
+    document = FORMATS["diarized_json"].render(many)
+    assert isinstance(document, dict)
+    assert [one["speaker"] for one in document["segments"]][24:] == ["Y", "Z", "AA", "AB"]
+
+
+def test_rttm_says_who_speaks_when() -> None:
+    assert FORMATS["rttm"].render(ASKED) == (
+        "SPEAKER audio 1 0.000 0.900 <NA> <NA> SPEAKER_01 <NA> <NA>\n"
+        "SPEAKER audio 1 0.950 2.050 <NA> <NA> SPEAKER_00 <NA> <NA>\n"
+        "SPEAKER audio 1 2.000 0.900 <NA> <NA> SPEAKER_01 <NA> <NA>\n"
+    )
+
+
+def test_subtitles_name_the_speaker() -> None:
+    assert FORMATS["srt"].render(ASKED) == (
+        "1\n00:00:00,000 --> 00:00:00,800\nSPEAKER_01: Ready?\n\n"
+        "2\n00:00:01,000 --> 00:00:03,000\nSPEAKER_00: Yes. Good.\n"
+    )
+    assert FORMATS["vtt"].render(ASKED) == (
+        "WEBVTT\n"
+        "\n00:00:00.000 --> 00:00:00.800\n<v SPEAKER_01>Ready?</v>\n"
+        "\n00:00:01.000 --> 00:00:03.000\n<v SPEAKER_00>Yes. Good.</v>\n"
+    )
+
+
+def test_verbose_json_names_the_speaker_of_every_word() -> None:
+    document = FORMATS["verbose_json"].render(ASKED)
+    assert isinstance(document, dict)
+    assert [one["speaker"] for one in document["segments"]] == ["SPEAKER_01", "SPEAKER_00"]
+    assert document["words"][2] == {
+        "word": "Good.", "start": 2.0, "end": 3.0, "probability": 0.7, "speaker": "SPEAKER_00",
+        "confidence": 0.526, "second_speaker": "SPEAKER_01", "overlap": True,
+    }  # fmt: skip
 
 
 def test_verbose_json_is_openais() -> None:
@@ -88,6 +186,8 @@ SILENT = {
     "srt": "",
     "vtt": "WEBVTT\n",
     "tsv": "start\tend\ttext\n",
+    "diarized_json": {"task": "transcribe", "duration": 5.0, "text": "", "segments": []},
+    "rttm": "",
 }
 
 

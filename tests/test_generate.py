@@ -134,10 +134,9 @@ def test_words_join_to_the_text_and_have_chances(transcriber: Transcriber) -> No
 
 def test_word_times_are_where_the_words_are(transcriber: Transcriber) -> None:
     from training.evaluate import word_start_errors
-    from training.samples import TrueWord, Truth
+    from training.samples import read_truth
 
-    told = SAMPLES["meeting"].truth
-    truth = Truth(**{**told, "words": [TrueWord(**word) for word in told["words"]]})
+    truth = read_truth(SAMPLES["meeting"].path)
     errors = np.array(word_start_errors(truth, heard(transcriber, "meeting", timestamps="word")))
     assert len(errors) >= 0.9 * len(truth.words)
     assert np.mean(errors <= 0.15) >= 0.9

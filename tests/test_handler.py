@@ -1,17 +1,22 @@
 """The contract of the endpoint, and every fault of the original handler that concerns transcription."""
 
 import base64
+import json
+from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
 from errors import EngineFailure, InvalidAudio, InvalidRequest, InvalidSettings, TranscriptionError
+from formats import FORMATS
 from handler import EndpointHandler
-from tests.conftest import DEMO, SAMPLES
+from tests.conftest import DEMO, DIARIZATION, SAMPLES
 from training.encoding import encoded
 
 SHORT = SAMPLES["short"].path.read_bytes()
+MEETING = SAMPLES["meeting"].path.read_bytes()
 SHORT_TEXT = base64.b64encode(SHORT).decode()
 
 
@@ -78,6 +83,66 @@ def test_a_cut_file_is_flagged(handler: EndpointHandler) -> None:
 def test_extra_keys_and_unknown_parameters_pass(handler: EndpointHandler) -> None:
     asked = {"inputs": SHORT, "parameters": {"num_beams": 5}, "options": {"wait_for_model": True}}
     assert handler(asked) == handler({"inputs": SHORT})
+
+
+@pytest.fixture(scope="module")
+def hearing() -> Iterator[EndpointHandler]:
+    """The handler with a diarization model."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASR_MODEL", str(DEMO))
+        patch.setenv("DIARIZATION_MODEL", str(DIARIZATION))
+        yield EndpointHandler()
+
+
+def test_speakers_are_turns_of_talk(hearing: EndpointHandler) -> None:
+    """As the original's users know it: speaker, text, timestamp, one entry per turn of talk."""
+    answer = hearing({"inputs": MEETING, "parameters": {"num_speakers": 3, "timestamps": "word"}})
+    assert {tuple(entry) for entry in answer["speakers"]} == {("speaker", "text", "timestamp")}
+    assert "".join(entry["text"] for entry in answer["speakers"]).strip() == answer["text"]
+    named = [entry["speaker"] for entry in answer["speakers"]]
+    assert named[0] == "SPEAKER_00"
+    assert set(named) == {"SPEAKER_00", "SPEAKER_01", "SPEAKER_02"}
+    assert all(one != other for one, other in pairwise(named))
+    assert all({"text", "timestamp", "speaker", "confidence"} <= set(chunk) for chunk in answer["chunks"])
+    assert answer["num_speakers"] == 3
+    json.dumps(answer, allow_nan=False)
+
+
+def test_diarize_false_skips_the_diarizer(
+    hearing: EndpointHandler, handler: EndpointHandler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hearing.transcriber.diarizer, "diarize", None)  # calling it would fail
+    asked = {"inputs": SHORT, "parameters": {"diarize": False}}
+    assert hearing(asked) == handler({"inputs": SHORT})
+
+
+@pytest.mark.parametrize("rate", [8_000, 24_000])
+def test_sampling_rate_does_not_bend_the_turns(hearing: EndpointHandler, rate: int) -> None:
+    """Regression: the turns of sampling_rate 24000 or 8000 were at wrong times."""
+    assert hearing({"inputs": SHORT, "parameters": {"sampling_rate": rate}}) == hearing({"inputs": SHORT})
+
+
+def test_silence_has_no_speakers(hearing: EndpointHandler) -> None:
+    """Regression: nobody speaking was a ValueError."""
+    answer = hearing({"inputs": SAMPLES["silence"].path.read_bytes()})
+    assert (answer["text"], answer["chunks"], answer["speakers"], answer["num_speakers"]) == ("", [], [], 0)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_works_with_speakers(hearing: EndpointHandler, form: str) -> None:
+    answer = hearing({"inputs": SHORT, "parameters": {"response_format": form}})
+    assert answer["speakers"]
+    assert form == "chunks" or answer[form]
+
+
+def test_channels_are_speakers(handler: EndpointHandler) -> None:
+    answer = handler({"inputs": SAMPLES["call"].path.read_bytes(), "parameters": {"multichannel": True}})
+    assert {entry["speaker"] for entry in answer["speakers"]} == {"SPEAKER_00", "SPEAKER_01"}
+
+
+def test_who_asks_for_speakers_without_a_model_is_told(handler: EndpointHandler) -> None:
+    with pytest.raises(InvalidRequest, match="set DIARIZATION_MODEL"):
+        handler({"inputs": SHORT, "parameters": {"diarize": True}})
 
 
 BAD: dict[str, Any] = {

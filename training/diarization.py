@@ -11,9 +11,10 @@ import argparse
 import itertools
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import librosa
 import numpy as np
 import torch
 from pyannote.audio.core.task import Problem, Resolution, Specifications
@@ -22,11 +23,12 @@ from torch.nn import functional
 
 from models.speaker_nets import EmbeddingNet, SegmentationNet, scaled
 from training.conversations import Manner, Placed, converse
-from training.corpus import CACHE, FRAMES_PER_SECOND, Clip, mel_filters
-from training.mixing import Sound
+from training.corpus import CACHE, FRAMES_PER_SECOND, MELS, Clip, mel_filters
+from training.mixing import Channel, Sound
 from training.speakers import SIDES, Speaker, speakers
 
 SECONDS = 5.0
+MELS_TO_HERTZ = librosa.mel_frequencies(MELS + 2, fmin=0, fmax=8000)[1:-1]  # the middles of the bands
 VOICES = 3  # at most so many speak in a window
 FRAMES = int(SECONDS * 50)
 POPULATION = 1600
@@ -56,12 +58,19 @@ class Window:
 
 
 class Windows:
-    """Windows of conversations between training speakers, without end."""
+    """Windows of conversations between training speakers, without end.
+
+    A crowd of few speakers meets in one room: windows of a batch then share their channel, as those of one
+    recording do, and every speaker has a vocal tract of a length drawn anew, so that there are more voices
+    than espeak-ng has (vocal tract length perturbation, Jaitly & Hinton 2013).
+    """
 
     def __init__(self, population: list[Speaker], seed: int) -> None:
         self.rng = random.Random(seed)
         self.population, self.sound = population, Sound(random.Random(seed))
         self.crowd = list(range(len(population)))
+        self.channel: Channel | None = None
+        self.stretch: dict[int, float] = {}
 
     def window(self) -> Window:
         """One window in which at most three voices are heard, each for a fifth of a second or more."""
@@ -77,23 +86,41 @@ class Windows:
                 continue
             end = begin + SECONDS
             inside = [(one.what, one.start - begin) for one in placed if one.end > begin and one.start < end]
-            power = self.sound.mix(inside, int(SECONDS * FRAMES_PER_SECOND))
+            power = self.sound.mix(inside, int(SECONDS * FRAMES_PER_SECOND), self.channel)
             return Window(power, active[:, heard], [cast[voice] for voice in heard])
 
     def _conversation(self, cast: list[int], seconds: float, manner: Manner) -> list[Placed[Clip]]:
         rng, people = self.rng, [self.population[one] for one in cast]
         return converse(
             rng, len(cast), seconds, manner,
-            lambda who: rng.choice(people[who].sentences),
-            lambda who: rng.choice(people[who].asides or people[who].sentences),
+            lambda who: self._voiced(rng.choice(people[who].sentences), cast[who]),
+            lambda who: self._voiced(rng.choice(people[who].asides or people[who].sentences), cast[who]),
             lambda clip: clip.word_times[-1][1],
         )  # fmt: skip
+
+    def _voiced(self, clip: Clip, speaker: int) -> Clip:
+        """The clip as this speaker's vocal tract makes it sound."""
+        stretch = self.stretch.get(speaker, 1.0)
+        return clip if stretch == 1.0 else replace(clip, log_mel=stretched(clip.log_mel, stretch))
 
     def batch(self, size: int, crowd: int) -> tuple[Tensor, list[Window]]:
         """Scaled mel power (size, 500, 80) and its windows; all talk comes from so many speakers."""
         self.crowd = self.rng.sample(range(len(self.population)), crowd)
+        if crowd < len(self.population):
+            self.channel = self.sound.channel()
+            self.stretch = {one: self.rng.uniform(0.85, 1.18) for one in self.crowd}
         windows = [self.window() for _ in range(size)]
         return scaled(torch.from_numpy(np.stack([window.power for window in windows]))), windows
+
+
+def stretched(log_mel: np.ndarray, factor: float) -> np.ndarray:
+    """Log-mel (frames, 80) with all frequencies `factor` times as high."""
+    places = MELS_TO_HERTZ / factor
+    source = np.clip(np.interp(places, MELS_TO_HERTZ, np.arange(len(MELS_TO_HERTZ))), 0, len(MELS_TO_HERTZ) - 1)
+    low = np.floor(source).astype(int)
+    high = np.minimum(low + 1, len(MELS_TO_HERTZ) - 1)
+    share = (source - low).astype(log_mel.dtype)
+    return np.asarray(log_mel[:, low] * (1 - share) + log_mel[:, high] * share)
 
 
 def activity(placed: list[Placed[Clip]], begin: float, voices: int) -> np.ndarray:
@@ -200,8 +227,8 @@ def contrast_loss(embedded: Tensor, voice: Tensor, warmth: float) -> Tensor:
     return -((scores * same).sum(1)[paired] / same.sum(1)[paired]).mean()
 
 
-NETS = {"segmentation": (Segmenting, 32, POPULATION), "embedding": (Embedding, 48, 24)}
-"""Each with the windows of a batch, and how many speakers they are drawn from."""
+NETS = {"segmentation": (Segmenting, 32, POPULATION, 2200), "embedding": (Embedding, 48, 24, 1100)}
+"""Each with the windows of a batch, how many speakers they are drawn from, and its steps."""
 
 
 def optimizers(module: nn.Module) -> list[torch.optim.Optimizer]:
@@ -225,12 +252,13 @@ def factor_at(step: int, steps: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("net", choices=NETS)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int)
     parser.add_argument("--state", type=Path)
     options = parser.parse_args()
     path = options.state or CACHE / f"{options.net}.pt"
     population = speakers(POPULATION)
-    kind, size, crowd = NETS[options.net]
+    kind, size, crowd, steps = NETS[options.net]
+    steps = options.steps or steps
     module = kind(population)
     rules, step = optimizers(module), 0
     if path.exists():
@@ -240,9 +268,9 @@ def main() -> None:
         for rule, state in zip(rules, saved["rules"], strict=True):
             rule.load_state_dict(state)
     windows, began, first, told = Windows(population, step), time.time(), step, []
-    while step < options.steps:
+    while step < steps:
         for rule, rate in zip(rules, RATES, strict=True):
-            rule.param_groups[0]["lr"] = rate * factor_at(step, options.steps)
+            rule.param_groups[0]["lr"] = rate * factor_at(step, steps)
         loss, parts = module(*windows.batch(size, crowd))
         loss.backward()
         nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -251,10 +279,10 @@ def main() -> None:
             rule.zero_grad()
         step += 1
         told.append(parts)
-        if step % 50 == 0 or step == options.steps:
+        if step % 50 == 0 or step == steps:
             shown = " ".join(f"{name} {np.mean([one[name] for one in told]):.3f}" for name in parts)
             each = (time.time() - began) / (step - first)
-            print(f"step {step}/{options.steps}  {shown}  {each:.2f} s a step", flush=True)
+            print(f"step {step}/{steps}  {shown}  {each:.2f} s a step", flush=True)
             told = []
             state = {"module": module.state_dict(), "step": step, "rules": [rule.state_dict() for rule in rules]}
             unfinished = path.with_suffix(".part")

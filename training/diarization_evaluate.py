@@ -13,25 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pyannote.core import Annotation, Segment
-from pyannote.metrics.diarization import DiarizationErrorRate
+from pyannote.core import Segment
 
 from audio import SAMPLE_RATE, Audio, Samples
 from config import InferenceConfig, ModelSettings
 from diarization_utils import Diarizer
 from training.diarization_export import FOLDER
 from training.samples import Truth, cast_of, conversation, with_noise
+from training.scores import annotation, strict_der, true_turns
 from training.speakers import SIDES, Side
 from training.voices import Synthesizer
-from transcript import SpeakerTurn
 
 
 @dataclass
 class Tally:
     """What came out over many conversations, with the count given and without."""
 
-    given: Any = field(default_factory=lambda: DiarizationErrorRate(collar=0.0, skip_overlap=False))
-    free: Any = field(default_factory=lambda: DiarizationErrorRate(collar=0.0, skip_overlap=False))
+    given: Any = field(default_factory=strict_der)
+    free: Any = field(default_factory=strict_der)
     counted: list[bool] = field(default_factory=list)
 
 
@@ -45,25 +44,17 @@ def talks(side: Side, count: int, seed: str) -> Iterator[tuple[Samples, Truth]]:
         yield with_noise(rows.sum(0), rng.uniform(15, 40), index), truth
 
 
-def annotation(turns: list[SpeakerTurn]) -> Annotation:
-    """Turns as pyannote.metrics reads them."""
-    made = Annotation(uri="audio")
-    for number, turn in enumerate(turns):
-        made[Segment(turn.start, turn.end), number] = turn.speaker
-    return made
-
-
 def measure(diarizer: Diarizer, side: Side, count: int, seed: str) -> Tally:
     """DER and speaker counts over `count` conversations."""
     tally = Tally()
     for samples, truth in talks(side, count, seed):
-        reference = annotation([SpeakerTurn(*turn) for turn in truth.turns])
+        reference = annotation(true_turns(truth))
         region = Segment(0, len(samples) / SAMPLE_RATE)
         audio = Audio(np.ascontiguousarray(samples, dtype=np.float32))
         present = len({speaker for speaker, _, _ in truth.turns})
         for metric, hint in ((tally.given, present), (tally.free, None)):
             found = diarizer.diarize(audio, InferenceConfig(num_speakers=hint))
-            metric(reference, annotation(list(found.turns)), uem=region)
+            metric(reference, annotation(found.turns), uem=region)
             if hint is None:
                 tally.counted.append(len({turn.speaker for turn in found.turns}) == present)
     return tally

@@ -23,6 +23,7 @@ CONFIG = {
             "segmentation": "$model/segmentation",
             "embedding": "$model/embedding",
             "plda": "$model/plda",
+            "segmentation_step": 0.2,
             "embedding_exclude_overlap": True,
             "clustering": "AgglomerativeClustering",
             "segmentation_batch_size": 32,

@@ -13,19 +13,21 @@ CONTAINERS = {"m4a": "ipod"}  # FFmpeg's name for it
 BIT_RATE = 48_000
 
 
-def encoded(samples: npt.NDArray[np.float32], kind: str) -> bytes:
-    """16 kHz mono samples in [-1, 1] as a file of one of CODECS. Louder ones are scaled down."""
+def encoded(samples: npt.NDArray[np.float32], kind: str, bit_rate: int = BIT_RATE) -> bytes:
+    """16 kHz samples, (time,) or (two channels, time), as a file of one of CODECS. Louder than 1 is scaled down."""
     codec, file = CODECS[kind], io.BytesIO()
+    samples = np.atleast_2d(samples)
+    layout = "stereo" if len(samples) == 2 else "mono"
     peak = max(float(np.abs(samples).max(initial=0.0)), 1.0)
     with av.open(file, "w", format=CONTAINERS.get(kind, kind)) as container:
         rate = 48_000 if codec == "libopus" else SAMPLE_RATE
-        stream: Any = container.add_stream(codec, rate=rate, layout="mono")
+        stream: Any = container.add_stream(codec, rate=rate, layout=layout)
         if codec in ("libmp3lame", "aac", "libopus"):
-            stream.bit_rate = BIT_RATE
-        resampler = av.AudioResampler(stream.format.name, "mono", rate, frame_size=stream.codec_context.frame_size or 0)
-        for start in range(0, len(samples), SAMPLE_RATE):
-            part = samples[start : start + SAMPLE_RATE] / peak * 32767
-            frame = av.AudioFrame.from_ndarray(part.astype(np.int16)[None], format="s16", layout="mono")
+            stream.bit_rate = bit_rate
+        resampler = av.AudioResampler(stream.format.name, layout, rate, frame_size=stream.codec_context.frame_size or 0)
+        for start in range(0, samples.shape[1], SAMPLE_RATE):
+            part = (samples[:, start : start + SAMPLE_RATE] / peak * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(part), format="s16p", layout=layout)
             frame.sample_rate, frame.pts = SAMPLE_RATE, start
             for ready in resampler.resample(frame):
                 container.mux(stream.encode(ready))

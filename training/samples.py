@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from training.conversations import Manner, converse
-from training.encoding import encoded
+from training.encoding import BIT_RATE, encoded
 from training.sentences import BACKCHANNELS, Language, sentence, spoken, words_of
 from training.speakers import random_speaker
 from training.voices import SAMPLE_RATE, TEST_VARIANTS, Synthesizer, Utterance, Voice
 
 FOLDER = Path(__file__).parent.parent / "samples"
+CALM = Manner(overlap=0.08, aside=0.06)  # the demo Whisper never heard two voices at once
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class Truth:
     segments: list[tuple[float, float, str]]
     words: list[TrueWord]
     turns: list[tuple[str, float, float]] = field(default_factory=list)
+
+
+def read_truth(path: Path) -> Truth:
+    """What stands beside a recording."""
+    told = json.loads(path.with_suffix(".json").read_text())
+    return Truth(**{**told, "words": [TrueWord(**word) for word in told["words"]]})
 
 
 def conversation(
@@ -121,6 +128,7 @@ def with_noise(samples: np.ndarray, snr: float, seed: int) -> np.ndarray:
 
 
 def main() -> None:
+    """Makes what is not there yet."""
     FOLDER.mkdir(exist_ok=True)
     speaker = Synthesizer()
     plan: list[tuple[str, Language, float, int, float | None]] = [
@@ -136,10 +144,17 @@ def main() -> None:
             samples = with_noise(samples, snr, seed=1)
         _write(FOLDER / name, samples, truth)
     _write(FOLDER / "silence.m4a", np.zeros(5 * SAMPLE_RATE, np.float32), Truth("", "", "en", 5.0, [], []))
+    talks = [("conversation.flac", 60, 3, Manner()), ("discussion.ogg", 600, 4, CALM), ("call.flac", 30, 2, Manner())]
+    for name, seconds, speakers, manner in talks:
+        rng = random.Random(f"sample {name}")
+        rows, truth = conversation(rng, speaker, cast_of(rng, TEST_VARIANTS, speakers), seconds, manner)
+        _write(FOLDER / name, rows if name == "call.flac" else with_noise(rows.sum(0), 30, seed=1), truth)
 
 
 def _write(path: Path, samples: np.ndarray, truth: Truth) -> None:
-    path.write_bytes(encoded(samples, path.suffix[1:]))
+    if path.exists():
+        return
+    path.write_bytes(encoded(samples, path.suffix[1:], 20_000 if len(samples) > 300 * SAMPLE_RATE else BIT_RATE))
     path.with_suffix(".json").write_text(json.dumps(asdict(truth), ensure_ascii=False, indent=1) + "\n")
 
 
