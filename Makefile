@@ -48,7 +48,8 @@ $(INSTALLED): requirements.txt requirements-diarization.txt constraints.txt test
 		-c constraints.txt
 	touch $@
 
-$(CONTAINER)/.installed: requirements.txt tests/requirements.txt tests/constraints-container.txt
+$(CONTAINER)/.installed: requirements.txt requirements-diarization.txt tests/requirements.txt tests/constraints-container.txt
 	$(PYTHON) -m venv $(CONTAINER)
-	$(CONTAINER)/bin/pip install -q -r requirements.txt -r tests/requirements.txt -c tests/constraints-container.txt
+	$(CONTAINER)/bin/pip install -q -r requirements.txt -r requirements-diarization.txt -r tests/requirements.txt \
+		-c tests/constraints-container.txt
 	touch $@

@@ -28,7 +28,7 @@ from huggingface_hub.errors import (
 from audio import Audio
 from config import InferenceConfig, ModelSettings
 from engines import Progress
-from engines.loading import choose_device
+from engines.loading import choose_device, shown
 from errors import InvalidSettings
 from merge import assign_speakers, exclusive_turns
 from transcript import SpeakerTurn
@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 # The share of the whole that is done when a step of pyannote begins, and what the step adds.
 _STEPS = {"segmentation": (0.0, 0.3), "embeddings": (0.3, 0.65)}
+_NO_PIPELINE = "is no pyannote pipeline: it holds no config.yaml"
 _SHORTEST = 0.1  # seconds; less is no speech, and too little for the embedding's first layers
 
 
@@ -63,14 +64,19 @@ class Diarizer:
         self._lock = threading.Lock()
         with _as_it_was():
             self._pipeline = load_pipeline(settings)
-            self._pipeline.to(self.device)
+            try:
+                self._pipeline.to(self.device)
+            except (RuntimeError, AssertionError):
+                raise InvalidSettings(
+                    f"DEVICE {self.device} cannot hold DIARIZATION_MODEL: is it there, and large enough?"
+                ) from None
             for name in ("segmentation_batch_size", "embedding_batch_size"):  # 1 by default
                 setattr(self._pipeline, name, settings.diarization_batch_size)
         self.on_gpu = self.device.type == "cuda"
         self._stream = torch.cuda.Stream(self.device) if self.on_gpu else None  # type: ignore[no-untyped-call]
 
     def diarize(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Diarization:
-        """Who speaks when in `audio` (16 kHz), within the counts of the request. Raises EngineFailure."""
+        """Who speaks when in `audio` (16 kHz), within the counts of the request."""
         if audio.duration < _SHORTEST:
             return Diarization()
         wanted = {
@@ -91,35 +97,23 @@ class Diarizer:
 
 
 def load_pipeline(settings: ModelSettings) -> Any:
-    """pyannote's pipeline of the settings, with an error that says what to do. Raises InvalidSettings."""
-    name = str(settings.diarization_model)
-    shown = Path(name).name if Path(name).is_absolute() else name  # no path of the host in a message
-    kind = _pipeline_class()
-    if Path(name).is_dir() and not Path(name, "config.yaml").is_file():
-        raise InvalidSettings(f"DIARIZATION_MODEL {shown} is no pyannote pipeline: it holds no config.yaml")
+    """pyannote's pipeline of the settings. Raises InvalidSettings."""
+    kind, name, revision = _pipeline_class(), str(settings.diarization_model), settings.diarization_revision
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
-    parameters = inspect.signature(kind.from_pretrained).parameters
-    options: dict[str, Any] = {"token" if "token" in parameters else "use_auth_token": token}
-    if settings.diarization_revision and "revision" in parameters:
-        options["revision"] = settings.diarization_revision
-    elif settings.diarization_revision:
-        name = f"{name}@{settings.diarization_revision}"  # as pyannote 3 takes it
+    if Path(name).is_dir() and not Path(name, "config.yaml").is_file():
+        raise InvalidSettings(f"DIARIZATION_MODEL {shown(name)} {_NO_PIPELINE}")
+    known = inspect.signature(kind.from_pretrained).parameters
+    options: dict[str, Any] = {"token" if "token" in known else "use_auth_token": token}
+    if revision and "revision" in known:
+        options["revision"] = revision
+    checkpoint = f"{name}@{revision}" if revision and "revision" not in known else name  # as pyannote 3 takes it
     try:
         with contextlib.redirect_stdout(None):  # it prints what the error says
-            pipeline = kind.from_pretrained(name, **options)
-    except GatedRepoError as error:
-        raise InvalidSettings(_gated(error, shown, token)) from None
-    except RevisionNotFoundError:
-        raise InvalidSettings(f"DIARIZATION_REVISION: {shown} has no such revision") from None
-    except (RepositoryNotFoundError, HFValidationError):
-        raise InvalidSettings(f"DIARIZATION_MODEL {shown} is not there, or HF_TOKEN may not read it") from None
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
-        raise InvalidSettings(f"DIARIZATION_MODEL {shown} {_refused(error, token)}") from None
-    except Exception:  # a checkpoint may be broken in any way
-        logger.exception("DIARIZATION_MODEL cannot be loaded")
-        raise InvalidSettings(f"DIARIZATION_MODEL {shown} is no pyannote pipeline: the log says why") from None
+            pipeline = kind.from_pretrained(checkpoint, **options)
+    except Exception as error:
+        raise InvalidSettings(f"DIARIZATION_MODEL {shown(name)} {_refusal(error, name, token)}") from None
     if pipeline is None:  # pyannote 3's answer to a gated repository
-        raise InvalidSettings(_gated(None, shown, token))
+        raise InvalidSettings(f"DIARIZATION_MODEL {name} {_gated(name, token)}")
     return pipeline
 
 
@@ -143,26 +137,35 @@ def _pipeline_class() -> Any:
     return Pipeline
 
 
-def _refused(error: Exception, token: str | None) -> str:
-    """Why a download failed. huggingface_hub hides some refusals behind "not in the cache"."""
+def _refusal(error: Exception, name: str, token: str | None) -> str:
+    """What an error of huggingface_hub, or of a broken checkpoint, means for the owner."""
+    if isinstance(error, GatedRepoError):  # a pipeline may need a second repository: the address names it
+        return _gated("/".join(str(error.response.url).split("/")[3:5]), token)
+    if isinstance(error, RevisionNotFoundError):
+        return "has no such DIARIZATION_REVISION"
+    if isinstance(error, (RepositoryNotFoundError, HFValidationError)):
+        return "is not there, or HF_TOKEN may not read it"
     if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
-        return "is no pyannote pipeline: it holds no config.yaml"
-    response = getattr(error if isinstance(error, HfHubHTTPError) else error.__cause__, "response", None)
-    status = getattr(response, "status_code", None)
-    if status == 401:
-        return f"cannot be downloaded: {'HF_TOKEN is not valid' if token else 'set HF_TOKEN'}"
-    if status == 403:
-        return "cannot be downloaded: HF_TOKEN may not read it"
-    return "cannot be downloaded: the Hub was not reached"
+        return _NO_PIPELINE
+    if isinstance(error, (HfHubHTTPError, LocalEntryNotFoundError)):
+        # huggingface_hub hides some refusals behind "not in the cache"
+        response = getattr(error if isinstance(error, HfHubHTTPError) else error.__cause__, "response", None)
+        return f"cannot be downloaded: {_status(getattr(response, 'status_code', None), token)}"
+    logger.error("DIARIZATION_MODEL cannot be loaded", exc_info=error)
+    return "is no pyannote pipeline: the log says why"
 
 
-def _gated(error: GatedRepoError | None, name: str, token: str | None) -> str:
-    """Which page to accept; a pipeline may need a second repository, which the error's address names."""
-    address = "/".join(str(error.response.url).split("/")[3:5]) if error is not None else ""
-    page = f"https://hf.co/{address or name}"
+def _status(code: int | None, token: str | None) -> str:
+    if code == 401:
+        return "HF_TOKEN is not valid" if token else "set HF_TOKEN"
+    return "HF_TOKEN may not read it" if code == 403 else "the Hub was not reached"
+
+
+def _gated(name: str, token: str | None) -> str:
+    page = f"is gated: accept the conditions on https://hf.co/{name}"
     if token is None or not token.startswith("hf_"):  # pyannote leaves other tokens out
-        return f"DIARIZATION_MODEL {name} is gated: accept the conditions on {page} and set HF_TOKEN (hf_…)"
-    return f"DIARIZATION_MODEL {name} is gated: accept the conditions on {page} with the account of HF_TOKEN"
+        return f"{page} and set HF_TOKEN (hf_…)"
+    return f"{page} with the account of HF_TOKEN"
 
 
 @contextlib.contextmanager

@@ -30,6 +30,11 @@ class Checkpoint:
     dtype: torch.dtype
 
 
+def shown(name: str) -> str:
+    """A model's name or directory as a message may show it: without a path of the host."""
+    return Path(name).name if Path(name).is_absolute() else name
+
+
 def choose_device(settings: ModelSettings) -> torch.device:
     """The device the settings name; auto: a GPU where there is one. Raises InvalidSettings."""
     if settings.device != "auto":
@@ -117,11 +122,10 @@ def _from_hub(
     kind: Any, variable: str, name: str, revision: str | None, settings: ModelSettings, **options: Any
 ) -> Any:
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
-    shown = Path(name).name if Path(name).is_absolute() else name  # no path of the host in a message
     try:
         return kind.from_pretrained(name, revision=revision or "main", token=token, **options)
     except (OSError, ValueError, KeyError, ImportError):
         raise InvalidSettings(
-            f"{variable} {shown} cannot be loaded: is it a Whisper checkpoint's name or directory, "
+            f"{variable} {shown(name)} cannot be loaded: is it a Whisper checkpoint's name or directory, "
             "and does HF_TOKEN allow it?"
         ) from None

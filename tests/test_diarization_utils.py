@@ -178,7 +178,7 @@ SAID = {
     "private": "DIARIZATION_MODEL me/private is not there, or HF_TOKEN may not read it",
     "wrong-token": "DIARIZATION_MODEL me/wrong-token cannot be downloaded: HF_TOKEN is not valid",
     "forbidden": "DIARIZATION_MODEL me/forbidden cannot be downloaded: HF_TOKEN may not read it",
-    "revision": "DIARIZATION_REVISION: me/revision has no such revision",
+    "revision": "DIARIZATION_MODEL me/revision has no such DIARIZATION_REVISION",
     "empty": "DIARIZATION_MODEL me/empty is no pyannote pipeline: it holds no config.yaml",
 }
 
