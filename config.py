@@ -43,6 +43,7 @@ def _ladder(value: object) -> object:
 
 Language = Annotated[str | None, BeforeValidator(_blank_is_none)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
+Assisted = Literal["auto"] | bool
 SpeakerCount = Annotated[int | None, Field(ge=1, le=100)]
 
 
@@ -72,6 +73,13 @@ class ModelSettings(BaseSettings):
         "auto", description="auto: bfloat16 on GPUs that compute in it (8.0 up), float16 on others, float32 on CPU"
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    engine: Literal["slots", "transformers"] = Field(
+        "slots", description="slots: all requests in one batch; transformers: its own loop, one request at a time"
+    )
+    slots: int | None = Field(
+        None, ge=1, le=1024, description="windows decoded at the same time; absent: 24 on CPU, what fits on a GPU"
+    )
+    quantization: Literal["none", "int8"] = Field("none", description="int8: linear layers in 8 bits, on CPU")
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = Field(
         "sdpa", description="attention kernel of the model"
     )
@@ -122,8 +130,10 @@ class InferenceConfig(BaseModel):
     no_speech_threshold: float | None = Field(
         0.6, ge=0, le=1, description="a window less sure than logprob_threshold and above this is silence"
     )
-    batch_size: int = Field(24, ge=1, le=256, description="windows decoded together; 1 with assisted")
-    assisted: bool = Field(False, description="speculative decoding with ASSISTANT_MODEL: same text")
+    batch_size: int = Field(24, ge=1, le=256, description="windows of this request decoded together, at most")
+    assisted: Assisted = Field(
+        "auto", description="speculative decoding with ASSISTANT_MODEL, same text: true, false or auto (while it wins)"
+    )
     chunk_length_s: float = Field(30.0, ge=1, le=30, description="longest window, in seconds")
     sampling_rate: int = Field(
         16_000, gt=0, description="accepted for old clients: the audio file itself says its rate"
@@ -157,8 +167,6 @@ class InferenceConfig(BaseModel):
             raise ValueError("num_speakers is not between min_speakers and max_speakers")
         if self.multichannel and (self.diarize or self.speaker_hints):
             raise ValueError("multichannel takes each channel as a speaker: leave diarize and the counts out")
-        if self.assisted and self.batch_size > 1 and "batch_size" in self.model_fields_set:
-            raise ValueError("assisted works with batch_size 1: leave batch_size out, or set it to 1")
         return self
 
     @property

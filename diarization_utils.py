@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 # The share of the whole that is done when a step of pyannote begins, and what the step adds.
 _STEPS = {"segmentation": (0.0, 0.3), "embeddings": (0.3, 0.65)}
 _NO_PIPELINE = "is no pyannote pipeline: it holds no config.yaml"
+FLEETING = (0.5, 0.01)
+"""Seconds, and the share of all talk: who speaks for less than both is nobody."""
 _SHORTEST = 0.1  # seconds; less is no speech, and too little for the embedding's first layers
 
 
@@ -198,7 +200,7 @@ def _hook(progress: Progress | None, duration: float) -> Callable[..., None] | N
 
 def _read(found: Any, wanted: Mapping[str, int]) -> Diarization:
     """Our turns of what pyannote found: a DiarizeOutput of 4, or an Annotation of 3."""
-    regular = _turns(getattr(found, "speaker_diarization", found))
+    regular = _without_fleeting(_turns(getattr(found, "speaker_diarization", found)), wanted)
     single = getattr(found, "exclusive_speaker_diarization", None)
     labels = dict.fromkeys(turn.speaker for turn in regular)
     names = {label: f"SPEAKER_{number:02}" for number, label in enumerate(labels)}
@@ -208,6 +210,21 @@ def _read(found: Any, wanted: Mapping[str, int]) -> Diarization:
     else:
         alone = [replace(turn, speaker=names[turn.speaker]) for turn in _turns(single) if turn.speaker in names]
     return Diarization(tuple(turns), tuple(alone), tuple(_unkept(len(names), wanted)))
+
+
+def _without_fleeting(turns: list[SpeakerTurn], wanted: Mapping[str, int]) -> list[SpeakerTurn]:
+    """Without those who speak for less than FLEETING in all: clustering's leftovers, not people.
+
+    Where so many speakers were asked for, all are kept.
+    """
+    if "num_speakers" in wanted or "min_speakers" in wanted:
+        return turns
+    talk: dict[str, float] = {}
+    for turn in turns:
+        talk[turn.speaker] = talk.get(turn.speaker, 0.0) + turn.end - turn.start
+    seconds, share = FLEETING
+    least = min(seconds, share * sum(talk.values()))
+    return [turn for turn in turns if talk[turn.speaker] >= least]
 
 
 def _turns(annotation: Any) -> list[SpeakerTurn]:

@@ -36,7 +36,7 @@ class Transcriber:
         transcription goes on without it.
         """
         self.settings = settings
-        self.engine: Engine = ENGINES["transformers"](settings)
+        self.engine: Engine = ENGINES[settings.engine](settings)
         self.limits = AudioLimits(settings.max_audio_bytes, settings.max_audio_seconds)
         self.diarizer: Diarizer | None = None
         self._no_speakers = "no diarization model is loaded: set DIARIZATION_MODEL"

@@ -31,5 +31,14 @@ def _transformers(settings: ModelSettings) -> Engine:
     return GenerateEngine(settings)
 
 
-ENGINES: dict[str, Callable[[ModelSettings], Engine]] = {"transformers": _transformers}
+def _slots(settings: ModelSettings) -> Engine:
+    from engines.slots.engine import SlotEngine
+
+    return SlotEngine(settings)
+
+
+ENGINES: dict[str, Callable[[ModelSettings], Engine]] = {
+    "slots": _slots,
+    "transformers": _transformers,
+}
 """Each loads its models; raises InvalidSettings."""

@@ -1,9 +1,10 @@
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.alignment import _first_columns, token_starts
+from engines.alignment import _first_columns, _median, token_starts
 
 
 def slow_first_columns(cost: np.ndarray) -> list[int]:
@@ -29,7 +30,7 @@ def slow_first_columns(cost: np.ndarray) -> list[int]:
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 8), st.integers(1, 30), st.integers(0, 2**32 - 1))
 def test_the_path_is_the_textbooks(rows: int, columns: int, seed: int) -> None:
-    cost = np.random.default_rng(seed).integers(-3, 4, (rows, columns)).astype(float)
+    cost = np.random.default_rng(seed).normal(size=(rows, columns))  # no two paths cost the same
     assert _first_columns(cost).tolist() == slow_first_columns(cost)
 
 
@@ -38,6 +39,17 @@ def test_a_clear_diagonal_gives_each_token_its_frame() -> None:
     for token in range(4):
         attention[:, token, token * 10 : token * 10 + 10] = 1.0
     np.testing.assert_allclose(token_starts(attention), [0.0, 0.2, 0.4, 0.6], atol=0.05)
+
+
+@pytest.mark.parametrize("frames", [2, 4, 7, 50])
+def test_the_median_is_numpys(frames: int) -> None:
+    values = np.random.default_rng(0).normal(size=(2, 3, frames)).astype(np.float32)
+    if frames <= 3:
+        expected = values
+    else:
+        padded = np.pad(values, [(0, 0), (0, 0), (3, 3)], mode="reflect")
+        expected = np.median(np.lib.stride_tricks.sliding_window_view(padded, 7, axis=-1), axis=-1)
+    np.testing.assert_array_equal(_median(values), expected)
 
 
 def test_no_tokens_and_no_frames_are_no_times() -> None:

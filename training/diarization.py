@@ -227,7 +227,7 @@ def contrast_loss(embedded: Tensor, voice: Tensor, warmth: float) -> Tensor:
     return -((scores * same).sum(1)[paired] / same.sum(1)[paired]).mean()
 
 
-NETS = {"segmentation": (Segmenting, 32, POPULATION, 2200), "embedding": (Embedding, 48, 24, 1100)}
+NETS = {"segmentation": (Segmenting, 32, POPULATION, 2200), "embedding": (Embedding, 48, 24, 3000)}
 """Each with the windows of a batch, how many speakers they are drawn from, and its steps."""
 
 

@@ -25,8 +25,7 @@ def main() -> None:
     save_checkpoint(model, tokenizer, options.output / "demo-whisper", ALIGNMENT_HEADS)
     if options.assistant.exists():
         assistant.load_state_dict(load_state(options.assistant))
-        heads = tuple((0, head) for _, head in ALIGNMENT_HEADS)
-        save_checkpoint(assistant, tokenizer, options.output / "demo-whisper-assistant", heads)
+        save_checkpoint(assistant, tokenizer, options.output / "demo-whisper-assistant", ALIGNMENT_HEADS)
 
 
 if __name__ == "__main__":

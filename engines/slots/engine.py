@@ -1,0 +1,133 @@
+"""SlotEngine: requests in, transcripts out, over the loop that decodes them all together."""
+
+from collections.abc import Generator
+from contextlib import closing
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import WhisperFeatureExtractor
+
+from audio import SAMPLE_RATE, Audio, Samples
+from config import InferenceConfig, ModelSettings
+from engines import Progress
+from engines.alignment import token_starts
+from engines.cutting import Cut, cut
+from engines.loading import load_assistant, load_checkpoint
+from engines.slots.decoder import Decoder
+from engines.slots.features import Features
+from engines.slots.linear import int8, plain, quantize
+from engines.slots.loop import BRIEF, Answer, Job, Loop, Window
+from engines.slots.rules import Rules
+from engines.slots.slots import Slots
+from engines.slots.speculation import CHOICES, Speculation
+from engines.whisper import Whisper
+from errors import InvalidSettings
+from transcript import Segment, Transcript
+
+_AHEAD = 4  # windows of one request that wait for a slot
+_TOGETHER_CPU, _TOGETHER_GPU = 2, 16  # windows encoded in one go
+_SLOTS_CPU, _SLOTS_GPU = 24, 128  # where the settings do not say
+_SHARE = 0.5  # of a GPU's free memory may then become slots
+
+
+class Encoder:
+    """Windows of samples → encoder states (windows, frames, width), by one model."""
+
+    def __init__(self, model: Any, extractor: Any, quantized: bool) -> None:
+        mels = model.config.num_mel_bins
+        own = extractor if extractor.feature_size == mels else WhisperFeatureExtractor(feature_size=mels)
+        parameter = next(model.parameters())
+        self.features = Features(own, parameter.device, parameter.dtype)
+        self.encoder = model.model.encoder
+        if quantized:
+            quantize(self.encoder)
+
+    def __call__(self, windows: list[Samples]) -> Tensor:
+        states: Tensor = self.encoder(self.features(windows)).last_hidden_state
+        return states
+
+
+class SlotEngine:
+    """A Whisper checkpoint, and optionally an assistant that drafts for it. Safe to call from several threads."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        """Raises InvalidSettings."""
+        checkpoint = load_checkpoint(settings)
+        assistant = load_assistant(settings, checkpoint)
+        quantized = settings.quantization == "int8"
+        if quantized and checkpoint.device.type != "cpu":
+            raise InvalidSettings("QUANTIZATION int8 computes on CPUs: set DEVICE to cpu, or leave QUANTIZATION out")
+        self.whisper = Whisper(checkpoint, assistant is not None)
+        linear = int8 if quantized else plain
+        slack = max(CHOICES) + 1
+        decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), linear)
+        drafter = None if assistant is None else Decoder(assistant, 1, slack, linear=linear)
+        slots = Slots(decoder, _rules(self.whisper), drafter)
+        slots.resize(settings.slots or _affordable(slots))
+        own_encoder = assistant is not None and hasattr(assistant.model, "encoder")
+        self.loop = Loop(
+            self.whisper, slots, _TOGETHER_GPU if checkpoint.device.type == "cuda" else _TOGETHER_CPU,
+            Encoder(checkpoint.model, checkpoint.feature_extractor, quantized),
+            Encoder(assistant, checkpoint.feature_extractor, quantized) if own_encoder else None,
+            None if drafter is None else Speculation(drafter.weights / decoder.weights),
+        )  # fmt: skip
+
+    def transcribe(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Transcript:
+        """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure."""
+        job = Job(config, self.whisper.check(config), brief=audio.duration <= BRIEF * config.chunk_length_s)
+        segments: list[Segment] = []
+        with closing(self._windows(audio, job)) as windows:
+            for window, found in windows:
+                segments += found
+                if progress is not None:
+                    progress(window.end / SAMPLE_RATE, audio.duration)
+        return Transcript(
+            tuple(segments), job.language or job.guess, audio.duration, config.task, job.language_probability,
+            partial=audio.partial,
+        )  # fmt: skip
+
+    def _windows(self, audio: Audio, job: Job) -> Generator[tuple[Cut, list[Segment]], None, None]:
+        """Each window with what it says, in order, as soon as it and those before it are done."""
+        cuts = cut(audio.samples, job.config.chunk_length_s)
+        done: dict[int, list[Segment]] = {}
+        sent = entered = told = 0
+        with self.loop.job(job):
+            while told < len(cuts):
+                while sent < min(len(cuts), entered + _AHEAD):
+                    self.loop.submit(Window(job, sent, audio.samples[cuts[sent].start : cuts[sent].end]))
+                    sent += 1
+                answer = job.answers.get()
+                if answer is None:
+                    entered += 1
+                elif isinstance(answer, Exception):
+                    raise answer
+                else:
+                    done[answer.number] = self._read(cuts[answer.number], answer, job.config)
+                while told in done:
+                    yield cuts[told], done.pop(told)
+                    told += 1
+
+    def _read(self, window: Cut, answer: Answer, config: InferenceConfig) -> list[Segment]:
+        times: list[tuple[float, float]] = []
+        if answer.attention is not None:
+            times = list(zip(token_starts(answer.attention).tolist(), answer.chances, strict=True))
+        return list(self.whisper.segments(window, answer.decoded, times, answer.language, config))
+
+
+def _rules(whisper: Whisper) -> Rules:
+    generation = whisper.generation
+    return Rules(
+        whisper.vocabulary, whisper.config.vocab_size, whisper.checkpoint.device,
+        list(generation.suppress_tokens or []), list(generation.begin_suppress_tokens or []),
+        getattr(generation, "max_initial_timestamp_index", None),
+    )  # fmt: skip
+
+
+def _affordable(slots: Slots) -> int:
+    """How many slots, where the settings do not say."""
+    device = slots.decoder.device
+    if device.type != "cuda":
+        return _SLOTS_CPU
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, min(_SLOTS_GPU, int(free * _SHARE) // slots.bytes_each))

@@ -1,0 +1,181 @@
+"""What any engine knows of a Whisper checkpoint: its prompts, its thresholds, how its tokens become segments."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+from audio import SAMPLE_RATE
+from config import InferenceConfig
+from engines.cutting import Cut
+from engines.loading import Checkpoint
+from engines.tokens import Span, Vocabulary, spans, split_words
+from errors import InvalidRequest
+from transcript import Segment, Word
+
+FRAME = SAMPLE_RATE // 50
+"""Samples that an encoder position stands for."""
+SPOKEN = 0.5
+"""No-speech probability under which a window may decide the language."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What one window says, and how sure the model is of it."""
+
+    tokens: list[int]  # without the end of text
+    avg_logprob: float
+    compression_ratio: float
+    temperature: float
+    no_speech_prob: float
+
+
+class Whisper:
+    """A loaded checkpoint, and how it is spoken to and read."""
+
+    def __init__(self, checkpoint: Checkpoint, assisted: bool) -> None:
+        """assisted: whether an assistant is loaded beside it."""
+        self.checkpoint, self.assisted = checkpoint, assisted
+        self.tokenizer = checkpoint.tokenizer
+        self.config: Any = checkpoint.model.config
+        self.generation: Any = checkpoint.model.generation_config
+        self.vocabulary = Vocabulary.of(self.tokenizer, self.generation)
+
+    def check(self, config: InferenceConfig) -> str | None:
+        """The language's code, None where it is to be detected. Raises InvalidRequest."""
+        if config.assisted is True and not self.assisted:
+            raise InvalidRequest("assisted needs an assistant: set ASSISTANT_MODEL, or leave assisted out")
+        known = self.vocabulary.languages
+        if config.task == "translate" and not known:
+            raise InvalidRequest("this model is English only: task translate needs a multilingual one")
+        if config.language is None:
+            return None
+        name = config.language.strip().lower()
+        code: str = TO_LANGUAGE_CODE.get(name, name)
+        if known and code not in known:
+            some = ", ".join(sorted(known)[:100])
+            raise InvalidRequest(f"language {name[:20]!r} is not one this model knows: {some}")
+        if not known and code != "en":
+            raise InvalidRequest("this model is English only: leave language out, or send en")
+        return code
+
+    def no_speech(self, logits: Tensor) -> list[float]:
+        """The probability that nobody speaks, of each row of logits (rows, vocabulary) after the start token."""
+        if self.vocabulary.no_speech is None:
+            return [0.0] * len(logits)
+        chances: list[float] = logits.softmax(-1)[:, self.vocabulary.no_speech].tolist()
+        return chances
+
+    def language(self, logits: Tensor) -> tuple[str, float]:
+        """The likeliest language of logits (vocabulary,) after the start token, and its probability."""
+        codes = list(self.vocabulary.languages)
+        chances = logits[list(self.vocabulary.languages.values())].softmax(-1)
+        best = int(chances.argmax())
+        return codes[best], float(chances[best])
+
+    def prompt(self, language: str | None, config: InferenceConfig) -> list[int]:
+        """What the decoder is fed before the first word (openai/whisper, decoding.py)."""
+        prompt: list[int] = []
+        if config.prompt and config.prompt.strip() and self.vocabulary.previous is not None:
+            text = self.tokenizer(" " + config.prompt.strip(), add_special_tokens=False, verbose=False).input_ids
+            most = self.config.max_target_positions // 2 - 1
+            prompt += [self.vocabulary.previous, *text[-most:]]
+        prompt.append(self.vocabulary.start)
+        if language is not None and self.vocabulary.languages:
+            prompt += [self.vocabulary.languages[language], self.vocabulary.tasks[config.task]]
+        if config.timestamps == "none":
+            prompt.append(self.vocabulary.no_timestamps)
+        return prompt
+
+    def judged(
+        self, tokens: list[int], logprobs: list[float], temperature: float, no_speech_prob: float
+    ) -> Decoded:  # fmt: skip
+        """The tokens up to the end of text, with their mean log-probability, the end's included."""
+        ends = tokens.index(self.vocabulary.end) if self.vocabulary.end in tokens else len(tokens)
+        counted = logprobs[: ends + 1]
+        text = self.tokenizer.decode([token for token in tokens[:ends] if token < self.vocabulary.end])
+        data = text.encode()
+        return Decoded(
+            tokens=tokens[:ends],
+            avg_logprob=sum(counted) / max(len(counted), 1),
+            compression_ratio=len(data) / len(zlib.compress(data)) if data else 0.0,
+            temperature=temperature,
+            no_speech_prob=no_speech_prob,
+        )
+
+    def alignment_heads(self) -> list[tuple[int, int]]:
+        """The checkpoint's, or every head of the last half of the layers (openai/whisper's default)."""
+        heads = getattr(self.generation, "alignment_heads", None)
+        if heads:
+            return [(int(layer), int(head)) for layer, head in heads]
+        layers, width = self.config.decoder_layers, self.config.decoder_attention_heads
+        return [(layer, head) for layer in range(layers // 2, layers) for head in range(width)]
+
+    def segments(
+        self, window: Cut, one: Decoded, times: list[tuple[float, float]], language: str | None,
+        config: InferenceConfig,
+    ) -> Iterator[Segment]:  # fmt: skip
+        """What one window says; `times` are (start second, probability) of every token, none without word times."""
+        if is_silence(one, config):
+            return
+        offset = window.start_seconds
+        found = (
+            [Span(0, len(one.tokens), 0.0, window.seconds)]
+            if config.timestamps == "none"
+            else spans(one.tokens, self.vocabulary.first_timestamp, self.vocabulary.end, window.seconds)
+        )
+        for span in found:
+            tokens = [token for token in one.tokens[span.first : span.last] if token < self.vocabulary.end]
+            text = self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
+            if not text.strip():
+                continue
+            words = self._words(tokens, times[span.first :], window, language) if times else ()
+            yield Segment(
+                text=text,
+                start=words[0].start if words else offset + span.start,
+                end=words[-1].end if words else offset + span.end,
+                words=words,
+                tokens=tuple(one.tokens[span.first : span.last]),
+                temperature=one.temperature,
+                avg_logprob=one.avg_logprob,
+                compression_ratio=one.compression_ratio,
+                no_speech_prob=one.no_speech_prob,
+            )
+
+    def _words(
+        self, tokens: list[int], times: list[tuple[float, float]], window: Cut, language: str | None
+    ) -> tuple[Word, ...]:
+        """The words of one segment; `times` are (start, probability) from its first token on."""
+        words = []
+        for word in split_words(tokens, self.tokenizer, language):
+            start, end = (min(times[at][0], window.seconds) for at in (word.first, word.last))
+            chances = [chance for _, chance in times[word.first : word.last]]
+            words.append(
+                Word(
+                    word=word.text,
+                    start=window.start_seconds + start,
+                    end=window.start_seconds + max(end, start),
+                    probability=sum(chances) / len(chances),
+                )
+            )
+        return tuple(words)
+
+
+def is_silence(one: Decoded, config: InferenceConfig) -> bool:
+    """Whisper's rule: probably nobody speaks, and the text is a guess."""
+    if config.no_speech_threshold is None or one.no_speech_prob <= config.no_speech_threshold:
+        return False
+    return config.logprob_threshold is None or one.avg_logprob < config.logprob_threshold
+
+
+def is_doubtful(one: Decoded, config: InferenceConfig) -> bool:
+    """Whether a higher temperature should be tried: repetition, or a guess that is not silence."""
+    if is_silence(one, config):
+        return False
+    repetition = config.compression_ratio_threshold
+    if repetition is not None and one.compression_ratio > repetition:
+        return True
+    return config.logprob_threshold is not None and one.avg_logprob < config.logprob_threshold

@@ -1,0 +1,66 @@
+"""When drafting pays."""
+
+from engines.slots.speculation import Speculation
+
+
+def lived(
+    cost: float, agreement: float, query: float = 0.1, rounds: int = 400, rows: int = 1
+) -> tuple[float, Speculation]:
+    """Time a token with drafting over time a token without, of so many rounds."""
+    speculation, plain = Speculation(cost), 0.01
+    spent = written = 0.0
+    for number in range(rounds):
+        count = speculation.choose(rows)
+        probing = count == 0 and speculation.should_probe()
+        count = 2 if probing else count
+        kept = min(count, _run(agreement, number))
+        seconds = plain * (1 + query * count) + plain * cost * count
+        if count:
+            speculation.agreed([kept] * rows, count)
+        if probing:
+            speculation.probed(seconds)
+        else:
+            speculation.measured(rows, count, seconds)
+        spent, written = spent + seconds, written + kept + 1
+    return spent / written / plain, speculation
+
+
+def _run(agreement: float, number: int) -> int:
+    """How many drafts in a row are right: geometric, by a fixed sequence."""
+    value, right = (number * 0.6180339887) % 1.0, 0
+    while value < agreement ** (right + 1) and right < 50:
+        right += 1
+    return right
+
+
+def test_a_good_cheap_assistant_halves_the_time() -> None:
+    assert lived(cost=0.1, agreement=0.9)[0] < 0.5
+
+
+def test_a_hopeless_one_costs_next_to_nothing() -> None:
+    for agreement in (0.0, 0.1):
+        assert lived(cost=0.1, agreement=agreement, rounds=2000)[0] < 1.03
+
+
+def test_one_as_slow_as_the_main_model_is_never_asked() -> None:
+    ratio, speculation = lived(cost=0.9, agreement=0.9, rounds=2000)
+    assert ratio < 1.03
+    assert speculation.choose(1) == 0
+
+
+def test_extra_positions_that_cost_much_make_drafts_short() -> None:
+    _, cheap = lived(cost=0.05, agreement=0.9, query=0.05)
+    _, dear = lived(cost=0.05, agreement=0.9, query=0.45)
+    assert dear.choose(1) < cheap.choose(1)
+
+
+def test_what_is_learnt_is_kept() -> None:
+    _, speculation = lived(cost=0.1, agreement=0.0)
+    assert speculation.choose(1) == 0
+    for _ in range(200):  # the audio has changed
+        speculation.agreed([2], 2)
+    assert speculation.choose(1) > 0
+
+
+def test_nothing_measured_is_nothing_drafted() -> None:
+    assert Speculation(cost=0.01).choose(4) == 0

@@ -1,0 +1,54 @@
+"""How a checkpoint is spoken to and read."""
+
+import pytest
+
+from config import InferenceConfig, ModelSettings
+from engines.loading import load_checkpoint
+from engines.whisper import Decoded, Whisper, is_doubtful, is_silence
+from errors import InvalidRequest
+from tests.conftest import DEMO
+
+
+@pytest.fixture(scope="module")
+def whisper() -> Whisper:
+    return Whisper(load_checkpoint(ModelSettings.from_environment(asr_model=str(DEMO))), assisted=False)
+
+
+def test_a_long_prompt_keeps_its_end(whisper: Whisper) -> None:
+    prompt = whisper.prompt("en", InferenceConfig(prompt="We need the report. " * 300, timestamps="segment"))
+    assert len(prompt) == 1 + 223 + 3
+    assert whisper.tokenizer.decode(prompt[1:224]).endswith(" We need the report.")
+
+
+def test_a_prompt_names_language_task_and_the_lack_of_time_stamps(whisper: Whisper) -> None:
+    prompt = whisper.prompt("de", InferenceConfig(task="translate", timestamps="none"))
+    assert whisper.tokenizer.decode(prompt) == "<|startoftranscript|><|de|><|translate|><|notimestamps|>"
+
+
+def test_a_language_has_a_code_and_a_name(whisper: Whisper) -> None:
+    assert [whisper.check(InferenceConfig(language=name)) for name in ("de", " German ", None)] == ["de", "de", None]
+    with pytest.raises(InvalidRequest, match=r"^language 'xx' is not one this model knows: de, en$"):
+        whisper.check(InferenceConfig(language="xx"))
+
+
+def test_the_end_counts_in_the_mean_log_probability(whisper: Whisper) -> None:
+    end = whisper.vocabulary.end
+    assert whisper.judged([5, 6, end, 7], [-1.0, -2.0, -3.0, -9.0], 0.2, 0.1) == Decoded(
+        [5, 6], -2.0, whisper.judged([5, 6], [0.0, 0.0], 0.2, 0.1).compression_ratio, 0.2, 0.1
+    )
+    assert whisper.judged([], [], 0.0, 0.0) == Decoded([], 0.0, 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("no_speech", "logprob", "ratio", "silent", "doubtful"),
+    [
+        (0.9, -1.5, 1.0, True, False),  # silence, and the text a guess
+        (0.9, -0.5, 1.0, False, False),  # the text is sure
+        (0.1, -1.5, 1.0, False, True),
+        (0.1, -0.5, 3.0, False, True),  # it repeats itself
+        (0.1, -0.5, 1.0, False, False),
+    ],
+)
+def test_thresholds_are_whispers(no_speech: float, logprob: float, ratio: float, silent: bool, doubtful: bool) -> None:
+    one = Decoded([1], logprob, ratio, 0.0, no_speech)
+    assert (is_silence(one, InferenceConfig()), is_doubtful(one, InferenceConfig())) == (silent, doubtful)
