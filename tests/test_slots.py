@@ -1,0 +1,218 @@
+"""The slots write what transformers' generate() writes, token by token."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
+
+from config import ModelSettings
+from engines.loading import Checkpoint, load_assistant, load_checkpoint
+from engines.slots.decoder import Decoder
+from engines.slots.rules import Rules
+from engines.slots.slots import Slots
+from engines.tokens import Vocabulary
+from tests.conftest import ASSISTANT, DEMO, SAMPLES
+
+TEXT = 500
+LANGUAGES, TASKS = {"<|en|>": TEXT + 2, "<|de|>": TEXT + 3}, {"transcribe": TEXT + 4, "translate": TEXT + 5}
+VOCABULARY = Vocabulary(
+    start=TEXT + 1, end=TEXT, no_timestamps=TEXT + 8, previous=TEXT + 6, no_speech=TEXT + 7,
+    languages={"en": TEXT + 2, "de": TEXT + 3}, tasks=TASKS, first_timestamp=TEXT + 9,
+)  # fmt: skip
+SUPPRESSED, SUPPRESSED_FIRST, MAX_INITIAL = [7, TEXT + 1, TEXT + 6], [11, TEXT], 50
+
+SHAPES = {
+    "tiny": {"d_model": 48, "encoder_layers": 1, "decoder_layers": 4, "heads": 6, "mels": 80},
+    "large-v3": {"d_model": 80, "encoder_layers": 1, "decoder_layers": 8, "heads": 20, "mels": 128},
+    "turbo": {"d_model": 80, "encoder_layers": 2, "decoder_layers": 2, "heads": 20, "mels": 128},
+}
+
+
+def random_model(shape: dict[str, int], seed: int) -> WhisperForConditionalGeneration:
+    """Weights without meaning, large enough for tokens that differ from window to window."""
+    torch.manual_seed(seed)
+    width = shape["d_model"]
+    model = WhisperForConditionalGeneration(
+        WhisperConfig(
+            vocab_size=TEXT + 9 + 1501, num_mel_bins=shape["mels"], d_model=width, init_std=0.25,
+            encoder_layers=shape["encoder_layers"], encoder_attention_heads=shape["heads"], encoder_ffn_dim=2 * width,
+            decoder_layers=shape["decoder_layers"], decoder_attention_heads=shape["heads"], decoder_ffn_dim=4 * width,
+            pad_token_id=TEXT, bos_token_id=TEXT, eos_token_id=TEXT, decoder_start_token_id=TEXT + 1,
+            suppress_tokens=None, begin_suppress_tokens=None,
+        )
+    ).eval()  # fmt: skip
+    model.generation_config = GenerationConfig(
+        lang_to_id=LANGUAGES, task_to_id=TASKS, is_multilingual=True, no_timestamps_token_id=TEXT + 8,
+        prev_sot_token_id=TEXT + 6, suppress_tokens=SUPPRESSED, begin_suppress_tokens=SUPPRESSED_FIRST,
+        max_initial_timestamp_index=MAX_INITIAL, decoder_start_token_id=TEXT + 1, eos_token_id=TEXT,
+        bos_token_id=TEXT, pad_token_id=TEXT, max_length=448, alignment_heads=[[0, 0]],
+    )  # fmt: skip
+    return model
+
+
+def slots_of(model: Any, count: int, drafter: Any = None, rules: Rules | None = None) -> Slots:
+    rules = rules or Rules(
+        VOCABULARY, model.config.vocab_size, torch.device("cpu"), SUPPRESSED, SUPPRESSED_FIRST, MAX_INITIAL
+    )
+    return Slots(Decoder(model, count, 9), rules, None if drafter is None else Decoder(drafter, count, 9))
+
+
+def written_by(
+    slots: Slots, states: Tensor, prompts: Sequence[list[int]], timed: bool, drafts: Sequence[int] = (0,)
+) -> list[list[int]]:
+    """What the slots write for each window; they enter as slots are freed. drafts: of each round in turn."""
+    found: dict[int, list[int]] = {}
+    waiting, rows = list(range(len(prompts))), list[int]()
+    for count in itertools.cycle(drafts):
+        while waiting and len(rows) < slots.decoder.slots:
+            window, here = waiting.pop(0), slice(len(rows), len(rows) + 1)
+            slots.hear(here, states[window : window + 1])
+            slots.prefill(here, [prompts[window]])
+            slots.begin(len(rows), prompts[window], timed, 0.0)
+            rows.append(window)
+        if not rows:
+            return [found[window] for window in range(len(prompts))]
+        if count:
+            for row in range(len(rows)):
+                if not slots.heard[row]:
+                    slots.join(row)
+            slots.speculate(len(rows), count, record=False, hot=False)
+        else:
+            slots.step(len(rows), record=False, hot=False)
+        for row in reversed(slots.ended(len(rows))):
+            found[rows[row]] = slots.written(row, len(prompts[rows[row]]))[0]
+            slots.move(len(rows) - 1, row)
+            rows[row] = rows[-1]
+            rows.pop()
+    raise AssertionError
+
+
+def generated(
+    model: Any, features: Tensor, language: str, task: str, timed: bool, previous: list[int], vocabulary: Vocabulary
+) -> tuple[list[int], list[list[int]]]:
+    """The prompt, and what generate() writes behind it."""
+    prompt = [*previous, vocabulary.start, vocabulary.languages[language], vocabulary.tasks[task]]
+    prompt += [] if timed else [vocabulary.no_timestamps]
+    out = model.generate(
+        features, language=language, task=task, return_timestamps=timed, num_beams=1, do_sample=False,
+        force_unique_generate_call=True, prompt_ids=torch.tensor(previous) if previous else None,
+        attention_mask=torch.ones(features.shape[0], features.shape[2]), max_length=448,
+        return_dict_in_generate=True,
+    )  # fmt: skip
+    tokens = []
+    for row in out.sequences.tolist():
+        assert row[: len(prompt)] == prompt
+        text = row[len(prompt) :]
+        tokens.append(text[: text.index(vocabulary.end)] if vocabulary.end in text else text)
+    return prompt, tokens
+
+
+CASES = [
+    ("tiny", "en", "transcribe", True, 0, 3, (0,)),
+    ("tiny", "en", "transcribe", False, 220, 16, (4, 0, 1)),
+    ("large-v3", "de", "translate", True, 30, 4, (0,)),
+    ("large-v3", "de", "transcribe", False, 0, 3, (2, 0)),
+    ("turbo", "de", "transcribe", True, 0, 1, (0,)),
+    ("turbo", "en", "translate", True, 100, 2, (8, 2)),
+]
+"""Shape, language, task, time stamps, how many tokens came before, slots, drafts of the rounds in turn."""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_token_differs_from_generate() -> None:
+    """Random models run to the length limit, so that every rule is met; their drafter is mostly wrong."""
+    compared = 0
+    for name, language, task, timed, before, count, drafts in CASES:
+        shape = SHAPES[name]
+        model, drafter = random_model(shape, before), random_model({**shape, "decoder_layers": 1}, before)
+        features = torch.randn(5, shape["mels"], 3000)
+        previous = [TEXT + 6, *range(20, 20 + before)] if before else []
+        with torch.inference_mode():
+            prompt, expected = generated(model, features, language, task, timed, previous, VOCABULARY)
+            states = model.model.encoder(features).last_hidden_state
+            slots = slots_of(model, count, drafter)
+            assert written_by(slots, states, [prompt] * len(states), timed, drafts) == expected
+        compared += sum(map(len, expected))
+    assert compared > 10_000
+
+
+class TestOnSpeech:
+    """The demo model and its assistant, on windows of all lengths that end by themselves."""
+
+    @pytest.fixture(scope="class")
+    def checkpoint(self) -> Checkpoint:
+        return load_checkpoint(ModelSettings.from_environment(asr_model=str(DEMO)))
+
+    @pytest.fixture(scope="class")
+    def assistant(self, checkpoint: Checkpoint) -> Any:
+        return load_assistant(
+            ModelSettings.from_environment(asr_model=str(DEMO), assistant_model=str(ASSISTANT)), checkpoint
+        )
+
+    @pytest.mark.filterwarnings("ignore")
+    @pytest.mark.parametrize("timed", [True, False])
+    def test_no_token_differs_from_generate(self, checkpoint: Checkpoint, assistant: Any, timed: bool) -> None:
+        model: Any = checkpoint.model
+        vocabulary = Vocabulary.of(checkpoint.tokenizer, model.generation_config)
+        audio = SAMPLES["long"].audio.samples
+        lengths = [1.5, 3, 7, 12, 20, 30]
+        windows = [audio[at * 80_000 : at * 80_000 + int(length * 16_000)] for at, length in enumerate(lengths)]
+        features = checkpoint.feature_extractor(windows, sampling_rate=16_000, return_tensors="pt").input_features
+        rules = Rules(vocabulary, model.config.vocab_size, torch.device("cpu"), [], [], None)
+        with torch.inference_mode():
+            prompt, expected = generated(model, features, "en", "transcribe", timed, [], vocabulary)
+            states = model.model.encoder(features).last_hidden_state
+            for count, drafts in ((1, [0]), (4, [0]), (6, [4]), (2, [0, 0, 3])):
+                slots = slots_of(model, count, assistant, rules)
+                assert written_by(slots, states, [prompt] * len(windows), timed, drafts) == expected
+
+    def test_the_assistant_is_mostly_right(self, checkpoint: Checkpoint, assistant: Any) -> None:
+        model: Any = checkpoint.model
+        vocabulary = Vocabulary.of(checkpoint.tokenizer, model.generation_config)
+        samples = SAMPLES["short"].audio.samples
+        features = checkpoint.feature_extractor(samples, sampling_rate=16_000, return_tensors="pt").input_features
+        rules = Rules(vocabulary, model.config.vocab_size, torch.device("cpu"), [], [], None)
+        prompt = [vocabulary.start, vocabulary.languages["en"], vocabulary.tasks["transcribe"]]
+        with torch.inference_mode():
+            slots = slots_of(model, 1, assistant, rules)
+            here = slice(0, 1)
+            slots.hear(here, model.model.encoder(features).last_hidden_state)
+            slots.join(0)
+            slots.prefill(here, [prompt])
+            slots.begin(0, prompt, True, 0.0)
+            rounds = 0
+            while not slots.ended(1):
+                slots.speculate(1, 4, record=False, hot=False)
+                rounds += 1
+            assert rounds <= (len(slots.written(0, len(prompt))[0]) + 1) / 3
+
+
+def test_rows_change_places_with_all_they_have() -> None:
+    model = random_model(SHAPES["tiny"], 0)
+    prompt = [VOCABULARY.start, VOCABULARY.languages["en"], VOCABULARY.tasks["transcribe"]]
+    states = torch.randn(2, 1500, 48)
+    with torch.inference_mode():
+        alone = written_by(slots_of(model, 1), states, [prompt] * 2, timed=True)
+        slots = slots_of(model, 3)
+        slots.hear(slice(0, 2), states)
+        slots.prefill(slice(0, 2), [prompt] * 2)
+        for row in range(2):
+            slots.begin(row, prompt, True, 0.0)
+        for _ in range(20):
+            slots.step(2, record=False, hot=False)
+        slots.exchange(0, 1)
+        for _ in range(20):
+            slots.step(2, record=False, hot=False)
+        assert [slots.written(row, 3)[0] for row in (1, 0)] == [tokens[:40] for tokens in alone]
+
+
+def test_memory_is_as_large_as_it_says() -> None:
+    slots = slots_of(random_model(SHAPES["tiny"], 0), 2)
+    each = slots.bytes_each
+    slots.resize(5)
+    assert slots.bytes_each == each
+    assert [memory.shape[0] for memory in (slots.last, *slots.decoder.memories())] == [5] * 9
