@@ -1,5 +1,6 @@
 """Linear layers as plain functions, in the model's own precision or in int8."""
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -24,7 +25,10 @@ def int8(weight: Tensor, bias: Tensor | None = None) -> Linear:
 
 def _rounded(weight: Tensor) -> Tensor:
     scales = weight.abs().amax(dim=1).clamp_min(1e-8).double() / 127
-    return torch.quantize_per_channel(weight, scales, torch.zeros(len(weight), dtype=torch.long), 0, torch.qint8)
+    with warnings.catch_warnings():
+        # torch announces the end of these tensors; what is to come after them takes twice the time for one row.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.quantize_per_channel(weight, scales, torch.zeros(len(weight), dtype=torch.long), 0, torch.qint8)
 
 
 class Int8(nn.Module):

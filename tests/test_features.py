@@ -1,0 +1,46 @@
+"""Log-mel and linear layers are the libraries' own, computed more cheaply."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from transformers import WhisperFeatureExtractor
+
+from engines.slots.features import Features
+from engines.slots.linear import int8, plain, quantize
+
+
+@pytest.mark.parametrize("mels", [80, 128])
+@pytest.mark.parametrize("count", [1, 159, 400, 16_000, 123_457, 479_999, 480_000])
+def test_features_are_transformers(mels: int, count: int) -> None:
+    samples = np.random.default_rng(count).normal(0, 0.1, count).astype(np.float32)
+    extractor = WhisperFeatureExtractor(feature_size=mels)
+    expected = extractor(samples, sampling_rate=16_000, return_tensors="pt").input_features
+    found = Features(extractor, torch.device("cpu"), torch.float32)([samples])
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_windows_of_several_lengths_are_one_batch() -> None:
+    features = Features(WhisperFeatureExtractor(), torch.device("cpu"), torch.float32)
+    short, long = np.full(800, 0.1, np.float32), np.full(32_000, 0.1, np.float32)
+    together = features([short, long])
+    assert together.shape == (2, 80, 3000)
+    torch.testing.assert_close(together, torch.cat([features([short]), features([long])]))
+
+
+def test_int8_is_the_layer_to_a_hundredth() -> None:
+    torch.manual_seed(0)
+    layer, x = nn.Linear(64, 200), torch.randn(3, 5, 64)
+    with torch.inference_mode():
+        for bias in (layer.bias, None):
+            exact = plain(layer.weight, bias)(x)
+            assert (int8(layer.weight, bias)(x) - exact).abs().mean() < 0.02 * exact.abs().mean()
+
+
+def test_every_linear_layer_inside_is_quantized() -> None:
+    net = nn.Sequential(nn.Linear(8, 8), nn.Sequential(nn.GELU(), nn.Linear(8, 2)))
+    quantize(net)
+    assert [type(module).__name__ for module in net.modules() if not list(module.children())] == [
+        "Int8", "GELU", "Int8",
+    ]  # fmt: skip
+    assert net(torch.zeros(3, 8)).shape == (3, 2)

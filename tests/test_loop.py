@@ -1,0 +1,168 @@
+"""Many requests in one loop: fair, cancellable, and alive after what goes wrong."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from audio import Audio
+from config import InferenceConfig, ModelSettings
+from engines.slots.engine import SlotEngine
+from engines.slots.loop import Loop
+from errors import EngineFailure
+from tests.conftest import ASSISTANT, DEMO, SAMPLES
+from transcript import Transcript
+
+SHORT, LONG = SAMPLES["short"].audio, SAMPLES["long"].audio
+SEGMENTS = InferenceConfig(timestamps="segment", language="en")
+
+
+def new_engine(**changes: Any) -> SlotEngine:
+    return SlotEngine(ModelSettings.from_environment(asr_model=str(DEMO), **changes))
+
+
+@pytest.fixture
+def engine() -> Iterator[SlotEngine]:
+    """An engine of four slots, empty again at the end."""
+    found = new_engine(slots=4, assistant_model=str(ASSISTANT))
+    yield found
+    idle(found.loop)
+
+
+def idle(loop: Loop) -> None:
+    """Waits until the loop has let go of every row and every request."""
+    for _ in range(200):
+        with loop._changed:
+            if not loop.rows and not loop.jobs:
+                return
+        threading.Event().wait(0.05)
+    pytest.fail("rows are left over")
+
+
+def tokens(transcript: Transcript) -> list[tuple[int, ...]]:
+    return [segment.tokens for segment in transcript.segments]
+
+
+def test_one_slot_says_what_many_say(engine: SlotEngine) -> None:
+    assert tokens(new_engine(slots=1).transcribe(LONG, SEGMENTS)) == tokens(engine.transcribe(LONG, SEGMENTS))
+
+
+def test_many_requests_at_once_get_what_each_gets_alone(engine: SlotEngine) -> None:
+    asked = [
+        (name, InferenceConfig(timestamps=timestamps, assisted=assisted))
+        for name in ("short", "german", "noisy", "meeting", "silence")
+        for timestamps, assisted in (("word", False), ("none", True), ("segment", "auto"))
+    ]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        together = list(pool.map(lambda one: engine.transcribe(SAMPLES[one[0]].audio, one[1]), asked))
+    for (name, config), transcript in zip(asked, together, strict=True):
+        alone = engine.transcribe(SAMPLES[name].audio, config)
+        assert tokens(transcript) == tokens(alone)
+        assert (transcript.text, transcript.language) == (alone.text, alone.language)
+        assert [(one.word, one.start, one.end) for one in transcript.words] == [
+            (one.word, one.start, one.end) for one in alone.words
+        ]
+
+
+def test_a_short_request_overtakes_a_long_one(engine: SlotEngine) -> None:
+    hour = Audio(np.tile(LONG.samples, 12))
+    begun, finished = threading.Event(), []
+    with ThreadPoolExecutor(2) as pool:
+        long = pool.submit(engine.transcribe, hour, SEGMENTS, lambda *_: begun.set())
+        assert begun.wait(120)
+        for _ in range(3):
+            engine.transcribe(SHORT, SEGMENTS)
+            finished.append(long.done())
+        assert finished == [False] * 3
+        assert len(long.result().segments) == 12 * len(engine.transcribe(LONG, SEGMENTS).segments)
+
+
+def test_who_leaves_frees_the_slots(engine: SlotEngine) -> None:
+    class Left(Exception):
+        pass
+
+    def leave(*_: float) -> None:
+        raise Left
+
+    with pytest.raises(Left):
+        engine.transcribe(Audio(np.tile(LONG.samples, 20)), SEGMENTS, leave)
+    idle(engine.loop)
+    assert engine.transcribe(SHORT, SEGMENTS).text
+
+
+def test_out_of_memory_halves_the_slots_and_loses_nothing(
+    engine: SlotEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = tokens(engine.transcribe(LONG, SEGMENTS))
+    forward, calls = engine.loop.slots.decoder.forward, []
+
+    def tight(*args: Any) -> torch.Tensor:
+        calls.append(len(args[0]))
+        if engine.loop.slots.decoder.slots > 1 and len(calls) > 20:
+            raise torch.OutOfMemoryError
+        return forward(*args)
+
+    monkeypatch.setattr(engine.loop.slots.decoder, "forward", tight)
+    assert tokens(engine.transcribe(LONG, SEGMENTS)) == expected
+    assert engine.loop.slots.decoder.slots == 1
+    assert caplog.messages == ["out of memory: going on with 2 slots", "out of memory: going on with 1 slots"]
+
+
+def test_no_memory_for_one_window_is_said(engine: SlotEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.loop.slots.decoder, "forward", full)
+        with pytest.raises(EngineFailure, match=r"^the device's memory is too small for one window$"):
+            engine.transcribe(LONG, SEGMENTS)
+    assert engine.transcribe(SHORT, SEGMENTS).text
+
+
+def test_a_failure_is_told_and_the_next_request_is_served(
+    engine: SlotEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("/secret/path")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine.loop.slots.decoder, "forward", fail)
+        with pytest.raises(EngineFailure, match=r"^decoding failed: the log says why$"):
+            engine.transcribe(SHORT, SEGMENTS)
+    assert caplog.messages == ["decoding failed"]
+    assert engine.transcribe(SHORT, SEGMENTS).text
+
+
+def test_a_window_that_climbs_the_ladder_does_not_hold_the_others(engine: SlotEngine) -> None:
+    ladder = {"temperature": (0.0, 0.4, 0.8), "language": "en", "no_speech_threshold": None}
+    calm = engine.transcribe(LONG, InferenceConfig(**ladder))
+    assert {segment.temperature for segment in calm.segments} == {0.0}
+    torch.manual_seed(0)
+    asked = [InferenceConfig(**ladder), InferenceConfig(**ladder, compression_ratio_threshold=0.01)]
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda config: engine.transcribe(LONG, config), asked)
+    assert tokens(one) == tokens(calm)
+    assert {segment.temperature for segment in other.segments} == {0.8}
+
+
+def test_a_request_takes_no_more_rows_than_it_asked_for(engine: SlotEngine) -> None:
+    seen: list[int] = []
+    round_ = engine.loop._round
+    engine.loop._round = lambda: (seen.append(len(engine.loop.rows)), round_())[1]  # type: ignore[method-assign]
+    engine.transcribe(LONG, InferenceConfig(language="en", batch_size=2))
+    assert max(seen) == 2
+    engine.transcribe(LONG, InferenceConfig(language="en"))
+    assert max(seen) == 3  # one is left for whoever comes next
+
+
+def test_int8_says_nearly_the_same() -> None:
+    import jiwer
+
+    small = new_engine(slots=2, quantization="int8", assistant_model=str(ASSISTANT))
+    for name in ("short", "meeting", "noisy"):
+        said = SAMPLES[name].truth["text"]
+        assert jiwer.wer(said, small.transcribe(SAMPLES[name].audio, SEGMENTS).text) <= 0.12
