@@ -1,13 +1,17 @@
 """Where long audio is cut into windows."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from audio import SAMPLE_RATE, Samples
+from engines.voice import FRAME, speech
 
+_NOBODY = 0.3  # probability of speech under which nobody speaks
+_PAUSE = 8  # frames of 32 ms: shorter gaps are inside words
 _STEP = SAMPLE_RATE // 100  # loudness is looked at every 10 ms
-_SMOOTH = 20  # over 0.2 s: shorter dips are inside words
+_SMOOTH = 20  # over 0.2 s
 
 
 @dataclass(frozen=True)
@@ -26,21 +30,42 @@ class Cut:
         return (self.end - self.start) / SAMPLE_RATE
 
 
-def cut(samples: Samples, longest: float) -> list[Cut]:
+def cut(samples: Samples, longest: float) -> Iterator[Cut]:
     """Windows of at most `longest` seconds that follow on each other and leave nothing out.
 
-    Each ends at the quietest moment of its last half, the latest of several equally quiet ones, so that
-    no word is cut while anyone pauses for 0.2 s.
+    Each is as long as it can be: it ends in the last pause of its last third, else of its second third, else at
+    the quietest moment of its last half. Looked for as they are asked for.
     """
     most = int(longest * SAMPLE_RATE)
-    cuts, start = [], 0
+    start = 0
     while len(samples) - start > most:
-        end = start + most // 2 + _quietest(samples[start + most // 2 : start + most])
-        cuts.append(Cut(start, end))
+        end = start + _last_pause(samples[start : start + most])
+        yield Cut(start, end)
         start = end
     if len(samples) > start:
-        cuts.append(Cut(start, len(samples)))
-    return cuts
+        yield Cut(start, len(samples))
+
+
+def _last_pause(samples: Samples) -> int:
+    """The sample at which to end a window that is too long by what follows."""
+    third = len(samples) // 3
+    for first in (2 * third, third):
+        within = _pause(samples[first : first + third])
+        if within is not None:
+            return first + within
+    half = len(samples) // 2
+    return half + _quietest(samples[half:])
+
+
+def _pause(samples: Samples) -> int | None:
+    """The middle of the last stretch in which nobody speaks, None where somebody always does."""
+    silent = np.concatenate([[False], speech(samples) < _NOBODY, [False]])
+    begins, ends = (np.flatnonzero(change) for change in (silent[1:] & ~silent[:-1], ~silent[1:] & silent[:-1]))
+    long_enough = np.flatnonzero(ends - begins >= _PAUSE)
+    if not len(long_enough):
+        return None
+    last = long_enough[-1]
+    return int(min((begins[last] + ends[last]) * FRAME // 2, len(samples)))
 
 
 def _quietest(samples: Samples) -> int:

@@ -44,7 +44,7 @@ class GenerateEngine:
         guess: str | None = None
         probability: float | None = None
         segments: list[Segment] = []
-        windows = cut(audio.samples, config.chunk_length_s)
+        windows = list(cut(audio.samples, config.chunk_length_s))
         rows = 1 if config.assisted is True else config.batch_size
         with self._lock, torch.inference_mode():
             for batch in (windows[at : at + rows] for at in range(0, len(windows), rows)):

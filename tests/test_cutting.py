@@ -1,42 +1,66 @@
+"""Windows leave nothing out and end where nobody speaks."""
+
 import numpy as np
 import pytest
+import torch
 
 from audio import SAMPLE_RATE
 from engines.cutting import Cut, cut
+from engines.voice import FRAME, speech
+from tests.conftest import SAMPLES
+from training.samples import read_truth
 
-RNG = np.random.default_rng(0)
 
-
-def talk(seconds: float, pauses: list[float]) -> np.ndarray:
-    """Noise with pauses of 0.4 s that begin at the given seconds."""
-    samples = RNG.standard_normal(int(seconds * SAMPLE_RATE)).astype(np.float32)
-    for pause in pauses:
-        samples[int(pause * SAMPLE_RATE) : int((pause + 0.4) * SAMPLE_RATE)] = 0
-    return samples
+def noise(seconds: float) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(int(seconds * SAMPLE_RATE)).astype(np.float32)
 
 
 def test_nothing_has_no_windows() -> None:
-    assert cut(np.zeros(0, np.float32), 30) == []
+    assert list(cut(np.zeros(0, np.float32), 30)) == []
 
 
 def test_short_audio_is_one_window() -> None:
-    assert cut(talk(30, []), 30) == [Cut(0, 30 * SAMPLE_RATE)]
+    assert list(cut(noise(30), 30)) == [Cut(0, 30 * SAMPLE_RATE)]
 
 
-@pytest.mark.parametrize("seconds", [30.0001, 61, 95.5])
-def test_windows_follow_on_each_other_and_leave_nothing_out(seconds: float) -> None:
-    samples = talk(seconds, [])
-    windows = cut(samples, 30)
+@pytest.mark.parametrize("longest", [1, 7.3, 30])
+@pytest.mark.parametrize(
+    "sound", [noise(61), np.zeros(50 * SAMPLE_RATE + 7, np.float32), SAMPLES["long"].audio.samples]
+)
+def test_windows_follow_on_each_other_and_leave_nothing_out(sound: np.ndarray, longest: float) -> None:
+    windows = list(cut(sound, longest))
     assert windows[0].start == 0
-    assert windows[-1].end == len(samples)
+    assert windows[-1].end == len(sound)
     assert [one.end for one in windows[:-1]] == [other.start for other in windows[1:]]
-    assert all(0 < window.seconds <= 30 for window in windows)
+    assert all(0 < window.seconds <= longest for window in windows)
 
 
-def test_cuts_lie_in_pauses_the_latest_that_fits() -> None:
-    ends = [window.end / SAMPLE_RATE for window in cut(talk(60, [5, 20, 27, 40, 50]), 30)]
-    assert ends[:-1] == [pytest.approx(27.2, abs=0.25), pytest.approx(50.2, abs=0.25)]
+@pytest.mark.parametrize("name", ["long", "discussion", "conversation"])
+def test_no_word_is_cut(name: str) -> None:
+    truth, windows = read_truth(SAMPLES[name].path), list(cut(SAMPLES[name].audio.samples, 30))
+    ends = [window.end / SAMPLE_RATE for window in windows[:-1]]
+    inside = [word for word in truth.words for end in ends if word.start + 0.05 < end < word.end - 0.05]
+    assert inside == []
+    assert np.mean([window.seconds for window in windows[:-1]]) > 25
 
 
-def test_silence_is_cut_too() -> None:
-    assert sum(window.seconds for window in cut(np.zeros(100 * SAMPLE_RATE, np.float32), 30)) == pytest.approx(100)
+def test_a_pause_is_found_under_noise() -> None:
+    samples = SAMPLES["long"].audio.samples
+    loud = samples + 0.02 * np.random.default_rng(0).standard_normal(len(samples)).astype(np.float32)
+    clean, noisy = ([window.end for window in cut(sound, 30)] for sound in (samples, loud))
+    assert np.abs(np.subtract(clean, noisy)).max() < SAMPLE_RATE / 4
+
+
+def test_speech_is_heard_and_silence_is_not() -> None:
+    samples = SAMPLES["short"].audio.samples
+    heard = speech(samples)
+    assert len(heard) == -(-len(samples) // FRAME)
+    assert float(np.median(heard)) > 0.9
+    assert float(speech(np.zeros(SAMPLE_RATE, np.float32)).max()) < 0.1
+    assert len(speech(np.zeros(0, np.float32))) == 0
+
+
+def test_the_voice_detector_leaves_torchs_threads_alone() -> None:
+    before = torch.get_num_threads()
+    speech(np.zeros(FRAME, np.float32))
+    assert torch.get_num_threads() == before

@@ -149,10 +149,15 @@ def test_a_window_that_climbs_the_ladder_does_not_hold_the_others(engine: SlotEn
     assert {segment.temperature for segment in other.segments} == {0.8}
 
 
-def test_a_request_takes_no_more_rows_than_it_asked_for(engine: SlotEngine) -> None:
+def test_a_request_takes_no_more_rows_than_it_asked_for(engine: SlotEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    round_ = engine.loop._round
-    engine.loop._round = lambda: (seen.append(len(engine.loop.rows)), round_())[1]  # type: ignore[method-assign]
+    whole = engine.loop._round
+
+    def watched() -> None:
+        seen.append(len(engine.loop.rows))
+        whole()
+
+    monkeypatch.setattr(engine.loop, "_round", watched)
     engine.transcribe(LONG, InferenceConfig(language="en", batch_size=2))
     assert max(seen) == 2
     engine.transcribe(LONG, InferenceConfig(language="en"))

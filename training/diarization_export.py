@@ -32,7 +32,7 @@ CONFIG = {
     },
     "params": {
         "segmentation": {"min_duration_off": 0.0},
-        "clustering": {"method": "average", "min_cluster_size": 4, "threshold": 0.6},
+        "clustering": {"method": "centroid", "min_cluster_size": 8, "threshold": 0.5},
     },
 }
 

@@ -89,14 +89,17 @@ class SlotEngine:
 
     def _windows(self, audio: Audio, job: Job) -> Generator[tuple[Cut, list[Segment]], None, None]:
         """Each window with what it says, in order, as soon as it and those before it are done."""
-        cuts = cut(audio.samples, job.config.chunk_length_s)
+        upcoming = cut(audio.samples, job.config.chunk_length_s)
+        cuts: list[Cut] = []
         done: dict[int, list[Segment]] = {}
-        sent = entered = told = 0
+        entered = told = 0
         with self.loop.job(job):
-            while told < len(cuts):
-                while sent < min(len(cuts), entered + _AHEAD):
-                    self.loop.submit(Window(job, sent, audio.samples[cuts[sent].start : cuts[sent].end]))
-                    sent += 1
+            while True:
+                while len(cuts) < entered + _AHEAD and (window := next(upcoming, None)) is not None:
+                    self.loop.submit(Window(job, len(cuts), audio.samples[window.start : window.end]))
+                    cuts.append(window)
+                if told == len(cuts):
+                    return
                 answer = job.answers.get()
                 if answer is None:
                     entered += 1
