@@ -135,6 +135,9 @@ class InferenceConfig(BaseModel):
         "auto", description="speculative decoding with ASSISTANT_MODEL, same text: true, false or auto (while it wins)"
     )
     chunk_length_s: float = Field(30.0, ge=1, le=30, description="longest window, in seconds")
+    vad_filter: bool = Field(
+        False, description="leave out pauses of 2 s and more, and pack what is said into fewer windows"
+    )
     sampling_rate: int = Field(
         16_000, gt=0, description="accepted for old clients: the audio file itself says its rate"
     )

@@ -120,7 +120,7 @@ def load_pipeline(settings: ModelSettings) -> Any:
 
 
 def _pipeline_class() -> Any:
-    os.environ.setdefault("PYANNOTE_METRICS_ENABLED", "0")  # telemetry is on by default
+    os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # telemetry is on by default
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of decoders for files, which it never gets from us

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHANNEL_WINDOW = 10.0
-"""Seconds. One channel of a call is silent half of the time; in windows of 30 s such silences swallow sentences
-(cpWER of samples/call.flac: 26 %, in these 5 %)."""
-
 Stages = Callable[[str, float, float], None]
 """Told ("transcribe" or "diarize", seconds done, seconds in all), from more than one thread."""
 
@@ -99,7 +95,7 @@ class Transcriber:
         """Every channel transcribed by itself; its speaker is its number."""
         channels = [audio.samples] if audio.channels is None else list(audio.channels)
         if len(channels) > 1:
-            config = config.model_copy(update={"chunk_length_s": min(config.chunk_length_s, CHANNEL_WINDOW)})
+            config = config.model_copy(update={"vad_filter": True})  # a channel is silent while the others talk
         parts = []
         for number, samples in enumerate(channels):
             one = Audio(samples, audio.sample_rate, audio.partial)

@@ -10,24 +10,75 @@ from engines.voice import FRAME, speech
 
 _NOBODY = 0.3  # probability of speech under which nobody speaks
 _PAUSE = 8  # frames of 32 ms: shorter gaps are inside words
+_SILENCE = 62  # frames, 2 s: a longer pause may be left out
+_MARGIN = 12  # frames, 0.4 s, of it that stay on both sides
 _STEP = SAMPLE_RATE // 100  # loudness is looked at every 10 ms
 _SMOOTH = 20  # over 0.2 s
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A window of the audio; `start` and `end` in samples."""
+    """A window: pieces of the audio, in samples, that follow on each other in it."""
 
-    start: int
-    end: int
+    pieces: tuple[tuple[int, int], ...]
 
     @property
-    def start_seconds(self) -> float:
-        return self.start / SAMPLE_RATE
+    def end(self) -> int:
+        """Where its last piece ends."""
+        return self.pieces[-1][1]
 
     @property
     def seconds(self) -> float:
-        return (self.end - self.start) / SAMPLE_RATE
+        """How long it is."""
+        return sum(end - start for start, end in self.pieces) / SAMPLE_RATE
+
+    def of(self, samples: Samples) -> Samples:
+        """Its part of the audio."""
+        parts = [samples[start:end] for start, end in self.pieces]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def at(self, seconds: float, ends: bool = False) -> float:
+        """The time in the audio of a time in the window; of one that ends something, where two pieces meet."""
+        left = seconds
+        for start, end in self.pieces[:-1]:
+            length = (end - start) / SAMPLE_RATE
+            if left < length or (ends and left <= length):
+                return start / SAMPLE_RATE + left
+            left -= length
+        return self.pieces[-1][0] / SAMPLE_RATE + left
+
+
+def windows(samples: Samples, longest: float, only_speech: bool) -> Iterator[Cut]:
+    """Windows of at most `longest` seconds; only_speech: without the stretches in which nobody speaks."""
+    return packed(samples, longest) if only_speech else cut(samples, longest)
+
+
+def packed(samples: Samples, longest: float) -> Iterator[Cut]:
+    """Windows of speech alone, as many stretches of it in each as fit.
+
+    Between stretches lie pauses of 2 s and more, of which 0.4 s stay on both sides.
+    """
+    most, pieces, held = int(longest * SAMPLE_RATE), list[tuple[int, int]](), 0
+    for first, last in _stretches(samples):
+        for part in cut(samples[first:last], longest):
+            start, end = first + part.pieces[0][0], first + part.end
+            if pieces and held + end - start > most:
+                yield Cut(tuple(pieces))
+                pieces, held = [], 0
+            pieces.append((start, end))
+            held += end - start
+    if pieces:
+        yield Cut(tuple(pieces))
+
+
+def _stretches(samples: Samples) -> Iterator[tuple[int, int]]:
+    """Where somebody speaks, with pauses shorter than _SILENCE inside."""
+    spoken = np.flatnonzero(speech(samples) >= _NOBODY)
+    if not len(spoken):
+        return
+    breaks = np.flatnonzero(np.diff(spoken) > _SILENCE)
+    for first, last in zip(spoken[np.r_[0, breaks + 1]], spoken[np.r_[breaks, -1]], strict=True):
+        yield max((first - _MARGIN) * FRAME, 0), min((last + 1 + _MARGIN) * FRAME, len(samples))
 
 
 def cut(samples: Samples, longest: float) -> Iterator[Cut]:
@@ -40,10 +91,10 @@ def cut(samples: Samples, longest: float) -> Iterator[Cut]:
     start = 0
     while len(samples) - start > most:
         end = start + _last_pause(samples[start : start + most])
-        yield Cut(start, end)
+        yield Cut(((start, end),))
         start = end
     if len(samples) > start:
-        yield Cut(start, len(samples))
+        yield Cut(((start, len(samples)),))
 
 
 def _last_pause(samples: Samples) -> int:

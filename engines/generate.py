@@ -22,7 +22,7 @@ from audio import SAMPLE_RATE, Audio
 from config import InferenceConfig, ModelSettings
 from engines import Progress
 from engines.alignment import token_starts, watched_heads
-from engines.cutting import Cut, cut
+from engines.cutting import Cut, windows
 from engines.loading import load_assistant, load_checkpoint
 from engines.whisper import FRAME, SPOKEN, Decoded, Whisper, is_doubtful
 from transcript import Segment, Transcript
@@ -44,11 +44,11 @@ class GenerateEngine:
         guess: str | None = None
         probability: float | None = None
         segments: list[Segment] = []
-        windows = list(cut(audio.samples, config.chunk_length_s))
+        cuts = list(windows(audio.samples, config.chunk_length_s, config.vad_filter))
         rows = 1 if config.assisted is True else config.batch_size
         with self._lock, torch.inference_mode():
-            for batch in (windows[at : at + rows] for at in range(0, len(windows), rows)):
-                states = self._encode([audio.samples[window.start : window.end] for window in batch])
+            for batch in (cuts[at : at + rows] for at in range(0, len(cuts), rows)):
+                states = self._encode([window.of(audio.samples) for window in batch])
                 logits = self._first_logits(states)
                 silence = self.whisper.no_speech(logits)
                 if language is None and self.whisper.vocabulary.languages:
@@ -58,6 +58,8 @@ class GenerateEngine:
                 segments += self._batch(batch, states, silence, language or guess, config)
                 if progress is not None:
                     progress(batch[-1].end / SAMPLE_RATE, audio.duration)
+        if progress is not None:
+            progress(audio.duration, audio.duration)
         return Transcript(
             tuple(segments), language or guess, audio.duration, config.task, probability, partial=audio.partial
         )
@@ -157,7 +159,7 @@ class GenerateEngine:
         chances = logits[:, first:].softmax(-1).gather(2, tokens[:, first + 1 :, None])[..., 0]
         timed = []
         for row, (window, length) in enumerate(zip(windows, lengths, strict=True)):
-            frames = min(-(-(window.end - window.start) // FRAME), attention.shape[-1])
+            frames = min(-(-round(window.seconds * SAMPLE_RATE) // FRAME), attention.shape[-1])
             starts = token_starts(attention[row, :, first : first + length, :frames])
             timed.append(list(zip(starts.tolist(), chances[row, :length].tolist(), strict=True)))
         return timed

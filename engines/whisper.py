@@ -121,7 +121,6 @@ class Whisper:
         """What one window says; `times` are (start second, probability) of every token, none without word times."""
         if is_silence(one, config):
             return
-        offset = window.start_seconds
         found = (
             [Span(0, len(one.tokens), 0.0, window.seconds)]
             if config.timestamps == "none"
@@ -135,8 +134,8 @@ class Whisper:
             words = self._words(tokens, times[span.first :], window, language) if times else ()
             yield Segment(
                 text=text,
-                start=words[0].start if words else offset + span.start,
-                end=words[-1].end if words else offset + span.end,
+                start=words[0].start if words else window.at(span.start),
+                end=words[-1].end if words else window.at(span.end, ends=True),
                 words=words,
                 tokens=tuple(one.tokens[span.first : span.last]),
                 temperature=one.temperature,
@@ -156,8 +155,8 @@ class Whisper:
             words.append(
                 Word(
                     word=word.text,
-                    start=window.start_seconds + start,
-                    end=window.start_seconds + max(end, start),
+                    start=window.at(start),
+                    end=window.at(max(end, start), ends=True),
                     probability=sum(chances) / len(chances),
                 )
             )

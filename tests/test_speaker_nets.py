@@ -81,15 +81,18 @@ def test_an_embedding_hears_its_own_frames_alone(embedding: EmbeddingNet) -> Non
     other[..., 48_000:] = torch.randn(1, 1, 32_000)
     weights = torch.zeros(1, FRAMES)
     weights[:, :140] = 1  # 2.8 s
-    torch.testing.assert_close(embedding(sound, weights), embedding(other, weights))
-    assert not torch.allclose(embedding(sound), embedding(other))
+    with torch.inference_mode():
+        mine = float((embedding(sound, weights) - embedding(other, weights)).abs().max())
+        all_ = float((embedding(sound) - embedding(other)).abs().max())
+    assert mine < all_ / 4  # the edge of the convolutions' reach lies in both
 
 
 def test_nobody_has_no_embedding(embedding: EmbeddingNet) -> None:
     weights = torch.stack([torch.zeros(FRAMES), torch.ones(FRAMES)])
-    embedded = embedding(torch.randn(2, 1, 80_000), weights)
+    with torch.inference_mode():
+        embedded = embedding(torch.randn(2, 1, 80_000), weights)
     assert embedded[0].isnan().all()
-    assert embedded[1].norm() == pytest.approx(1.0, abs=1e-4)
+    assert float(embedded[1].norm()) == pytest.approx(1.0, abs=1e-4)
 
 
 def test_the_powerset_is_pyannotes() -> None:

@@ -12,7 +12,7 @@ from audio import SAMPLE_RATE, Audio, Samples
 from config import InferenceConfig, ModelSettings
 from engines import Progress
 from engines.alignment import token_starts
-from engines.cutting import Cut, cut
+from engines.cutting import Cut, windows
 from engines.loading import load_assistant, load_checkpoint
 from engines.slots.decoder import Decoder
 from engines.slots.features import Features
@@ -77,11 +77,13 @@ class SlotEngine:
         """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure."""
         job = Job(config, self.whisper.check(config), brief=audio.duration <= BRIEF * config.chunk_length_s)
         segments: list[Segment] = []
-        with closing(self._windows(audio, job)) as windows:
-            for window, found in windows:
+        with closing(self._windows(audio, job)) as answers:
+            for window, found in answers:
                 segments += found
                 if progress is not None:
                     progress(window.end / SAMPLE_RATE, audio.duration)
+        if progress is not None:
+            progress(audio.duration, audio.duration)
         return Transcript(
             tuple(segments), job.language or job.guess, audio.duration, config.task, job.language_probability,
             partial=audio.partial,
@@ -89,14 +91,14 @@ class SlotEngine:
 
     def _windows(self, audio: Audio, job: Job) -> Generator[tuple[Cut, list[Segment]], None, None]:
         """Each window with what it says, in order, as soon as it and those before it are done."""
-        upcoming = cut(audio.samples, job.config.chunk_length_s)
+        upcoming = windows(audio.samples, job.config.chunk_length_s, job.config.vad_filter)
         cuts: list[Cut] = []
         done: dict[int, list[Segment]] = {}
         entered = told = 0
         with self.loop.job(job):
             while True:
                 while len(cuts) < entered + _AHEAD and (window := next(upcoming, None)) is not None:
-                    self.loop.submit(Window(job, len(cuts), audio.samples[window.start : window.end]))
+                    self.loop.submit(Window(job, len(cuts), window.of(audio.samples)))
                     cuts.append(window)
                 if told == len(cuts):
                     return

@@ -26,7 +26,7 @@ Encode = Callable[[list[Samples]], Tensor]
 BRIEF = 2
 """Windows up to which a request counts as short."""
 _YIELD = 0.8  # how much of a short request's own time others may add to it
-_IDLE = 5.0  # seconds without work after which the thread ends
+_IDLE = 0.5  # seconds without work after which the thread ends, and lets the process end
 
 
 @dataclass(eq=False)
@@ -121,7 +121,7 @@ class Loop:
             window.job.waiting.append(window)
             self._changed.notify()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="whisper", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="whisper")
                 self._thread.start()
 
     # The thread.
