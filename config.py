@@ -135,6 +135,10 @@ class InferenceConfig(BaseModel):
         "auto", description="speculative decoding with ASSISTANT_MODEL, same text: true, false or auto (while it wins)"
     )
     chunk_length_s: float = Field(30.0, ge=1, le=30, description="longest window, in seconds")
+    sequential: bool = Field(
+        False,
+        description="windows one after the other, each from the end of the last whole sentence, as Whisper does",
+    )
     vad_filter: bool = Field(
         False, description="leave out pauses of 2 s and more, and pack what is said into fewer windows"
     )
@@ -168,6 +172,8 @@ class InferenceConfig(BaseModel):
             raise ValueError("min_speakers is larger than max_speakers")
         if self.num_speakers and not least <= self.num_speakers <= most:
             raise ValueError("num_speakers is not between min_speakers and max_speakers")
+        if self.sequential and (self.multichannel or self.vad_filter):
+            raise ValueError("sequential reads all of one channel: leave vad_filter and multichannel out")
         if self.multichannel and (self.diarize or self.speaker_hints):
             raise ValueError("multichannel takes each channel as a speaker: leave diarize and the counts out")
         return self

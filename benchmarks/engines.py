@@ -1,16 +1,17 @@
-"""Our engine and the plain pipeline(...) call, on a short and a 10-minute file: `python -m benchmarks.engines`.
+"""Our engines and their peers on a short and a 10-minute file: `python -m benchmarks.engines`.
 
-Every contender runs in a process of its own, in rounds that alternate between them, so that a drifting
-machine hits all alike. Time is the median over rounds of the second of two calls (the first warms up);
-memory is the peak of the whole process over what it held with the model loaded.
+All run the same weights on the same audio with the same threads, as their users call them. Every contender runs
+in a process of its own, in rounds that alternate between them, so that a drifting machine hits all alike. Time is
+the median over rounds of the best of several calls after a first that warms up; memory is the peak of the whole
+process over what it held with the model loaded.
 """
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 import jiwer
 import numpy as np
+import torch
 
 from audio import SAMPLE_RATE, Samples, read_file
 from config import InferenceConfig, ModelSettings
@@ -45,19 +47,20 @@ def _sample(name: str) -> tuple[Samples, str]:
     return read_file(path).samples, json.loads(path.with_suffix(".json").read_text())["text"]
 
 
-def ours() -> Callable[[Samples], str]:
-    """Transcriber with the engine on transformers."""
+def ours(**settings: Any) -> Callable[[Samples], str]:
+    """Transcriber, as a request that says nothing but the language gets it."""
     from audio import Audio
     from transcribe import Transcriber
 
-    transcriber = Transcriber(ModelSettings.from_environment(asr_model=str(MODEL)))
-    return lambda samples: transcriber.transcribe(Audio(samples), InferenceConfig()).text
+    transcriber = Transcriber(ModelSettings.from_environment(asr_model=str(MODEL), **settings))
+    return lambda samples: transcriber.transcribe(Audio(samples), InferenceConfig(language="en")).text
 
 
 def plain(beams: int | None) -> Callable[[Samples], str]:
-    """The call of the original handler: batches of 24 windows of 30 s with timestamps."""
-    from transformers import pipeline
+    """transformers' pipeline with batches of 24 windows of 30 s and time stamps."""
+    from transformers import pipeline, utils
 
+    utils.logging.set_verbosity_error()
     call: Any = pipeline("automatic-speech-recognition", model=str(MODEL), dtype="float32")
     options: dict[str, Any] = {"task": "transcribe"} | ({"num_beams": beams} if beams else {})
 
@@ -71,11 +74,38 @@ def plain(beams: int | None) -> Callable[[Samples], str]:
     return transcribe
 
 
+def faster_whisper(kind: str, batch: int | None = None) -> Callable[[Samples], str]:
+    """CTranslate2's engine on the converted model, greedy; its batched pipeline where a batch is given."""
+    from ctranslate2.converters import TransformersConverter
+    from faster_whisper import BatchedInferencePipeline, WhisperModel
+
+    folder = Path(tempfile.gettempdir()) / f"demo-whisper-ct2-{kind}"
+    if not folder.exists():
+        files = ["tokenizer.json", "preprocessor_config.json"]
+        TransformersConverter(str(MODEL), copy_files=files).convert(str(folder), quantization=kind)
+    model = WhisperModel(str(folder), device="cpu", compute_type=kind, cpu_threads=torch.get_num_threads())
+    call: Any = BatchedInferencePipeline(model) if batch else model
+    options = {"batch_size": batch} if batch else {}
+
+    def transcribe(samples: Samples) -> str:
+        segments, _ = call.transcribe(samples, language="en", beam_size=1, **options)
+        return " ".join(segment.text for segment in segments)
+
+    return transcribe
+
+
 CONTENDERS: dict[str, Callable[[], Callable[[Samples], str]]] = {
-    "ours (generate engine)": ours,
+    "ours": ours,
+    "ours, int8": lambda: ours(quantization="int8"),
+    "ours, transformers engine": lambda: ours(engine="transformers"),
     "pipeline, as called (5 beams by default)": lambda: plain(None),
     "pipeline, num_beams=1": lambda: plain(1),
+    "faster-whisper": lambda: faster_whisper("float32"),
+    "faster-whisper, int8": lambda: faster_whisper("int8"),
+    "faster-whisper, batch 8": lambda: faster_whisper("float32", 8),
+    "faster-whisper, int8, batch 8": lambda: faster_whisper("int8", 8),
 }
+CALLS = {"short": 10, "10 minutes": 2}
 FILES = {"short": short, "10 minutes": long}
 
 
@@ -83,24 +113,27 @@ def measure(contender: str, file: str) -> dict[str, float]:
     """One contender on one file, in this process."""
     samples, truth = FILES[file]()
     transcribe = CONTENDERS[contender]()
-    loaded = _peak()
+    loaded = peak()
     transcribe(samples)
-    began = time.perf_counter()
-    text = transcribe(samples)
-    seconds = time.perf_counter() - began
+    seconds = float("inf")
+    for _ in range(CALLS[file]):
+        began = time.perf_counter()
+        text = transcribe(samples)
+        seconds = min(seconds, time.perf_counter() - began)
     return {
         "seconds": seconds,
         "speed": len(samples) / SAMPLE_RATE / seconds,
-        "memory": _peak() - loaded,
+        "memory": peak() - loaded,
         "words": len(words_of(text)),
         "said": len(words_of(truth)),
         "wer": float(jiwer.wer(" ".join(words_of(truth)), " ".join(words_of(text)))),
     }
 
 
-def _peak() -> float:
-    """The largest memory of this process so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak() -> float:
+    """The largest memory of this process so far, in MB (getrusage would count its parent's too)."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def main() -> None:

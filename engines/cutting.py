@@ -84,8 +84,8 @@ def _stretches(samples: Samples) -> Iterator[tuple[int, int]]:
 def cut(samples: Samples, longest: float) -> Iterator[Cut]:
     """Windows of at most `longest` seconds that follow on each other and leave nothing out.
 
-    Each is as long as it can be: it ends in the last pause of its last third, else of its second third, else at
-    the quietest moment of its last half. Looked for as they are asked for.
+    Each is as long as it can be: it ends in the last pause of its last two thirds, else at the quietest moment of
+    its last half. Pauses are looked for backwards, and as windows are asked for.
     """
     most = int(longest * SAMPLE_RATE)
     start = 0
@@ -99,9 +99,9 @@ def cut(samples: Samples, longest: float) -> Iterator[Cut]:
 
 def _last_pause(samples: Samples) -> int:
     """The sample at which to end a window that is too long by what follows."""
-    third = len(samples) // 3
-    for first in (2 * third, third):
-        within = _pause(samples[first : first + third])
+    sixth = len(samples) // 6
+    for first in range(5 * sixth, sixth, -sixth):
+        within = _pause(samples[first : first + sixth])
         if within is not None:
             return first + within
     half = len(samples) // 2

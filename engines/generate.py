@@ -25,6 +25,7 @@ from engines.alignment import token_starts, watched_heads
 from engines.cutting import Cut, windows
 from engines.loading import load_assistant, load_checkpoint
 from engines.whisper import FRAME, SPOKEN, Decoded, Whisper, is_doubtful
+from errors import InvalidRequest
 from transcript import Segment, Transcript
 
 
@@ -40,6 +41,8 @@ class GenerateEngine:
 
     def transcribe(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Transcript:
         """What is said in `audio` (16 kHz). Raises InvalidRequest."""
+        if config.sequential:
+            raise InvalidRequest("sequential needs another engine: set ENGINE to slots")
         language = self.whisper.check(config)
         guess: str | None = None
         probability: float | None = None

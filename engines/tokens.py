@@ -85,6 +85,21 @@ def spans(tokens: Sequence[int], first_timestamp: int, end_of_text: int, duratio
     return found
 
 
+def finished(tokens: Sequence[int], first_timestamp: int) -> tuple[int, float | None]:
+    """How many tokens belong to finished segments, and the second in the window at which the next one begins.
+
+    The second is None where the window is done: it holds one segment alone, or its last one ends in it
+    (openai/whisper, transcribe.py).
+    """
+    stamps = [token >= first_timestamp for token in tokens]
+    pairs = [index for index in range(1, len(tokens)) if stamps[index - 1] and stamps[index]]
+    if not pairs or stamps[-2:] == [False, True]:
+        return len(tokens), None
+    last = pairs[-1]
+    second = (tokens[last - 1] - first_timestamp) * TIME_PRECISION
+    return (last, second) if second else (len(tokens), None)  # from 0 it would be the same window again
+
+
 @dataclass(frozen=True)
 class WordTokens:
     """One word's text, and its tokens first ≤ i < last."""

@@ -92,6 +92,10 @@ WRONG: dict[str, tuple[object, str]] = {
         {"multichannel": True, "num_speakers": 2},
         "multichannel takes each channel as a speaker: leave diarize and the counts out",
     ),
+    "two ways at once": (
+        {"sequential": True, "vad_filter": True},
+        "sequential reads all of one channel: leave vad_filter and multichannel out",
+    ),
     "assisted word": ({"assisted": "maybe"}, "assisted: "),
 }
 

@@ -164,6 +164,32 @@ def test_a_request_takes_no_more_rows_than_it_asked_for(engine: SlotEngine, monk
     assert max(seen) == 3  # one is left for whoever comes next
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_sequentially_it_says_what_generate_says(engine: SlotEngine) -> None:
+    checkpoint = engine.whisper.checkpoint
+    model: Any = checkpoint.model
+    features = checkpoint.feature_extractor(
+        LONG.samples, sampling_rate=16_000, return_tensors="pt", truncation=False, padding="longest",
+        return_attention_mask=True,
+    )  # fmt: skip
+    expected = model.generate(
+        features.input_features, attention_mask=features.attention_mask, return_timestamps=True, return_segments=True,
+        language="en", task="transcribe", num_beams=1, do_sample=False, condition_on_prev_tokens=False,
+    )["segments"][0]  # fmt: skip
+    found = engine.transcribe(LONG, InferenceConfig(language="en", timestamps="segment", sequential=True)).segments
+    decoded = [checkpoint.tokenizer.decode(one["tokens"], skip_special_tokens=True) for one in expected]
+    assert [one.text for one in found] == decoded
+    full = [(float(one["start"]), float(one["end"])) for one in expected[:-4]]  # its last window is padded otherwise
+    np.testing.assert_allclose([(one.start, one.end) for one in found[:-4]], full, atol=1e-3)
+
+
+def test_sequentially_words_have_times_and_silence_none(engine: SlotEngine) -> None:
+    config = InferenceConfig(timestamps="word", sequential=True)
+    words = engine.transcribe(LONG, config).words
+    assert [word.start for word in words] == sorted(word.start for word in words)
+    assert engine.transcribe(SAMPLES["silence"].audio, config).words == ()
+
+
 def test_int8_says_nearly_the_same() -> None:
     import jiwer
 

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 from transformers import AutoTokenizer
 
-from engines.tokens import Span, WordTokens, spans, split_words
+from engines.tokens import Span, WordTokens, finished, spans, split_words
 from tests.conftest import DEMO
 
 END, STAMP = 10, 100  # text tokens are below END; a stamp of t seconds is STAMP + 50·t
@@ -40,6 +40,22 @@ CASES = {
 def test_tokens_read_as_segments(name: str) -> None:
     tokens, expected = CASES[name]
     assert spans(tokens, STAMP, END, 5.0) == expected
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kept", "resume"),
+    [
+        ([], 0, None),
+        ([1, 2], 2, None),  # one segment alone
+        ([stamp(0), 1, stamp(2)], 3, None),  # the last one ends in the window
+        ([stamp(0), 1, stamp(2), stamp(2.5), 2], 3, 2.0),  # the second is unfinished
+        ([stamp(0), 1, stamp(2), stamp(2), 2, stamp(4)], 6, None),
+        ([stamp(0), 1, stamp(2), stamp(2), 2, stamp(4), stamp(4)], 6, 4.0),
+        ([stamp(0), stamp(0), 1], 3, None),  # the next window would be the same again
+    ],
+)
+def test_what_is_finished_is_kept(tokens: list[int], kept: int, resume: float | None) -> None:
+    assert finished(tokens, STAMP) == (kept, resume)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,7 +22,8 @@ from engines.slots.loop import BRIEF, Answer, Job, Loop, Window
 from engines.slots.rules import Rules
 from engines.slots.slots import Slots
 from engines.slots.speculation import CHOICES, Speculation
-from engines.whisper import Whisper
+from engines.tokens import finished
+from engines.whisper import Whisper, is_silence
 from errors import InvalidSettings
 from transcript import Segment, Transcript
 
@@ -77,7 +79,7 @@ class SlotEngine:
         """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure."""
         job = Job(config, self.whisper.check(config), brief=audio.duration <= BRIEF * config.chunk_length_s)
         segments: list[Segment] = []
-        with closing(self._windows(audio, job)) as answers:
+        with closing(self._one_by_one(audio, job) if config.sequential else self._windows(audio, job)) as answers:
             for window, found in answers:
                 segments += found
                 if progress is not None:
@@ -112,6 +114,28 @@ class SlotEngine:
                 while told in done:
                     yield cuts[told], done.pop(told)
                     told += 1
+
+    def _one_by_one(self, audio: Audio, job: Job) -> Generator[tuple[Cut, list[Segment]], None, None]:
+        """Whisper's sequential algorithm: a window begins where the last finished segment of the one before ends."""
+        start, longest = 0, int(job.config.chunk_length_s * SAMPLE_RATE)
+        with self.loop.job(job):
+            while start < len(audio.samples):
+                window = Cut(((start, min(start + longest, len(audio.samples))),))
+                self.loop.submit(Window(job, start, window.of(audio.samples)))
+                while not isinstance(answer := job.answers.get(), Answer):
+                    if answer is not None:
+                        raise answer
+                answer, resume = self._finished(answer, job.config)
+                yield window, self._read(window, answer, job.config)
+                start = window.end if resume is None else start + round(resume * SAMPLE_RATE)
+
+    def _finished(self, answer: Answer, config: InferenceConfig) -> tuple[Answer, float | None]:
+        """The answer without what the next window says again, and where in the window that begins."""
+        if config.timestamps == "none" or is_silence(answer.decoded, config):
+            return answer, None
+        tokens = answer.decoded.tokens
+        kept, resume = finished(tokens, self.whisper.vocabulary.first_timestamp)
+        return replace(answer, decoded=replace(answer.decoded, tokens=tokens[:kept])), resume
 
     def _read(self, window: Cut, answer: Answer, config: InferenceConfig) -> list[Segment]:
         times: list[tuple[float, float]] = []

@@ -27,7 +27,8 @@ class Features:
         heard = min(self.size, -(-(len(samples) + self.fft) // self.hop) * self.hop)
         padded = torch.nn.functional.pad(samples, (0, heard - len(samples)))
         spectrum = torch.stft(padded, self.fft, self.hop, window=self.taper, return_complex=True)[:, :-1]
-        mel = (self.filters @ spectrum.abs().square()).clamp_min(1e-10).log10()
+        real, imaginary = torch.view_as_real(spectrum).unbind(-1)  # abs() would take a root to be squared again
+        mel = (self.filters @ (real.square() + imaginary.square())).clamp_min(1e-10).log10()
         floor = mel.max() - 8.0
         whole = torch.full((len(mel), self.size // self.hop), -10.0)
         whole[:, : mel.shape[1]] = mel
