@@ -18,11 +18,13 @@ check: $(INSTALLED)
 	$(VENV)/bin/mypy
 
 test-container: $(CONTAINER)/.installed  ## the handler's tests under the default container's versions
-	$(CONTAINER)/bin/python -m pytest -q tests/test_handler.py tests/test_generate.py \
+	$(CONTAINER)/bin/python -m pytest -q tests/test_handler.py tests/test_engines.py tests/test_generate.py tests/test_loop.py \
 		tests/test_toolkit.py::test_the_toolkits_loader_gets_a_working_handler
 
 bench: $(INSTALLED)  ## us and our peers, side by side
+	$(VENV)/bin/pip install -q -r benchmarks/requirements.txt
 	$(VENV)/bin/python -m benchmarks.engines
+	$(VENV)/bin/python -m benchmarks.slots
 	$(VENV)/bin/python -m benchmarks.diarization
 	$(VENV)/bin/python -m benchmarks.merge
 

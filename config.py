@@ -79,6 +79,7 @@ class ModelSettings(BaseSettings):
     slots: int | None = Field(
         None, ge=1, le=1024, description="windows decoded at the same time; absent: 24 on CPU, what fits on a GPU"
     )
+    cuda_graphs: bool = Field(False, description="replay captured decoding steps on a GPU: new, and not yet measured")
     quantization: Literal["none", "int8"] = Field("none", description="int8: linear layers in 8 bits, on CPU")
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = Field(
         "sdpa", description="attention kernel of the model"

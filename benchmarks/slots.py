@@ -178,7 +178,7 @@ def _timed_parts(slots: Any, rows: int, steps: int = 60) -> float:
     decoder.forward, decoder.logits = timed(forward), timed(logits)
     began = time.perf_counter()
     for _ in range(steps):
-        slots.step(rows, False, False)
+        slots.write(rows, False, False)
         slots.ended(rows)
     whole = time.perf_counter() - began
     decoder.forward, decoder.logits = forward, logits

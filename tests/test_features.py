@@ -1,13 +1,14 @@
-"""Log-mel and linear layers are the libraries' own, computed more cheaply."""
+"""Log-mel, encoder and linear layers are the libraries' own, computed more cheaply."""
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from transformers import WhisperFeatureExtractor
+from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
+from engines.slots.encoder import Encoder
 from engines.slots.features import Features
-from engines.slots.linear import int8, plain, quantize
+from engines.slots.linear import int8, plain
 
 
 @pytest.mark.parametrize("mels", [80, 128])
@@ -37,10 +38,20 @@ def test_int8_is_the_layer_to_a_hundredth() -> None:
             assert (int8(layer.weight, bias)(x) - exact).abs().mean() < 0.02 * exact.abs().mean()
 
 
-def test_every_linear_layer_inside_is_quantized() -> None:
-    net = nn.Sequential(nn.Linear(8, 8), nn.Sequential(nn.GELU(), nn.Linear(8, 2)))
-    quantize(net)
-    assert [type(module).__name__ for module in net.modules() if not list(module.children())] == [
-        "Int8", "GELU", "Int8",
-    ]  # fmt: skip
-    assert net(torch.zeros(3, 8)).shape == (3, 2)
+@pytest.mark.parametrize(("mels", "extractor"), [(80, 80), (128, 128), (128, 80)])
+def test_the_encoder_is_transformers(mels: int, extractor: int) -> None:
+    torch.manual_seed(0)
+    model = WhisperForConditionalGeneration(
+        WhisperConfig(
+            num_mel_bins=mels, d_model=32, encoder_layers=2, encoder_attention_heads=4, encoder_ffn_dim=64,
+            decoder_layers=1, decoder_attention_heads=4, decoder_ffn_dim=64, init_std=0.2,
+        )
+    ).eval()  # fmt: skip
+    samples = np.random.default_rng(0).normal(0, 0.1, 50_000).astype(np.float32)
+    features = WhisperFeatureExtractor(feature_size=mels)(samples, sampling_rate=16_000, return_tensors="pt")
+    with torch.inference_mode():
+        expected = model.model.encoder(features.input_features).last_hidden_state
+        states = Encoder(model, WhisperFeatureExtractor(feature_size=extractor), plain)([samples])
+        torch.testing.assert_close(states, expected, atol=1e-4, rtol=0)
+        again = model.model.encoder(features.input_features).last_hidden_state  # its weights are views now
+        torch.testing.assert_close(again, expected)

@@ -153,9 +153,9 @@ def test_a_request_takes_no_more_rows_than_it_asked_for(engine: SlotEngine, monk
     seen: list[int] = []
     whole = engine.loop._round
 
-    def watched() -> None:
+    def watched() -> list[int]:
         seen.append(len(engine.loop.rows))
-        whole()
+        return whole()
 
     monkeypatch.setattr(engine.loop, "_round", watched)
     engine.transcribe(LONG, InferenceConfig(language="en", batch_size=2))

@@ -1,7 +1,7 @@
 """The slots write what transformers' generate() writes, token by token."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalG
 from config import ModelSettings
 from engines.loading import Checkpoint, load_assistant, load_checkpoint
 from engines.slots.decoder import Decoder
+from engines.slots.replay import Replay
 from engines.slots.rules import Rules
 from engines.slots.slots import Slots
 from engines.tokens import Vocabulary
@@ -82,7 +83,7 @@ def written_by(
                     slots.join(row)
             slots.speculate(len(rows), count, record=False, hot=False)
         else:
-            slots.step(len(rows), record=False, hot=False)
+            slots.write(len(rows), record=False, hot=False)
         for row in reversed(slots.ended(len(rows))):
             found[rows[row]] = slots.written(row, len(prompts[rows[row]]))[0]
             slots.move(len(rows) - 1, row)
@@ -191,6 +192,26 @@ class TestOnSpeech:
             assert rounds <= (len(slots.written(0, len(prompt))[0]) + 1) / 3
 
 
+class Rounded(Replay):
+    """The shapes of a GPU that replays, on this machine."""
+
+    def __call__(self, shape: object, step: Callable[[], None]) -> None:
+        step()
+
+
+def test_rounded_shapes_write_the_same() -> None:
+    model = random_model(SHAPES["turbo"], 0)
+    prompt = [VOCABULARY.start, VOCABULARY.languages["en"], VOCABULARY.tasks["transcribe"]]
+    states = torch.randn(3, 1500, 80)
+    with torch.inference_mode():
+        slots = slots_of(model, 5)
+        slots.replay = Rounded(capture=True)
+        assert (slots.replay.rows(3, 5), slots.replay.rows(5, 5), slots.replay.rows(9, 99)) == (4, 5, 16)
+        assert (slots.replay.span(1, 457), slots.replay.span(65, 457), slots.replay.span(457, 457)) == (64, 128, 457)
+        rounded = written_by(slots, states, [prompt] * 3, timed=True)
+        assert rounded == written_by(slots_of(model, 5), states, [prompt] * 3, timed=True)
+
+
 def test_rows_change_places_with_all_they_have() -> None:
     model = random_model(SHAPES["tiny"], 0)
     prompt = [VOCABULARY.start, VOCABULARY.languages["en"], VOCABULARY.tasks["transcribe"]]
@@ -203,10 +224,10 @@ def test_rows_change_places_with_all_they_have() -> None:
         for row in range(2):
             slots.begin(row, prompt, True, 0.0)
         for _ in range(20):
-            slots.step(2, record=False, hot=False)
+            slots.write(2, record=False, hot=False)
         slots.exchange(0, 1)
         for _ in range(20):
-            slots.step(2, record=False, hot=False)
+            slots.write(2, record=False, hot=False)
         assert [slots.written(row, 3)[0] for row in (1, 0)] == [tokens[:40] for tokens in alone]
 
 

@@ -13,17 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
-from engines.slots.linear import Linear, Maker, plain
-
-
-class Norm:
-    """Layer normalisation."""
-
-    def __init__(self, layer: Any) -> None:
-        self.shape, self.weight, self.bias, self.eps = layer.normalized_shape, layer.weight, layer.bias, layer.eps
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return functional.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
+from engines.slots.linear import Linear, Maker, Norm, joined, plain
 
 
 @dataclass(frozen=True)
@@ -46,24 +36,13 @@ class Layer:
         """From a WhisperDecoderLayer."""
         text, audio = layer.self_attn, layer.encoder_attn
         return cls(
-            Norm(layer.self_attn_layer_norm), _joined([text.q_proj, text.k_proj, text.v_proj], linear),
+            Norm(layer.self_attn_layer_norm), joined([text.q_proj, text.k_proj, text.v_proj], linear),
             linear(text.out_proj.weight, text.out_proj.bias),
             Norm(layer.encoder_attn_layer_norm), linear(audio.q_proj.weight, audio.q_proj.bias),
-            _joined([audio.k_proj, audio.v_proj], linear), linear(audio.out_proj.weight, audio.out_proj.bias),
+            joined([audio.k_proj, audio.v_proj], linear), linear(audio.out_proj.weight, audio.out_proj.bias),
             Norm(layer.final_layer_norm), linear(layer.fc1.weight, layer.fc1.bias),
             linear(layer.fc2.weight, layer.fc2.bias),
         )  # fmt: skip
-
-
-def _joined(layers: list[Any], linear: Maker) -> Linear:
-    """Several linear layers of one input as one. The originals become views: nothing is held twice."""
-    weight = torch.cat([layer.weight.detach() for layer in layers])
-    zeros = [layer.weight.new_zeros(len(layer.weight)) for layer in layers]  # Whisper's keys have no bias
-    bias = torch.cat([zero if layer.bias is None else layer.bias for layer, zero in zip(layers, zeros, strict=True)])
-    if linear is plain:
-        for layer, part in zip(layers, torch.split(weight, [len(layer.weight) for layer in layers]), strict=True):
-            layer.weight.data = part
-    return linear(weight, bias.detach())
 
 
 class Decoder:
@@ -124,18 +103,20 @@ class Decoder:
             both = layer.key_value(states).view(len(states), -1, 2, self.head_count, self.head_width)
             memory[rows] = both.permute(0, 2, 3, 1, 4)
 
-    def forward(self, tokens: Tensor, positions: Tensor, rows: slice, span: int, record: bool = False) -> Tensor:
+    def forward(
+        self, tokens: Tensor, positions: Tensor, rows: slice, span: int, record: bool = False, exact: bool = False
+    ) -> Tensor:
         """Hidden states (rows, queries, width) of tokens (rows, queries) at their positions.
 
         rows: the slots they belong to. span: how many positions are looked at, all in use among them.
-        record: keep the queries of the watched heads.
+        record: keep the queries of the watched heads. exact: every query may look at all of the span.
         """
         count, queries = tokens.shape
         first = rows.start or 0
         base = torch.arange(first, first + count, device=self.device)[:, None] * self.length
         index = (base + positions).view(-1)
         mask = None
-        if count > 1 or queries > 1:
+        if not exact:
             mask = (torch.arange(span, device=self.device) <= positions[..., None])[:, None]
         x = functional.embedding(tokens, self.embedding).view(-1, self.width)
         if self.scale != 1.0:

@@ -3,22 +3,20 @@
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import WhisperFeatureExtractor
 
-from audio import SAMPLE_RATE, Audio, Samples
+from audio import SAMPLE_RATE, Audio
 from config import InferenceConfig, ModelSettings
 from engines import Progress
 from engines.alignment import token_starts
 from engines.cutting import Cut, windows
 from engines.loading import load_assistant, load_checkpoint
 from engines.slots.decoder import Decoder
-from engines.slots.features import Features
-from engines.slots.linear import int8, plain, quantize
+from engines.slots.encoder import Encoder
+from engines.slots.linear import int8, plain
 from engines.slots.loop import BRIEF, Answer, Job, Loop, Window
+from engines.slots.replay import Replay
 from engines.slots.rules import Rules
 from engines.slots.slots import Slots
 from engines.slots.speculation import CHOICES, Speculation
@@ -31,23 +29,6 @@ _AHEAD = 4  # windows of one request that wait for a slot
 _TOGETHER_CPU, _TOGETHER_GPU = 2, 16  # windows encoded in one go
 _SLOTS_CPU, _SLOTS_GPU = 24, 128  # where the settings do not say
 _SHARE = 0.5  # of a GPU's free memory may then become slots
-
-
-class Encoder:
-    """Windows of samples → encoder states (windows, frames, width), by one model."""
-
-    def __init__(self, model: Any, extractor: Any, quantized: bool) -> None:
-        mels = model.config.num_mel_bins
-        own = extractor if extractor.feature_size == mels else WhisperFeatureExtractor(feature_size=mels)
-        parameter = next(model.parameters())
-        self.features = Features(own, parameter.device, parameter.dtype)
-        self.encoder = model.model.encoder
-        if quantized:
-            quantize(self.encoder)
-
-    def __call__(self, windows: list[Samples]) -> Tensor:
-        states: Tensor = self.encoder(self.features(windows)).last_hidden_state
-        return states
 
 
 class SlotEngine:
@@ -65,13 +46,15 @@ class SlotEngine:
         slack = max(CHOICES) + 1
         decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), linear)
         drafter = None if assistant is None else Decoder(assistant, 1, slack, linear=linear)
-        slots = Slots(decoder, _rules(self.whisper), drafter)
+        slots = Slots(
+            decoder, _rules(self.whisper), drafter, Replay(settings.cuda_graphs and decoder.device.type == "cuda")
+        )
         slots.resize(settings.slots or _affordable(slots))
         own_encoder = assistant is not None and hasattr(assistant.model, "encoder")
         self.loop = Loop(
             self.whisper, slots, _TOGETHER_GPU if checkpoint.device.type == "cuda" else _TOGETHER_CPU,
-            Encoder(checkpoint.model, checkpoint.feature_extractor, quantized),
-            Encoder(assistant, checkpoint.feature_extractor, quantized) if own_encoder else None,
+            Encoder(checkpoint.model, checkpoint.feature_extractor, linear),
+            Encoder(assistant, checkpoint.feature_extractor, linear) if own_encoder else None,
             None if drafter is None else Speculation(drafter.weights / decoder.weights),
         )  # fmt: skip
 

@@ -1,10 +1,11 @@
-"""Linear layers as plain functions, in the model's own precision or in int8."""
+"""Layers as plain functions: linear ones in the model's own precision or in int8, and normalisation."""
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 Linear = Callable[[Tensor], Tensor]
@@ -31,21 +32,22 @@ def _rounded(weight: Tensor) -> Tensor:
         return torch.quantize_per_channel(weight, scales, torch.zeros(len(weight), dtype=torch.long), 0, torch.qint8)
 
 
-class Int8(nn.Module):
-    """An nn.Linear's stand-in inside a module."""
+def joined(layers: list[Any], linear: Maker) -> Linear:
+    """Several linear layers of one input as one. The originals become views: nothing is held twice."""
+    weight = torch.cat([layer.weight.detach() for layer in layers])
+    zeros = [layer.weight.new_zeros(len(layer.weight)) for layer in layers]  # Whisper's keys have no bias
+    bias = torch.cat([zero if layer.bias is None else layer.bias for layer, zero in zip(layers, zeros, strict=True)])
+    if linear is plain:
+        for layer, part in zip(layers, torch.split(weight, [len(layer.weight) for layer in layers]), strict=True):
+            layer.weight.data = part
+    return linear(weight, bias.detach())
 
-    def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
-        self.layer = int8(layer.weight, layer.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x)
+class Norm:
+    """Layer normalisation."""
 
+    def __init__(self, layer: Any) -> None:
+        self.shape, self.weight, self.bias, self.eps = layer.normalized_shape, layer.weight, layer.bias, layer.eps
 
-def quantize(module: nn.Module) -> None:
-    """Every linear layer inside becomes int8, in place."""
-    for name, child in module.named_children():
-        if isinstance(child, nn.Linear):
-            setattr(module, name, Int8(child))
-        else:
-            quantize(child)
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.layer_norm(x, self.shape, self.weight, self.bias, self.eps)

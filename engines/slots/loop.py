@@ -152,8 +152,7 @@ class Loop:
         while entering := self._choose():
             self._admit(entering)
         if self.rows:
-            self._round()
-            self._retire()
+            self._retire(self._round())
 
     def _forget_cancelled(self) -> None:
         self.jobs = [job for job in self.jobs if not job.cancelled]
@@ -244,9 +243,9 @@ class Loop:
                     self.rows[row], self.rows[front] = self.rows[front], window
                 front += 1
 
-    def _round(self) -> None:
-        """One token, or one round of drafts, for all rows, or for those of short requests."""
-        rows = self._due()
+    def _round(self) -> list[int]:
+        """One burst of tokens, or one round of drafts, for all rows or for those of short requests: who has ended."""
+        rows = min(self.slots.replay.rows(self._due(), self.slots.decoder.slots), len(self.rows))
         count = self._drafts(rows)
         probing = count == 0 and self._should_probe(rows)
         if probing:
@@ -258,12 +257,14 @@ class Loop:
             self._join(rows)
             self.speculation.agreed(self.slots.speculate(rows, count, record, hot), count)
         else:
-            self.slots.step(rows, record, hot)
+            self.slots.write(rows, record, hot)
+        ended = self.slots.ended(len(self.rows))  # a GPU is waited for here
         seconds = time.perf_counter() - began
         if probing:
             self.pace.probed(seconds)
         else:
-            self.pace.measured(rows, count, seconds)
+            self.pace.measured(rows, count, seconds / (1 if count else self.slots.burst))
+        return ended
 
     def _due(self) -> int:
         """How many of the first rows write now: all, or only short requests' while others would slow them too much."""
@@ -301,9 +302,9 @@ class Loop:
                 own = None if self.encode_draft is None else self.encode_draft([self.rows[row].samples])
                 self.slots.join(row, own)
 
-    def _retire(self) -> None:
+    def _retire(self, ended: list[int]) -> None:
         """Rows that are done are answered, or climb the ladder."""
-        for row in reversed(self.slots.ended(len(self.rows))):
+        for row in reversed(ended):
             window = self.rows[row]
             config = window.job.config
             tokens, logprobs = self.slots.written(row, len(window.prompt))

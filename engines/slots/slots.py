@@ -1,19 +1,22 @@
 """The slots: what every window has written so far, and the steps that write on.
 
 The rows in use are always the first ones: who leaves is replaced by the last. Everything a step reads and
-writes is a tensor at an address that stays, and nothing is looked at on the host within a step.
+writes is a tensor at an address that stays, and nothing is looked at on the host within a step, so that a GPU
+can replay it.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from engines.slots.decoder import Decoder
+from engines.slots.replay import Replay
 from engines.slots.rules import BEGIN, FREE_BEGIN, Picked, Rules
 
-_LOOK_EVERY = {"cuda": 8}  # steps between two looks at who has ended; elsewhere a look costs nothing
+_BURST = {"cuda": 8}  # steps between two looks at who has ended; elsewhere a look costs nothing
 
 
 class Slots:
@@ -25,9 +28,11 @@ class Slots:
 
     states: Tensor | None  # what the encoder said, for a drafter that joins later
 
-    def __init__(self, decoder: Decoder, rules: Rules, drafter: Decoder | None = None) -> None:
-        self.decoder, self.rules, self.drafter = decoder, rules, drafter
-        self._look_every = _LOOK_EVERY.get(decoder.device.type, 1)
+    def __init__(
+        self, decoder: Decoder, rules: Rules, drafter: Decoder | None = None, replay: Replay = Replay()
+    ) -> None:
+        self.decoder, self.rules, self.drafter, self.replay = decoder, rules, drafter, replay
+        self.burst = _BURST.get(decoder.device.type, 1)
         self._reset()
 
     def resize(self, count: int) -> None:
@@ -51,7 +56,7 @@ class Slots:
         self.reach = [0] * count  # `last`, as the host knows it
         self.heard = [False] * count  # by the drafter
         self.drafted = [0] * count  # how many positions the drafter has read rightly
-        self._steps = 0
+        self.replay.forget()
 
     @property
     def bytes_each(self) -> int:
@@ -96,15 +101,24 @@ class Slots:
         self.reach[row] = last
         self.drafted[row] = min(self.drafted[row], last)
 
-    def step(self, rows: int, record: bool, hot: bool) -> None:
-        """Each of the first `rows` rows writes a token.
+    def write(self, rows: int, record: bool, hot: bool) -> None:
+        """Each of the first `rows` rows writes `burst` tokens.
 
         record: keep where it looks. hot: some of them have a temperature.
         """
+        most = self.decoder.length
+        for _ in range(self.burst):
+            taken = self.replay.rows(rows, self.decoder.slots)
+            span = self.replay.span(max(self.reach[:rows]) + 1, most)
+            self.replay((taken, span, record, hot), partial(self._step, taken, span, record, hot))
+            for row in range(rows):
+                self.reach[row] = min(self.reach[row] + 1, most - 1)
+
+    def _step(self, rows: int, span: int, record: bool, hot: bool) -> None:
         last = self.last[:rows]
         at = self.base[:rows] + last
-        span = max(self.reach[:rows]) + 1
-        hidden = self.decoder.forward(self.tokens[at][:, None], last[:, None], slice(0, rows), span, record)
+        exact = rows == 1 and not self.replay.capture
+        hidden = self.decoder.forward(self.tokens[at][:, None], last[:, None], slice(0, rows), span, record, exact)
         picked = self.rules.pick(
             self.decoder.logits(hidden)[:, 0], self.mode[at], self.low[at], self.heat[:rows] if hot else None
         )
@@ -112,19 +126,15 @@ class Slots:
         self._write(self.base[:rows] + following, picked)
         self.last[:rows] = following
         self.done[:rows] |= (picked.token == self.rules.end) | (following >= self.decoder.positions - 1)
-        for row in range(rows):
-            self.reach[row] = min(self.reach[row] + 1, self.decoder.length - 1)
-        self._steps += 1
 
     def speculate(self, rows: int, count: int, record: bool, hot: bool) -> list[int]:
         """Each of the first `rows` rows, heard by the drafter, writes 1 to `count` + 1 tokens: how many were drafted
-        rightly. What is written is what `step` would have written."""
+        rightly. What is written is what `write` would have written."""
         self._draft(rows, count)
         kept: list[int] = self._verify(rows, count, record, hot).tolist()
         self.reach[:rows] = self.last[:rows].tolist()
         for row in range(rows):
             self.drafted[row] = min(self.drafted[row], self.reach[row])
-        self._steps = 0
         return kept
 
     def _draft(self, rows: int, count: int) -> None:
@@ -182,9 +192,7 @@ class Slots:
         return kept
 
     def ended(self, rows: int) -> list[int]:
-        """Which of the first `rows` rows have ended; on a GPU looked at every few steps."""
-        if self._steps % self._look_every:
-            return []
+        """Which of the first `rows` rows have ended."""
         return [row for row, done in enumerate(self.done[:rows].tolist()) if done]
 
     def written(self, row: int, prompt: int) -> tuple[list[int], list[float]]:
