@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from huggingface_hub import constants
+from pyannote.core import Annotation, Segment
 
 import diarization_utils
 from audio import Audio
@@ -115,6 +116,25 @@ def test_a_hint_that_cannot_be_kept_is_said(diarizer: Diarizer) -> None:
 def test_the_count_may_be_limited(diarizer: Diarizer) -> None:
     assert {turn.speaker for turn in diarized(diarizer, "conversation", max_speakers=1).turns} == {"SPEAKER_00"}
     assert len({turn.speaker for turn in diarized(diarizer, "conversation", min_speakers=2).turns}) >= 2
+
+
+@pytest.mark.parametrize(
+    ("talk", "asked", "heard"),
+    [
+        ({"A": 60.0, "B": 0.3}, {}, 1),  # a leftover of the clustering
+        ({"A": 60.0, "B": 0.3}, {"num_speakers": 2}, 2),
+        ({"A": 60.0, "B": 0.7}, {}, 2),  # half a second is somebody
+        ({"A": 4.0, "B": 0.3}, {}, 2),  # so is much of a short recording
+        ({"A": 0.2}, {}, 1),
+        ({}, {}, 0),
+    ],
+)
+def test_who_speaks_for_an_instant_in_all_is_nobody(talk: dict[str, float], asked: dict[str, int], heard: int) -> None:
+    annotation = Annotation()
+    for number, (who, seconds) in enumerate(talk.items()):
+        annotation[Segment(100.0 * number, 100.0 * number + seconds)] = who
+    found = diarization_utils._read(annotation, asked)
+    assert len({turn.speaker for turn in found.turns}) == len({turn.speaker for turn in found.exclusive}) == heard
 
 
 def test_the_audio_is_left_as_it_was(diarizer: Diarizer) -> None:

@@ -128,14 +128,22 @@ class Loop:
 
     def _run(self) -> None:
         with torch.inference_mode():
-            while self._has_work():
-                try:
-                    self._turn()
-                except torch.OutOfMemoryError:
-                    self._shrink()
-                except Exception:
-                    logger.exception("decoding failed")
-                    self._fail("decoding failed: the log says why")
+            while self._goes_on():
+                pass
+
+    def _goes_on(self) -> bool:
+        """One turn; False when there is nothing left to do. Whatever fails, nobody is left waiting."""
+        try:
+            try:
+                if not self._has_work():
+                    return False
+                self._turn()
+            except torch.OutOfMemoryError:
+                self._shrink()
+        except Exception:
+            logger.exception("decoding failed")
+            self._fail("decoding failed: the log says why")
+        return True
 
     def _has_work(self) -> bool:
         """Waits for some; False when the thread may end."""
@@ -159,6 +167,7 @@ class Loop:
         for row in reversed(range(len(self.rows))):
             if self.rows[row].job.cancelled:
                 self._free(row)
+        self._brief_first()
 
     def _choose(self) -> list[Window]:
         """The windows to encode next: the fewest slots in use first, so that no request waits for another's end."""
@@ -166,26 +175,23 @@ class Loop:
             brief = any(window.job.brief for window in self.rows)
             chosen: list[Window] = []
             while len(chosen) < self.together and len(self.rows) + len(chosen) < self.slots.decoder.slots:
-                open_to = [job for job in self.jobs if self._may_enter(job, brief, len(chosen))]
-                if not open_to:
+                ready = [job for job in self.jobs if self._may_enter(job)]
+                job = min(ready, key=lambda job: (not job.brief, job.running), default=None)
+                if job is None or (brief and not job.brief and not self._afford(self._encoding)):
                     break
-                job = min(open_to, key=lambda job: (not job.brief, job.running))
                 job.running += 1
                 job.answers.put(None)
                 chosen.append(job.waiting.popleft())
             return chosen
 
-    def _may_enter(self, job: Job, brief: bool, chosen: int) -> bool:
+    def _may_enter(self, job: Job) -> bool:
         if not job.waiting or job.cancelled or job.running >= job.config.batch_size:
             return False
         if self._language_is_open(job) and job.running:  # its first window tells
             return False
-        if job.brief:
-            return True
         slots = self.slots.decoder.slots
-        if slots > 1 and job.running >= slots - max(1, slots // 8):  # the rest is for whoever comes next
-            return False
-        return not brief or self._afford(self._encoding)
+        kept_free = 0 if job.brief else max(1, slots // 8)  # for whoever comes next
+        return job.running < max(slots - kept_free, 1)
 
     def _afford(self, seconds: float) -> bool:
         if self.credit < seconds:
@@ -320,6 +326,7 @@ class Loop:
             chances = [math.exp(chance) for chance in logprobs]
             window.job.answers.put(Answer(window.number, decoded, window.language, chances, attention))
             self._free(row)
+        self._brief_first()
 
     def _free(self, row: int) -> None:
         """Takes a row out; the last one takes its place."""
@@ -329,7 +336,6 @@ class Loop:
             self.rows[row] = self.rows[last]
         self.rows.pop()
         window.job.running -= 1
-        self._brief_first()
 
     def _shrink(self) -> None:
         """Half the slots, after the device ran out of memory; what was in them starts again."""
