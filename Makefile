@@ -8,7 +8,7 @@ CONTAINER := .venv-container
 
 demo: $(INSTALLED)  ## a bundled meeting, who says what, with the bundled models
 	$(VENV)/bin/python cli.py samples/meeting.flac --model models/demo-whisper \
-		--diarization-model models/demo-diarization --num-speakers 3 --timestamps word
+		--diarization-model models/demo-diarization --timestamps word
 
 test: check  ## style, types and all tests
 	$(VENV)/bin/python -m pytest -q

@@ -1,8 +1,9 @@
 """What the engine of slots gains, and what it costs: `python -m benchmarks.slots`.
 
-Clients at once against one at a time; drafting against none, with a deep main model, with the demo itself, and
-with an assistant that is always wrong; the part of a step outside the model; memory by length of audio. Contenders
-take turns within one process; times are medians, ratios are medians of neighbouring runs.
+Clients at once against one at a time; a short request beside a long one; drafting against none, with a deep main
+model, with the demo itself, and with an assistant that is always wrong; the part of a step outside the model;
+memory by length of audio. Contenders take turns within one process; times are medians, ratios are medians of
+neighbouring runs.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +41,7 @@ def main() -> None:
         print(json.dumps(peak_over_model(options.minutes)))
         return
     clients(options.rounds)
+    beside_a_long_file(options.rounds)
     drafting(options.rounds)
     outside_the_model()
     memory()
@@ -62,6 +65,30 @@ def clients(rounds: int) -> None:
     ):  # fmt: skip
         print(f"| {name} | {CLIENTS / statistics.median(seconds):.1f} |")
     print(f"\nAt once / transformers engine: {_ratio(one_by_one, together):.2f}")
+
+
+def beside_a_long_file(rounds: int) -> None:
+    """A short request while an hour of audio is being decoded."""
+    transcriber = Transcriber(ModelSettings.from_environment(asr_model=str(MODEL)))
+    config, begun, enough = InferenceConfig(language="en"), threading.Event(), threading.Event()
+    hour, clip = Audio(np.tile(long()[0], 6)), Audio(short()[0])
+
+    def stop(*_: object) -> None:
+        begun.set()
+        if enough.is_set():
+            raise InterruptedError
+
+    def call() -> object:
+        return transcriber.transcribe(clip, config)
+
+    [alone] = _turns(rounds, call)
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(transcriber.transcribe, hour, config, stop)
+        begun.wait()
+        [beside] = _turns(rounds, call)
+        enough.set()
+        busy.exception()
+    print(f"\nA clip of 7 s beside an hour of audio takes {_ratio(beside, alone):.2f} of its time alone.")
 
 
 def drafting(rounds: int) -> None:
