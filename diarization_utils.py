@@ -74,8 +74,8 @@ class Diarizer:
                 ) from None
             for name in ("segmentation_batch_size", "embedding_batch_size"):  # 1 by default
                 setattr(self._pipeline, name, settings.diarization_batch_size)
-        self.on_gpu = self.device.type == "cuda"
-        self._stream = torch.cuda.Stream(self.device) if self.on_gpu else None  # type: ignore[no-untyped-call]
+        on_gpu = self.device.type == "cuda"
+        self._stream = torch.cuda.Stream(self.device) if on_gpu else None  # type: ignore[no-untyped-call]
 
     def diarize(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Diarization:
         """Who speaks when in `audio` (16 kHz), within the counts of the request."""

@@ -1,8 +1,9 @@
 """Transcriber: audio in, labelled transcript out. What every door calls."""
 
 import logging
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from merge import assign_speakers, by_channel
 from transcript import Transcript
 
 if TYPE_CHECKING:
-    from diarization_utils import Diarization, Diarizer
+    from diarization_utils import Diarizer
 
 logger = logging.getLogger(__name__)
 
@@ -63,17 +64,19 @@ class Transcriber:
     def _with_speakers(
         self, diarizer: "Diarizer", audio: Audio, config: InferenceConfig, progress: Stages | None
     ) -> Transcript:
-        """Transcribed and diarized at the same time on a GPU, one after the other on a CPU, whose cores both fill."""
+        """Transcribed and diarized at the same time, which two CPU cores also gain from (benchmarks/README.md)."""
         timed = config.model_copy(update={"timestamps": "word"})  # speakers change between words
-
-        def diarize() -> "Diarization":
-            return diarizer.diarize(audio, config, _stage(progress, "diarize"))
-
+        given_up = threading.Event()
+        told = _until(given_up, _stage(progress, "diarize"))
         with ThreadPoolExecutor(1) as beside:
-            future: Future[Diarization] | None = beside.submit(diarize) if diarizer.on_gpu else None
-            transcript = self.engine.transcribe(audio, timed, _stage(progress, "transcribe"))
+            future = beside.submit(diarizer.diarize, audio, config, told)
             try:
-                found = diarize() if future is None else future.result()
+                transcript = self.engine.transcribe(audio, timed, _stage(progress, "transcribe"))
+            except BaseException:
+                given_up.set()
+                raise
+            try:
+                found = future.result()
             except Exception:
                 if config.wants_speakers:
                     raise
@@ -121,6 +124,18 @@ def _at(transcript: Transcript, config: InferenceConfig) -> Transcript:
 
 def _told(transcript: Transcript, *warnings: str) -> Transcript:
     return replace(transcript, warnings=(*transcript.warnings, *warnings))
+
+
+def _until(given_up: threading.Event, progress: Progress | None) -> Progress:
+    """Progress that ends the work when nobody waits for it any more."""
+
+    def told(done: float, total: float) -> None:
+        if given_up.is_set():
+            raise InterruptedError
+        if progress is not None:
+            progress(done, total)
+
+    return told
 
 
 def _stage(progress: Stages | None, name: str, part: int = 0, parts: int = 1) -> Progress | None:

@@ -63,9 +63,8 @@ def speed(rounds: int) -> None:
     print(f"\n| diarization of {audio.duration:.0f} s, batch | median of rounds | × real time |\n|---|---|---|")
     for batch, median in _medians({b: _diarizing(s, audio) for b, s in services.items()}, rounds).items():
         print(f"| {batch} | {median:.2f} s | {audio.duration / median:.0f} |")
-    both = {
-        name: _transcribing(audio, at_once) for name, at_once in (("one after the other", False), ("at once", True))
-    }
+    service = transcriber()
+    both = {"one after the other": _one_by_one(service, audio), "at once": _at_once(service, audio)}
     print("\n| transcription and diarization | median of rounds |\n|---|---|")
     for name, median in _medians(both, rounds).items():
         print(f"| {name} | {median:.2f} s |")
@@ -77,11 +76,20 @@ def _diarizing(service: Transcriber, audio: Audio) -> Callable[[], Any]:
     return lambda: diarizer.diarize(audio, InferenceConfig())
 
 
-def _transcribing(audio: Audio, at_once: bool) -> Callable[[], Any]:
-    service = transcriber()
-    assert service.diarizer is not None
-    service.diarizer.on_gpu = at_once
+def _at_once(service: Transcriber, audio: Audio) -> Callable[[], Any]:
     return lambda: service.transcribe(audio, InferenceConfig())
+
+
+def _one_by_one(service: Transcriber, audio: Audio) -> Callable[[], Any]:
+    diarizer = service.diarizer
+    assert diarizer is not None
+
+    def call() -> object:
+        transcript = service.engine.transcribe(audio, InferenceConfig(timestamps="word"))
+        found = diarizer.diarize(audio, InferenceConfig())
+        return assign_speakers(transcript, found.turns, found.exclusive)
+
+    return call
 
 
 def _medians(calls: dict[Any, Callable[[], Any]], rounds: int) -> dict[Any, float]:

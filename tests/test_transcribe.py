@@ -86,11 +86,26 @@ def test_silence_says_nothing_and_has_nobody(told: Told) -> None:
     assert (transcript.text, transcript.turns, transcript.speakers) == ("", (), ())
 
 
-def test_both_at_the_same_time_give_the_same(listener: Transcriber, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = InferenceConfig(timestamps="word")
-    one_by_one = listener.transcribe(SAMPLES["meeting"].audio, config)
-    monkeypatch.setattr(listener.diarizer, "on_gpu", True)  # the order of a GPU, on this machine
-    assert listener.transcribe(SAMPLES["meeting"].audio, config) == one_by_one
+def test_both_at_the_same_time_find_what_each_finds_alone(listener: Transcriber) -> None:
+    audio, config = SAMPLES["meeting"].audio, InferenceConfig(timestamps="word")
+    together = listener.transcribe(audio, config)
+    words = listener.transcribe(audio, InferenceConfig(timestamps="word", diarize=False)).words
+    assert [(word.word, word.start, word.end) for word in together.words] == [
+        (word.word, word.start, word.end) for word in words
+    ]
+    assert listener.diarizer is not None
+    assert together.turns == listener.diarizer.diarize(audio, config).turns
+
+
+def test_a_request_that_is_refused_is_diarized_no_further(listener: Transcriber) -> None:
+    heard: list[float] = []
+
+    def progress(stage: str, done: float, total: float) -> None:
+        heard.append(done / total)
+
+    with pytest.raises(InvalidRequest, match="language"):
+        listener.transcribe(SAMPLES["discussion"].audio, InferenceConfig(language="xx"), progress)
+    assert max(heard, default=0.0) < 0.9
 
 
 def test_progress_of_both_is_told(listener: Transcriber) -> None:
