@@ -123,22 +123,31 @@ CASES = [
 """Shape, language, task, time stamps, how many tokens came before, slots, drafts of the rounds in turn."""
 
 
+def both(case: tuple[Any, ...], dtype: torch.dtype) -> tuple[list[list[int]], list[list[int]]]:
+    """What the slots write, and what generate() writes, for five windows of noise."""
+    name, language, task, timed, before, count, drafts = case
+    shape = SHAPES[name]
+    model = random_model(shape, before).to(dtype)
+    drafter = random_model({**shape, "decoder_layers": 1}, before).to(dtype)
+    features = torch.randn(5, shape["mels"], 3000, dtype=dtype)
+    previous = [TEXT + 6, *range(20, 20 + before)] if before else []
+    with torch.inference_mode():
+        prompt, expected = generated(model, features, language, task, timed, previous, VOCABULARY)
+        states = model.model.encoder(features).last_hidden_state
+        found = written_by(slots_of(model, count, drafter), states, [prompt] * len(states), timed, drafts)
+    return found, expected
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_no_token_differs_from_generate() -> None:
-    """Random models run to the length limit, so that every rule is met; their drafter is mostly wrong."""
-    compared = 0
-    for name, language, task, timed, before, count, drafts in CASES:
-        shape = SHAPES[name]
-        model, drafter = random_model(shape, before), random_model({**shape, "decoder_layers": 1}, before)
-        features = torch.randn(5, shape["mels"], 3000)
-        previous = [TEXT + 6, *range(20, 20 + before)] if before else []
-        with torch.inference_mode():
-            prompt, expected = generated(model, features, language, task, timed, previous, VOCABULARY)
-            states = model.model.encoder(features).last_hidden_state
-            slots = slots_of(model, count, drafter)
-            assert written_by(slots, states, [prompt] * len(states), timed, drafts) == expected
-        compared += sum(map(len, expected))
-    assert compared > 10_000
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case[:3])))
+def test_no_token_differs_from_generate(case: tuple[Any, ...]) -> None:
+    """Random models run to the length limit, so that every rule is met; their drafter is mostly wrong.
+
+    In float64, where no machine rounds two tokens into one another; `python -m tests.test_slots` counts in float32.
+    """
+    found, expected = both(case, torch.float64)
+    assert found == expected
+    assert min(map(len, expected)) > 200
 
 
 class TestOnSpeech:
@@ -237,3 +246,10 @@ def test_memory_is_as_large_as_it_says() -> None:
     slots.resize(5)
     assert slots.bytes_each == each
     assert [memory.shape[0] for memory in (slots.last, *slots.decoder.memories())] == [5] * 9
+
+
+if __name__ == "__main__":
+    pairs = [both(case, torch.float32) for case in CASES]
+    tokens = [pair for found, expected in pairs for rows in zip(found, expected, strict=True)
+              for pair in itertools.zip_longest(*rows)]  # fmt: skip
+    print(f"{len(tokens)} tokens, {sum(ours != theirs for ours, theirs in tokens)} differ")
