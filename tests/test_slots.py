@@ -143,7 +143,7 @@ def both(case: tuple[Any, ...], dtype: torch.dtype) -> tuple[list[list[int]], li
 def test_no_token_differs_from_generate(case: tuple[Any, ...]) -> None:
     """Random models run to the length limit, so that every rule is met; their drafter is mostly wrong.
 
-    In float64, where no machine rounds two tokens into one another; `python -m tests.test_slots` counts in float32.
+    In float64, where no machine rounds two tokens into one another; `python -m benchmarks.identity` counts in float32.
     """
     found, expected = both(case, torch.float64)
     assert found == expected
@@ -246,10 +246,3 @@ def test_memory_is_as_large_as_it_says() -> None:
     slots.resize(5)
     assert slots.bytes_each == each
     assert [memory.shape[0] for memory in (slots.last, *slots.decoder.memories())] == [5] * 9
-
-
-if __name__ == "__main__":
-    pairs = [both(case, torch.float32) for case in CASES]
-    tokens = [pair for found, expected in pairs for rows in zip(found, expected, strict=True)
-              for pair in itertools.zip_longest(*rows)]  # fmt: skip
-    print(f"{len(tokens)} tokens, {sum(ours != theirs for ours, theirs in tokens)} differ")
