@@ -221,4 +221,7 @@ def _timed(word: "Word") -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)  # what shells expect of who was interrupted
