@@ -82,7 +82,7 @@ class ModelSettings(BaseSettings):
     cuda_graphs: bool = Field(False, description="replay captured decoding steps on a GPU: new, and not yet measured")
     quantization: Literal["none", "int8"] = Field("none", description="int8: linear layers in 8 bits, on CPU")
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = Field(
-        "sdpa", description="attention kernel of the model"
+        "sdpa", description="attention kernel with ENGINE=transformers; slots has its own"
     )
     language_force: Language = Field(None, description="language of every request, whatever the request says")
     timestamps: Timestamps = Field("segment", description="what a request that does not say gets")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +57,15 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MODEL_ID", raising=False)
 
 
+@contextmanager
+def endpoint(**environment: Path) -> Iterator[EndpointHandler]:
+    """A handler that was started with these variables."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, str(value))
+        yield EndpointHandler()
+
+
 @pytest.fixture(scope="session")
 def transcriber() -> Transcriber:
     """The demo model with its assistant."""
@@ -71,7 +81,5 @@ def listener() -> Transcriber:
 @pytest.fixture(scope="session")
 def handler() -> Iterator[EndpointHandler]:
     """The endpoint's handler over the demo model with its assistant."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASR_MODEL", str(DEMO))
-        patch.setenv("ASSISTANT_MODEL", str(ASSISTANT))
-        yield EndpointHandler()
+    with endpoint(ASR_MODEL=DEMO, ASSISTANT_MODEL=ASSISTANT) as found:
+        yield found

@@ -12,7 +12,7 @@ import pytest
 from errors import EngineFailure, InvalidAudio, InvalidRequest, InvalidSettings, TranscriptionError
 from formats import FORMATS
 from handler import EndpointHandler
-from tests.conftest import DEMO, DIARIZATION, SAMPLES
+from tests.conftest import DEMO, DIARIZATION, SAMPLES, endpoint
 from training.encoding import encoded
 
 SHORT = SAMPLES["short"].path.read_bytes()
@@ -88,10 +88,8 @@ def test_extra_keys_and_unknown_parameters_pass(handler: EndpointHandler) -> Non
 @pytest.fixture(scope="module")
 def hearing() -> Iterator[EndpointHandler]:
     """The handler with a diarization model."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ASR_MODEL", str(DEMO))
-        patch.setenv("DIARIZATION_MODEL", str(DIARIZATION))
-        yield EndpointHandler()
+    with endpoint(ASR_MODEL=DEMO, DIARIZATION_MODEL=DIARIZATION) as found:
+        yield found
 
 
 def test_speakers_are_turns_of_talk(hearing: EndpointHandler) -> None:

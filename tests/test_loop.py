@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from audio import Audio
-from config import InferenceConfig, ModelSettings
+from config import WHISPER_LADDER, InferenceConfig, ModelSettings
 from engines.slots.engine import SlotEngine
 from engines.slots.loop import Loop
 from errors import EngineFailure
@@ -135,6 +135,18 @@ def test_a_failure_is_told_and_the_next_request_is_served(
             engine.transcribe(SHORT, SEGMENTS)
     assert caplog.messages == ["decoding failed"]
     assert engine.transcribe(SHORT, SEGMENTS).text
+
+
+def test_each_window_is_encoded_once_whatever_is_asked(engine: SlotEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode, encoded = engine.loop.encode, list[Any]()
+
+    def counted(windows: list[Any]) -> torch.Tensor:
+        encoded.extend(windows)
+        return encode(windows)
+
+    monkeypatch.setattr(engine.loop, "encode", counted)
+    engine.transcribe(SHORT, InferenceConfig(timestamps="word", temperature=WHISPER_LADDER, logprob_threshold=-0.0))
+    assert len(encoded) == 1
 
 
 def test_a_window_that_climbs_the_ladder_does_not_hold_the_others(engine: SlotEngine) -> None:
