@@ -15,6 +15,7 @@ from tests.conftest import ASSISTANT, DEMO, ROOT, SAMPLES
 from training.sentences import words_of
 from transcribe import Transcriber
 from transcript import Transcript
+from watch import Watch
 
 WER_LIMIT = {"meeting": 0.05, "short": 0.0, "german": 0.10, "long": 0.05, "noisy": 0.12}
 SPOKEN = list(WER_LIMIT)
@@ -144,7 +145,9 @@ def test_a_prompt_is_no_part_of_the_answer(transcriber: Transcriber) -> None:
 def test_progress_ends_at_the_end(transcriber: Transcriber) -> None:
     told: list[tuple[float, float]] = []
     audio = SAMPLES["long"].audio
-    transcriber.transcribe(audio, InferenceConfig(batch_size=1), lambda _, done, total: told.append((done, total)))
+    transcriber.transcribe(
+        audio, InferenceConfig(batch_size=1), Watch(lambda _, done, total: told.append((done, total)))
+    )
     assert len(told) >= 3
     assert told == sorted(told)
     assert told[-1] == pytest.approx((audio.duration, audio.duration))

@@ -12,8 +12,8 @@ from tests.conftest import ROOT
 
 # From the ground up. A module imports only from floors below its own, or from its own folder.
 FLOORS = [
-    "errors", "transcript", "config", "audio", "merge", "formats", "torch_guard", "engines", "diarization_utils",
-    "transcribe", "handler", "cli",
+    "errors", "transcript", "watch", "config", "audio", "merge", "formats", "torch_guard", "engines",
+    "diarization_utils", "transcribe", "handler", "cli",
 ]  # fmt: skip
 MODULES = sorted([*ROOT.glob("*.py"), *ROOT.glob("engines/**/*.py")])
 

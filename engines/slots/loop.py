@@ -96,6 +96,7 @@ class Loop:
         self.pace = speculation or Speculation(cost=1.0)
         self.rows: list[Window] = []
         self.jobs: list[Job] = []
+        self.out_of_memory = 0  # times
         self.credit = 0.0  # seconds that others may take from short requests
         self._encoding = 0.0  # seconds that a window took
         self._changed = threading.Condition()
@@ -339,6 +340,7 @@ class Loop:
 
     def _shrink(self) -> None:
         """Half the slots, after the device ran out of memory; what was in them starts again."""
+        self.out_of_memory += 1
         slots = self.slots.decoder.slots
         with self._changed:
             for window in reversed(self.rows):
