@@ -13,8 +13,9 @@ from engines.cutting import Cut, windows
 from engines.loading import load_assistant, load_checkpoint
 from engines.slots.decoder import Decoder
 from engines.slots.encoder import Encoder
+from engines.slots.jobs import BRIEF, Answer, Job, Window
 from engines.slots.linear import int8, plain
-from engines.slots.loop import BRIEF, Answer, Job, Loop, Window
+from engines.slots.loop import Loop
 from engines.slots.replay import Replay
 from engines.slots.rules import Rules
 from engines.slots.slots import Slots
