@@ -50,7 +50,7 @@ class GenerateEngine:
         guess: str | None = None
         probability: float | None = None
         segments: list[Segment] = []
-        cuts = list(windows(audio.samples, config.chunk_length_s, config.vad_filter))
+        cuts = list(windows(audio.samples, config))
         rows = 1 if config.assisted is True else config.batch_size
         with self._lock, torch.inference_mode(), self._counted():
             for batch in (cuts[at : at + rows] for at in range(0, len(cuts), rows)):
@@ -58,7 +58,7 @@ class GenerateEngine:
                 logits = self._first_logits(states)
                 silence = self.whisper.no_speech(logits)
                 if language is None and self.whisper.vocabulary.languages:
-                    guess, probability = self.whisper.language(logits[silence.index(min(silence))])
+                    guess, probability = self.whisper.language(logits[silence.index(min(silence))], config)
                     if min(silence) < SPOKEN:  # else a later window may know better
                         language = guess
                 found = list(self._batch(batch, states, silence, language or guess, config))

@@ -160,7 +160,7 @@ def test_a_diarizer_that_fails_loses_no_text(
     monkeypatch.setattr(listener.diarizer, "diarize", fail)
     with caplog.at_level(logging.CRITICAL):
         transcript = listener.transcribe(SAMPLES["short"].audio, InferenceConfig())
-        with pytest.raises(EngineFailure, match="^the model ran out of memory"):
+        with pytest.raises(EngineFailure, match=r"^the model ran out of memory"):
             listener.transcribe(SAMPLES["short"].audio, InferenceConfig(diarize=True))
     assert transcript.text
     assert transcript.warnings == ("speakers are missing: diarization failed",)

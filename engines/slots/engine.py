@@ -83,7 +83,7 @@ class SlotEngine:
 
     def _windows(self, audio: Audio, job: Job) -> Generator[tuple[Cut, list[Segment]], None, None]:
         """Each window with what it says, in order, as soon as it and those before it are done."""
-        upcoming = windows(audio.samples, job.config.chunk_length_s, job.config.vad_filter)
+        upcoming = windows(audio.samples, job.config)
         cuts: list[Cut] = []
         done: dict[int, list[Segment]] = {}
         entered = told = 0
@@ -125,7 +125,9 @@ class SlotEngine:
             return answer, None
         tokens = answer.decoded.tokens
         kept, resume = finished(tokens, self.whisper.vocabulary.first_timestamp)
-        return replace(answer, decoded=replace(answer.decoded, tokens=tokens[:kept])), resume
+        return replace(
+            answer, decoded=replace(answer.decoded, tokens=tokens[:kept], logprobs=answer.decoded.logprobs[:kept])
+        ), resume
 
     def _read(self, window: Cut, answer: Answer, config: InferenceConfig) -> list[Segment]:
         times: list[tuple[float, float]] = []

@@ -176,7 +176,7 @@ class Loop:
         logits = self.slots.decoder.logits(self.slots.prefill(rows, start)[:, 0])
         for window, row, silence in zip(entering, logits, self.whisper.no_speech(logits), strict=True):
             if self._language_is_open(window.job):
-                window.language, window.job.language_probability = self.whisper.language(row)
+                window.language, window.job.language_probability = self.whisper.language(row, window.job.config)
                 window.job.guess = window.language
                 if silence < SPOKEN:
                     window.job.language = window.language
