@@ -41,12 +41,12 @@ def _ladder(value: object) -> object:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
-def _listed(value: object) -> object:
+def listed(value: object) -> object:
     """One string or several; a query string brings them as "de,en"."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-Strings = Annotated[tuple[Annotated[str, Field(max_length=200)], ...], BeforeValidator(_listed), Field(max_length=100)]
+Strings = Annotated[tuple[Annotated[str, Field(max_length=200)], ...], BeforeValidator(listed), Field(max_length=100)]
 Language = Annotated[str | None, BeforeValidator(_blank_is_none)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Assisted = Literal["auto"] | bool
@@ -111,7 +111,7 @@ class ModelSettings(BaseSettings):
                 raise InvalidSettings(
                     "ASR_MODEL is not set: set it to a Whisper model, e.g. openai/whisper-large-v3-turbo"
                 ) from None
-            raise InvalidSettings(_explained(error, str.upper)) from None
+            raise InvalidSettings(explained(error, str.upper)) from None
 
 
 class InferenceConfig(BaseModel):
@@ -215,10 +215,10 @@ class InferenceConfig(BaseModel):
             return cls.model_validate(dict(parameters))
         except ValidationError as error:
             place = error.errors()[0]["loc"]
-            raise InvalidRequest(_explained(error), str(place[0]) if place else None) from None
+            raise InvalidRequest(explained(error), str(place[0]) if place else None) from None
 
 
-def _explained(error: ValidationError, name: Any = str) -> str:
+def explained(error: ValidationError, name: Any = str) -> str:
     """What pydantic found, in one line, without its URLs and without the value sent."""
     parts = []
     for found in error.errors(include_url=False, include_input=False, include_context=False):
