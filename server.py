@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 import hmac
 import logging
-import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -101,17 +100,8 @@ class Server(uvicorn.Server):
         self.service = service
         self._until = float("inf")
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        before = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for one, handler in before.items():
-                signal.signal(one, handler)
-
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """The first signal drains, the second one ends."""
+        """The first signal drains, the second one ends. Neither is raised again at the end, as uvicorn would."""
         door = self.service.door
         if door.draining:
             self.should_exit = self.force_exit = True
