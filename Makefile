@@ -5,11 +5,15 @@ INSTALLED := $(VENV)/.installed
 CONTAINER := .venv-container
 IMAGE := .venv-image
 
-.PHONY: demo test check test-container test-image bench models samples clean
+.PHONY: demo serve test check test-container test-image bench models samples clean
 
 demo: $(INSTALLED)  ## a bundled meeting, who says what, with the bundled models
 	$(VENV)/bin/python cli.py samples/meeting.flac --model models/demo-whisper \
 		--diarization-model models/demo-diarization --timestamps word
+
+serve: $(INSTALLED)  ## the HTTP server on port 8000, with the bundled models
+	ASR_MODEL=models/demo-whisper ASSISTANT_MODEL=models/demo-whisper-assistant \
+		DIARIZATION_MODEL=models/demo-diarization $(VENV)/bin/python server.py
 
 test: check  ## style, types and all tests
 	$(VENV)/bin/python -m pytest -q
@@ -52,14 +56,14 @@ samples:  ## make what is missing in samples/ (needs libespeak-ng)
 clean:
 	rm -rf $(VENV) $(CONTAINER) $(IMAGE)
 
-$(INSTALLED): requirements.txt requirements-diarization.txt constraints.txt tests/requirements.txt
+$(INSTALLED): requirements.txt requirements-diarization.txt requirements-server.txt constraints.txt tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q -r requirements.txt -r requirements-diarization.txt -r tests/requirements.txt \
+	$(VENV)/bin/pip install -q -r requirements.txt -r requirements-diarization.txt -r requirements-server.txt -r tests/requirements.txt \
 		-c constraints.txt
 	touch $@
 
-$(CONTAINER)/.installed: requirements.txt requirements-diarization.txt tests/requirements.txt tests/constraints-container.txt
+$(CONTAINER)/.installed: requirements.txt requirements-diarization.txt requirements-server.txt tests/requirements.txt tests/constraints-container.txt
 	$(PYTHON) -m venv $(CONTAINER)
-	$(CONTAINER)/bin/pip install -q -r requirements.txt -r requirements-diarization.txt -r tests/requirements.txt \
+	$(CONTAINER)/bin/pip install -q -r requirements.txt -r requirements-diarization.txt -r requirements-server.txt -r tests/requirements.txt \
 		-c tests/constraints-container.txt
 	touch $@

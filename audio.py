@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from errors import AudioTooLong, InvalidAudio
+from watch import Watch
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -63,21 +64,24 @@ class AudioLimits:
     max_seconds: float | None = None
 
 
-def load_audio(data: object, limits: AudioLimits = AudioLimits(), keep_channels: bool = False) -> Audio:
-    """Audio of a file's bytes, of base64 text of them (plain, URL-safe, data URI, unpadded), or of samples.
+def load_audio(
+    data: object, limits: AudioLimits = AudioLimits(), keep_channels: bool = False, watch: Watch | None = None
+) -> Audio:
+    """Audio of a file, open or its bytes, of base64 text of them (plain, URL-safe, data URI, unpadded), or of samples.
 
     Samples come as transformers' pipelines take them: {"array" or "raw": numbers, "sampling_rate": Hz}.
-    Raises InvalidAudio, and AudioTooLong past the limits.
+    Raises InvalidAudio, AudioTooLong past the limits, and Cancelled when the watch is stopped.
     """
     if isinstance(data, Mapping):
         array, rate = data.get("array", data.get("raw", [])), data.get("sampling_rate", SAMPLE_RATE)
         return from_array(array, rate, limits, keep_channels)
-    if not isinstance(data, (str, bytes, bytearray, memoryview)):
-        raise InvalidAudio("inputs is missing: send an audio file, or base64 text of one")
     if isinstance(data, str):
         data = decode_base64(data, limits)
-    _check_bytes(len(data), limits)
-    return decode_audio(bytes(data), limits, keep_channels)
+    if isinstance(data, (bytes, bytearray, memoryview)):
+        data = io.BytesIO(data)
+    if not hasattr(data, "seek"):
+        raise InvalidAudio("inputs is missing: send an audio file, or base64 text of one")
+    return decode_audio(cast("IO[bytes]", data), limits, keep_channels, watch)
 
 
 def decode_base64(text: str, limits: AudioLimits = AudioLimits()) -> bytes:
@@ -93,17 +97,26 @@ def decode_base64(text: str, limits: AudioLimits = AudioLimits()) -> bytes:
         raise InvalidAudio("inputs is neither an audio file nor base64 text of one") from None
 
 
-def decode_audio(data: bytes, limits: AudioLimits = AudioLimits(), keep_channels: bool = False) -> Audio:
-    """Audio of a file's bytes, whatever its container. Raises InvalidAudio, AudioTooLong."""
+def decode_audio(
+    data: bytes | IO[bytes], limits: AudioLimits = AudioLimits(), keep_channels: bool = False,
+    watch: Watch | None = None,
+) -> Audio:  # fmt: skip
+    """Audio of a file, whatever its container. Raises InvalidAudio, AudioTooLong, Cancelled."""
     import av  # here, so that reading settings and help texts stays instant
 
-    if not data:
+    file = io.BytesIO(data) if isinstance(data, bytes) else data
+    size = file.seek(0, io.SEEK_END)
+    _check_bytes(size, limits)
+    if not size:
         raise InvalidAudio("the audio is empty: send an audio file")
+    file.seek(0)
+    cut = _riff_is_cut(file.read(8), size)
+    file.seek(0)
     try:
         with av.open(
-            io.BytesIO(data), mode="r", options={"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": ""}
+            file, mode="r", options={"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": ""}
         ) as container:
-            return _decode_container(container, data, limits, keep_channels)
+            return _decode_container(container, cut, limits, keep_channels, watch or Watch())
     except (av.error.FFmpegError, MemoryError, ValueError, OverflowError):
         raise InvalidAudio("the audio cannot be decoded: send wav, flac, mp3, ogg, m4a or webm") from None
 
@@ -111,8 +124,8 @@ def decode_audio(data: bytes, limits: AudioLimits = AudioLimits(), keep_channels
 def read_file(path: Path, limits: AudioLimits = AudioLimits(), keep_channels: bool = False) -> Audio:
     """Audio of a file on this machine. Raises InvalidAudio, AudioTooLong."""
     try:
-        _check_bytes(path.stat().st_size, limits)
-        return decode_audio(path.read_bytes(), limits, keep_channels)
+        with path.open("rb") as file:
+            return decode_audio(file, limits, keep_channels)
     except OSError as error:
         raise InvalidAudio(f"{path.name}: {error.strerror or 'cannot be read'}") from None
 
@@ -156,7 +169,9 @@ def _check_bytes(count: int, limits: AudioLimits) -> None:
         raise AudioTooLong(f"the audio is larger than the {limits.max_bytes} bytes allowed here")
 
 
-def _decode_container(container: "InputContainer", data: bytes, limits: AudioLimits, keep_channels: bool) -> Audio:
+def _decode_container(
+    container: "InputContainer", riff_is_cut: bool, limits: AudioLimits, keep_channels: bool, watch: Watch
+) -> Audio:
     if not container.streams.audio:
         raise InvalidAudio("the file has no audio in it")
     stream = container.streams.audio[0]
@@ -166,6 +181,7 @@ def _decode_container(container: "InputContainer", data: bytes, limits: AudioLim
     blocks: list[Samples] = []
     count, broken = 0, False
     for block in _blocks(container, stream):
+        watch.check()
         if block is None:
             broken = True
             break
@@ -178,7 +194,7 @@ def _decode_container(container: "InputContainer", data: bytes, limits: AudioLim
     samples = np.concatenate(blocks, axis=1)
     if not np.isfinite(samples).all():
         raise InvalidAudio("the audio holds samples that are not numbers")
-    cut = broken or _riff_is_cut(data) or _ended_early(container, stream, count / SAMPLE_RATE)
+    cut = broken or riff_is_cut or _ended_early(container, stream, count / SAMPLE_RATE)
     if cut and container.format.name not in CUTTABLE:
         raise InvalidAudio("the audio file is cut off: send all of it")
     return _mixed(samples, keep_channels, cut)
@@ -200,13 +216,13 @@ def _blocks(container: "InputContainer", stream: "AudioStream") -> Iterator[Samp
         yield None
 
 
-def _riff_is_cut(data: bytes) -> bool:
+def _riff_is_cut(head: bytes, length: int) -> bool:
     """Whether a wav file is shorter than its head says; FFmpeg forgives that silently.
 
     Writers that cannot seek back leave a size near 2³² there, which claims nothing.
     """
-    size = int.from_bytes(data[4:8], "little")
-    return data[:4] == b"RIFF" and len(data) < size + 8 and size < 2**32 - 4096
+    size = int.from_bytes(head[4:8], "little")
+    return head[:4] == b"RIFF" and length < size + 8 and size < 2**32 - 4096
 
 
 def _ended_early(container: "InputContainer", stream: "AudioStream", seconds: float) -> bool:

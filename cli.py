@@ -137,6 +137,7 @@ def transcribe_file(
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     from audio import decode_audio, read_file
+    from watch import Watch
 
     limits, channels = transcriber.limits, config.multichannel
     if name == "-":
@@ -156,7 +157,7 @@ def transcribe_file(
                 stages[stage] = bars.add_task(f"{shown}, speakers", total=total)
             bars.update(stages[stage], completed=done, total=total)
 
-        transcript = transcriber.transcribe(audio, config, told)
+        transcript = transcriber.transcribe(audio, config, Watch(told))
     for warning in transcript.warnings:
         print(f"warning: {shown}: {warning}", file=sys.stderr)
     return transcript

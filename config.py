@@ -41,6 +41,12 @@ def _ladder(value: object) -> object:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
+def listed(value: object) -> object:
+    """One string or several; a query string brings them as "de,en"."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Strings = Annotated[tuple[Annotated[str, Field(max_length=200)], ...], BeforeValidator(listed), Field(max_length=100)]
 Language = Annotated[str | None, BeforeValidator(_blank_is_none)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Assisted = Literal["auto"] | bool
@@ -105,7 +111,7 @@ class ModelSettings(BaseSettings):
                 raise InvalidSettings(
                     "ASR_MODEL is not set: set it to a Whisper model, e.g. openai/whisper-large-v3-turbo"
                 ) from None
-            raise InvalidSettings(_explained(error, str.upper)) from None
+            raise InvalidSettings(explained(error, str.upper)) from None
 
 
 class InferenceConfig(BaseModel):
@@ -117,8 +123,10 @@ class InferenceConfig(BaseModel):
     language: Language = Field(
         None, description="code or English name; absent: detected in the first 30 s and reported"
     )
+    languages: Strings = Field((), description="codes between which the language is detected; absent: all")
     timestamps: Timestamps | None = Field(None, description="none, segment or word; absent: the service's TIMESTAMPS")
     prompt: str | None = Field(None, description="text that came before, or how names are spelt")
+    keywords: Strings = Field((), description="words to expect, e.g. names; they go before the prompt")
     temperature: Annotated[tuple[Temperature, ...], BeforeValidator(_ladder), Field(min_length=1)] = Field(
         (0.0,), description="one, or a ladder that is climbed while a threshold is missed"
     )
@@ -140,9 +148,11 @@ class InferenceConfig(BaseModel):
         False,
         description="windows one after the other, each from the end of the last whole sentence, as Whisper does",
     )
-    vad_filter: bool = Field(
-        False, description="leave out pauses of 2 s and more, and pack what is said into fewer windows"
-    )
+    vad_filter: bool = Field(False, description="leave out long pauses, and pack what is said into fewer windows")
+    vad_threshold: float = Field(0.3, gt=0, lt=1, description="vad_filter: probability above which somebody speaks")
+    vad_silence_ms: int = Field(2000, ge=100, le=60_000, description="vad_filter: shortest pause that is left out")
+    vad_padding_ms: int = Field(400, ge=0, le=10_000, description="vad_filter: what stays of it on both sides")
+    logprobs: bool = Field(False, description="log-probability of every token, in the json format")
     sampling_rate: int = Field(
         16_000, gt=0, description="accepted for old clients: the audio file itself says its rate"
     )
@@ -175,6 +185,8 @@ class InferenceConfig(BaseModel):
             raise ValueError("num_speakers is not between min_speakers and max_speakers")
         if self.sequential and (self.multichannel or self.vad_filter):
             raise ValueError("sequential reads all of one channel: leave vad_filter and multichannel out")
+        if self.language and self.languages:
+            raise ValueError("languages are to choose from: leave them out beside language")
         if self.multichannel and (self.diarize or self.speaker_hints):
             raise ValueError("multichannel takes each channel as a speaker: leave diarize and the counts out")
         return self
@@ -202,10 +214,11 @@ class InferenceConfig(BaseModel):
         try:
             return cls.model_validate(dict(parameters))
         except ValidationError as error:
-            raise InvalidRequest(_explained(error)) from None
+            place = error.errors()[0]["loc"]
+            raise InvalidRequest(explained(error), str(place[0]) if place else None) from None
 
 
-def _explained(error: ValidationError, name: Any = str) -> str:
+def explained(error: ValidationError, name: Any = str) -> str:
     """What pydantic found, in one line, without its URLs and without the value sent."""
     parts = []
     for found in error.errors(include_url=False, include_input=False, include_context=False):

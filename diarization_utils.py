@@ -27,11 +27,11 @@ from huggingface_hub.errors import (
 
 from audio import Audio
 from config import InferenceConfig, ModelSettings
-from engines import Progress
 from engines.loading import choose_device, shown
 from errors import InvalidSettings
 from merge import assign_speakers, exclusive_turns
 from transcript import SpeakerTurn
+from watch import Watch
 
 __all__ = ["Diarization", "Diarizer", "assign_speakers", "exclusive_turns"]
 
@@ -42,6 +42,7 @@ _STEPS = {"segmentation": (0.0, 0.3), "embeddings": (0.3, 0.65)}
 _NO_PIPELINE = "is no pyannote pipeline: it holds no config.yaml"
 FLEETING = (0.5, 0.01)
 """Seconds, and the share of all talk: who speaks for less than both is nobody."""
+_LOOK_UP = 0.1  # seconds between looks at whether a waiting request is still wanted
 _SHORTEST = 0.1  # seconds; less is no speech, and too little for the embedding's first layers
 
 
@@ -77,8 +78,9 @@ class Diarizer:
         on_gpu = self.device.type == "cuda"
         self._stream = torch.cuda.Stream(self.device) if on_gpu else None  # type: ignore[no-untyped-call]
 
-    def diarize(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Diarization:
-        """Who speaks when in `audio` (16 kHz), within the counts of the request."""
+    def diarize(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Diarization:
+        """Who speaks when in `audio` (16 kHz), within the counts of the request. Raises Cancelled."""
+        watch = watch or Watch()
         if audio.duration < _SHORTEST:
             return Diarization()
         wanted = {
@@ -89,9 +91,19 @@ class Diarizer:
         if "num_speakers" in wanted:  # it implies the others, and pyannote would weigh them against it
             wanted = {"num_speakers": wanted["num_speakers"]}
         file = {"waveform": torch.from_numpy(audio.samples)[None], "sample_rate": audio.sample_rate, "uri": "audio"}
-        with self._lock, _as_it_was(), self._own_stream():
-            found = self._pipeline(file, hook=_hook(progress, audio.duration), **wanted)
+        with self._turn(watch), _as_it_was(), self._own_stream():
+            found = self._pipeline(file, hook=_hook(watch, audio.duration), **wanted)
         return _read(found, wanted)
+
+    @contextlib.contextmanager
+    def _turn(self, watch: Watch) -> Iterator[None]:
+        """When the recordings before this one are done. Raises Cancelled while it waits."""
+        while not self._lock.acquire(timeout=_LOOK_UP):
+            watch.check()
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def _own_stream(self) -> contextlib.AbstractContextManager[Any]:
         """A stream of work beside the engine's, on a GPU."""
@@ -183,17 +195,16 @@ def _as_it_was() -> Iterator[None]:
             matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
-def _hook(progress: Progress | None, duration: float) -> Callable[..., None] | None:
-    """pyannote's hook, told to `progress` as seconds of audio done."""
-    if progress is None:
-        return None
+def _hook(watch: Watch, duration: float) -> Callable[..., None]:
+    """pyannote's hook, told to `watch` as seconds of audio done."""
 
     def told(step: str, *_: object, total: int | None = None, completed: int | None = None, **__: object) -> None:
         if step == "discrete_diarization":
-            progress(duration, duration)
+            watch.done("diarize", duration, duration)
         elif step in _STEPS and total and completed is not None:
             begin, share = _STEPS[step]
-            progress(duration * (begin + share * min(completed / total, 1.0)), duration)
+            watch.done("diarize", duration * (begin + share * min(completed / total, 1.0)), duration)
+        watch.check()
 
     return told
 

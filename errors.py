@@ -10,7 +10,11 @@ class InvalidSettings(TranscriptionError):
 
 
 class InvalidRequest(TranscriptionError):
-    """The request cannot be served as it is."""
+    """The request cannot be served as it is; `param` names the parameter that is to blame, where one is."""
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
 
 
 class InvalidAudio(InvalidRequest):
@@ -19,6 +23,13 @@ class InvalidAudio(InvalidRequest):
 
 class AudioTooLong(InvalidAudio):
     """More bytes or seconds than the settings allow."""
+
+
+class Cancelled(TranscriptionError):
+    """Nobody waits for the answer any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the request was cancelled")
 
 
 class EngineFailure(TranscriptionError):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from transcript import Segment, Transcript, Word
+from transcript import Segment, TokenLogprob, Transcript, Word
 
 LINE_LENGTH = 42  # characters of a subtitle line, two lines a cue: the broadcasters' usual limit; a name is added
 LINES = 2
@@ -77,8 +77,16 @@ def talk(transcript: Transcript) -> list[Segment]:
 
 
 def to_json(transcript: Transcript) -> dict[str, Any]:
-    """OpenAI's json."""
-    return {"text": transcript.text}
+    """OpenAI's json; log-probabilities where they were asked for."""
+    tokens = [token for segment in transcript.segments for token in segment.logprobs]
+    if not tokens:
+        return {"text": transcript.text}
+    return {"text": transcript.text, "logprobs": [to_logprob(token) for token in tokens]}
+
+
+def to_logprob(token: TokenLogprob) -> dict[str, Any]:
+    """OpenAI's logprobs entry."""
+    return {"token": token.token, "bytes": list(token.data), "logprob": token.logprob}
 
 
 def to_text(transcript: Transcript) -> str:

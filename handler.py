@@ -4,52 +4,46 @@ The container loads this file by its path and calls the handler with what a clie
 becomes the answer {"error": str(exception)}, so each message is written for the client.
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from audio import load_audio
 from config import InferenceConfig, ModelSettings
-from errors import EngineFailure, InvalidRequest, TranscriptionError
+from errors import InvalidRequest
 from formats import FORMATS, to_chunks
-from transcribe import Transcriber
-
-logger = logging.getLogger(__name__)
+from transcribe import Transcriber, explained
+from watch import Watch
 
 
 class EndpointHandler:
     """Speech to text with its speakers, configured by the environment (see config.ModelSettings)."""
 
-    def __init__(self, path: str = "") -> None:
-        """Loads the models; `path` is where the endpoint's repository lies. Raises InvalidSettings."""
-        self.transcriber = Transcriber(ModelSettings.from_environment(path))
+    def __init__(self, path: str = "", transcriber: Transcriber | None = None) -> None:
+        """Loads the models, or takes over those of a transcriber; `path` is where the endpoint's repository lies.
 
-    def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        Raises InvalidSettings.
+        """
+        self.transcriber = transcriber or Transcriber(ModelSettings.from_environment(path))
+
+    def __call__(self, data: Mapping[str, Any], watch: Watch | None = None) -> dict[str, Any]:
         """The transcript of one request.
 
-        data: {"inputs": base64 text or bytes of an audio file, or {"array", "sampling_rate"};
+        data: {"inputs": base64 text, bytes or an open file of audio, or {"array", "sampling_rate"};
         "parameters": InferenceConfig's fields, null or absent}. Returns text, chunks and speakers, always,
         with language and duration; another response_format than chunks is added under its own name.
         Raises TranscriptionError.
         """
-        try:
-            return self._answer(data)
-        except TranscriptionError:
-            raise
-        except Exception as error:  # a library's message may show paths or secrets
-            logger.exception("transcription failed")
-            if "out of memory" in str(error).lower():
-                raise EngineFailure("the model ran out of memory: send a smaller batch_size or shorter audio") from None
-            raise EngineFailure("transcription failed inside the model: the log says why") from None
+        with explained():
+            return self._answer(data, watch or Watch())
 
-    def _answer(self, data: object) -> dict[str, Any]:
+    def _answer(self, data: object, watch: Watch) -> dict[str, Any]:
         if not isinstance(data, Mapping):
             raise InvalidRequest('send {"inputs": "<base64 audio>", "parameters": {}}')
         config = InferenceConfig.from_request(data.get("parameters"))
         if config.response_format not in FORMATS:
-            raise InvalidRequest(f"response_format is one of {', '.join(FORMATS)}")
-        audio = load_audio(data.get("inputs"), self.transcriber.limits, config.multichannel)
-        transcript = self.transcriber.transcribe(audio, config)
+            raise InvalidRequest(f"response_format is one of {', '.join(FORMATS)}", "response_format")
+        audio = load_audio(data.get("inputs"), self.transcriber.limits, config.multichannel, watch)
+        transcript = self.transcriber.transcribe(audio, config, watch)
         answer = to_chunks(transcript)
         if config.response_format != "chunks":
             answer[config.response_format] = FORMATS[config.response_format].render(transcript)

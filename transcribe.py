@@ -1,26 +1,24 @@
 """Transcriber: audio in, labelled transcript out. What every door calls."""
 
 import logging
-import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audio import Audio, AudioLimits
 from config import InferenceConfig, ModelSettings
-from engines import ENGINES, Engine, Progress
-from errors import InvalidRequest, InvalidSettings
+from engines import ENGINES, Engine
+from errors import EngineFailure, InvalidRequest, InvalidSettings, TranscriptionError
 from merge import assign_speakers, by_channel
 from transcript import Transcript
+from watch import Watch
 
 if TYPE_CHECKING:
     from diarization_utils import Diarizer
 
 logger = logging.getLogger(__name__)
-
-Stages = Callable[[str, float, float], None]
-"""Told ("transcribe" or "diarize", seconds done, seconds in all), from more than one thread."""
 
 
 class Transcriber:
@@ -40,17 +38,24 @@ class Transcriber:
         if settings.diarization_model is not None:
             self._load_diarizer()
 
-    def transcribe(self, audio: Audio, config: InferenceConfig, progress: Stages | None = None) -> Transcript:
-        """What is said in `audio`, and by whom where that is asked for. Raises InvalidRequest, EngineFailure."""
-        config = self._resolved(config)
-        if config.multichannel:
-            return self._channel_by_channel(audio, config, progress)
-        if self.diarizer is None and config.wants_speakers:
-            raise InvalidRequest(self._no_speakers)
-        if self.diarizer is None or config.diarize is False:
-            transcript = self.engine.transcribe(audio, config, _stage(progress, "transcribe"))
-            return self._without_speakers(transcript, config)
-        return self._with_speakers(self.diarizer, audio, config, progress)
+    def transcribe(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Transcript:
+        """What is said in `audio`, and by whom where that is asked for.
+
+        Raises InvalidRequest, EngineFailure, and Cancelled when the watch is stopped.
+        """
+        config, watch = self._resolved(config), watch or Watch()
+        self.check(config)
+        with explained():
+            if config.multichannel:
+                return self._channel_by_channel(audio, config, watch)
+            if self.diarizer is None or config.diarize is False:
+                return self._without_speakers(self.engine.transcribe(audio, config, watch), config)
+            return self._with_speakers(self.diarizer, audio, config, watch)
+
+    def check(self, config: InferenceConfig) -> None:
+        """What can be said before the audio is there. Raises InvalidRequest."""
+        if self.diarizer is None and config.wants_speakers and not config.multichannel:
+            raise InvalidRequest(self._no_speakers, "diarize" if config.diarize else "response_format")
 
     def _load_diarizer(self) -> None:
         try:
@@ -61,23 +66,20 @@ class Transcriber:
             self._no_speakers = str(error)
             logger.error("going on without speakers: %s", error)
 
-    def _with_speakers(
-        self, diarizer: "Diarizer", audio: Audio, config: InferenceConfig, progress: Stages | None
-    ) -> Transcript:
+    def _with_speakers(self, diarizer: "Diarizer", audio: Audio, config: InferenceConfig, watch: Watch) -> Transcript:
         """Transcribed and diarized at the same time, which two CPU cores also gain from (benchmarks/README.md)."""
         timed = config.model_copy(update={"timestamps": "word"})  # speakers change between words
-        given_up = threading.Event()
-        told = _until(given_up, _stage(progress, "diarize"))
-        with ThreadPoolExecutor(1) as beside:
-            future = beside.submit(diarizer.diarize, audio, config, told)
+        with watch.branch() as aside, ThreadPoolExecutor(1) as beside:
+            future = beside.submit(diarizer.diarize, audio, config, aside)
             try:
-                transcript = self.engine.transcribe(audio, timed, _stage(progress, "transcribe"))
+                transcript = self.engine.transcribe(audio, timed, watch)
             except BaseException:
-                given_up.set()
+                aside.stop()
                 raise
             try:
                 found = future.result()
             except Exception:
+                watch.check()
                 if config.wants_speakers:
                     raise
                 logger.exception("diarization failed")
@@ -94,7 +96,7 @@ class Transcriber:
             return transcript
         return _told(transcript, f"speakers are missing: {self._no_speakers}")
 
-    def _channel_by_channel(self, audio: Audio, config: InferenceConfig, progress: Stages | None) -> Transcript:
+    def _channel_by_channel(self, audio: Audio, config: InferenceConfig, watch: Watch) -> Transcript:
         """Every channel transcribed by itself; its speaker is its number."""
         channels = [audio.samples] if audio.channels is None else list(audio.channels)
         if len(channels) > 1:
@@ -102,7 +104,8 @@ class Transcriber:
         parts = []
         for number, samples in enumerate(channels):
             one = Audio(samples, audio.sample_rate, audio.partial)
-            parts.append(self.engine.transcribe(one, config, _stage(progress, "transcribe", number, len(channels))))
+            with watch.branch(number, len(channels)) as branch:
+                parts.append(self.engine.transcribe(one, config, branch))
         return by_channel(parts)
 
     def _resolved(self, config: InferenceConfig) -> InferenceConfig:
@@ -126,20 +129,15 @@ def _told(transcript: Transcript, *warnings: str) -> Transcript:
     return replace(transcript, warnings=(*transcript.warnings, *warnings))
 
 
-def _until(given_up: threading.Event, progress: Progress | None) -> Progress:
-    """Progress that ends the work when nobody waits for it any more."""
-
-    def told(done: float, total: float) -> None:
-        if given_up.is_set():
-            raise InterruptedError
-        if progress is not None:
-            progress(done, total)
-
-    return told
-
-
-def _stage(progress: Stages | None, name: str, part: int = 0, parts: int = 1) -> Progress | None:
-    """Progress of one stage, or of one of its equal parts."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(name, part * total + done, parts * total)
+@contextmanager
+def explained() -> Iterator[None]:
+    """A failure that nobody foresaw, as an EngineFailure: a library's message may show paths or secrets."""
+    try:
+        yield
+    except TranscriptionError:
+        raise
+    except Exception as error:
+        logger.exception("transcription failed")
+        if "out of memory" in str(error).lower():
+            raise EngineFailure("the model ran out of memory: send a smaller batch_size or shorter audio") from None
+        raise EngineFailure("transcription failed inside the model: the log says why") from None

@@ -22,8 +22,17 @@ class Word:
 
 
 @dataclass(frozen=True)
+class TokenLogprob:
+    """One token of the text: what it decodes to (of a part of a character, U+FFFD), its bytes, its log-probability."""
+
+    token: str
+    data: bytes
+    logprob: float
+
+
+@dataclass(frozen=True)
 class Segment:
-    """A stretch of talk between two timestamps of the model."""
+    """A stretch of talk between two timestamps of the model; `logprobs` only where they were asked for."""
 
     text: str
     start: float
@@ -35,6 +44,7 @@ class Segment:
     avg_logprob: float | None = None
     compression_ratio: float | None = None
     no_speech_prob: float | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from benchmarks.engines import MODEL, ROOT, long, peak, short
 from config import InferenceConfig, ModelSettings
 from engines.slots.engine import SlotEngine
 from transcribe import Transcriber
+from watch import Watch
 
 ASSISTANT = ROOT / "models" / "demo-whisper-assistant"
 CLIENTS = 16
@@ -70,23 +71,20 @@ def clients(rounds: int) -> None:
 def beside_a_long_file(rounds: int) -> None:
     """A short request while an hour of audio is being decoded."""
     transcriber = Transcriber(ModelSettings.from_environment(asr_model=str(MODEL)))
-    config, begun, enough = InferenceConfig(language="en"), threading.Event(), threading.Event()
+    config, begun = InferenceConfig(language="en"), threading.Event()
     hour, clip = Audio(np.tile(long()[0], 6)), Audio(short()[0])
 
-    def stop(*_: object) -> None:
-        begun.set()
-        if enough.is_set():
-            raise InterruptedError
+    watch = Watch(lambda *_: begun.set())
 
     def call() -> object:
         return transcriber.transcribe(clip, config)
 
     [alone] = _turns(rounds, call)
     with ThreadPoolExecutor(1) as pool:
-        busy = pool.submit(transcriber.transcribe, hour, config, stop)
+        busy = pool.submit(transcriber.transcribe, hour, config, watch)
         begun.wait()
         [beside] = _turns(rounds, call)
-        enough.set()
+        watch.stop()
         busy.exception()
     print(f"\nA clip of 7 s beside an hour of audio takes {_ratio(beside, alone):.2f} of its time alone.")
 

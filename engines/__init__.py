@@ -10,18 +10,21 @@ from audio import Audio
 from config import InferenceConfig, ModelSettings
 from torch_guard import mend_torchaudio
 from transcript import Transcript
+from watch import Watch
 
 mend_torchaudio()  # before any module here, or above, imports transformers or pyannote.audio
-
-Progress = Callable[[float, float], None]
-"""Told (seconds done, seconds in all) as windows finish."""
 
 
 class Engine(Protocol):
     """Speech to text. Safe to call from several threads."""
 
-    def transcribe(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Transcript:
-        """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure."""
+    @property
+    def out_of_memory(self) -> int:
+        """How often the device's memory has run out."""
+        ...
+
+    def transcribe(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Transcript:
+        """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure, Cancelled."""
         ...
 
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from audio import SAMPLE_RATE, Samples
+from config import InferenceConfig
 from engines.voice import FRAME, speech
 
 _NOBODY = 0.3  # probability of speech under which nobody speaks
 _PAUSE = 8  # frames of 32 ms: shorter gaps are inside words
-_SILENCE = 62  # frames, 2 s: a longer pause may be left out
-_MARGIN = 12  # frames, 0.4 s, of it that stay on both sides
 _STEP = SAMPLE_RATE // 100  # loudness is looked at every 10 ms
 _SMOOTH = 20  # over 0.2 s
 
@@ -48,18 +47,19 @@ class Cut:
         return self.pieces[-1][0] / SAMPLE_RATE + left
 
 
-def windows(samples: Samples, longest: float, only_speech: bool) -> Iterator[Cut]:
-    """Windows of at most `longest` seconds; only_speech: without the stretches in which nobody speaks."""
-    return packed(samples, longest) if only_speech else cut(samples, longest)
+def windows(samples: Samples, config: InferenceConfig) -> Iterator[Cut]:
+    """Windows as the request wants them: chunk_length_s, and vad_filter with its threshold, silence and padding."""
+    return packed(samples, config) if config.vad_filter else cut(samples, config.chunk_length_s)
 
 
-def packed(samples: Samples, longest: float) -> Iterator[Cut]:
+def packed(samples: Samples, config: InferenceConfig) -> Iterator[Cut]:
     """Windows of speech alone, as many stretches of it in each as fit.
 
-    Between stretches lie pauses of 2 s and more, of which 0.4 s stay on both sides.
+    Between stretches lie pauses of vad_silence_ms and more, of which vad_padding_ms stay on both sides.
     """
+    longest = config.chunk_length_s
     most, pieces, held = int(longest * SAMPLE_RATE), list[tuple[int, int]](), 0
-    for first, last in _stretches(samples):
+    for first, last in _stretches(samples, config):
         for part in cut(samples[first:last], longest):
             start, end = first + part.pieces[0][0], first + part.end
             if pieces and held + end - start > most:
@@ -71,14 +71,18 @@ def packed(samples: Samples, longest: float) -> Iterator[Cut]:
         yield Cut(tuple(pieces))
 
 
-def _stretches(samples: Samples) -> Iterator[tuple[int, int]]:
-    """Where somebody speaks, with pauses shorter than _SILENCE inside."""
-    spoken = np.flatnonzero(speech(samples) >= _NOBODY)
+def _stretches(samples: Samples, config: InferenceConfig) -> Iterator[tuple[int, int]]:
+    """Where somebody speaks, with the shorter pauses inside."""
+    silence, padding = (
+        milliseconds * SAMPLE_RATE // 1000 // FRAME for milliseconds in (config.vad_silence_ms, config.vad_padding_ms)
+    )
+    padding = min(padding, silence // 2)  # or one stretch would run into the next
+    spoken = np.flatnonzero(speech(samples) >= config.vad_threshold)
     if not len(spoken):
         return
-    breaks = np.flatnonzero(np.diff(spoken) > _SILENCE)
+    breaks = np.flatnonzero(np.diff(spoken) > silence)
     for first, last in zip(spoken[np.r_[0, breaks + 1]], spoken[np.r_[breaks, -1]], strict=True):
-        yield max((first - _MARGIN) * FRAME, 0), min((last + 1 + _MARGIN) * FRAME, len(samples))
+        yield max((first - padding) * FRAME, 0), min((last + 1 + padding) * FRAME, len(samples))
 
 
 def cut(samples: Samples, longest: float) -> Iterator[Cut]:

@@ -7,6 +7,7 @@ Windows do not depend on each other's text, so they are decoded in batches.
 import copy
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -20,13 +21,13 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from audio import SAMPLE_RATE, Audio
 from config import InferenceConfig, ModelSettings
-from engines import Progress
 from engines.alignment import token_starts, watched_heads
 from engines.cutting import Cut, windows
 from engines.loading import load_assistant, load_checkpoint
 from engines.whisper import FRAME, SPOKEN, Decoded, Whisper, is_doubtful
 from errors import InvalidRequest
 from transcript import Segment, Transcript
+from watch import Watch
 
 
 class GenerateEngine:
@@ -37,35 +38,45 @@ class GenerateEngine:
         self.assistant = load_assistant(settings, self.checkpoint)
         self.whisper = Whisper(self.checkpoint, self.assistant is not None)
         self.model: Any = self.checkpoint.model
+        self.out_of_memory = 0
         self._lock = threading.Lock()  # generation keeps state on the model's configuration
 
-    def transcribe(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Transcript:
-        """What is said in `audio` (16 kHz). Raises InvalidRequest."""
+    def transcribe(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Transcript:
+        """What is said in `audio` (16 kHz). Raises InvalidRequest, Cancelled."""
+        watch = watch or Watch()
         if config.sequential:
             raise InvalidRequest("sequential needs another engine: set ENGINE to slots")
         language = self.whisper.check(config)
         guess: str | None = None
         probability: float | None = None
         segments: list[Segment] = []
-        cuts = list(windows(audio.samples, config.chunk_length_s, config.vad_filter))
+        cuts = list(windows(audio.samples, config))
         rows = 1 if config.assisted is True else config.batch_size
-        with self._lock, torch.inference_mode():
+        with self._lock, torch.inference_mode(), self._counted():
             for batch in (cuts[at : at + rows] for at in range(0, len(cuts), rows)):
                 states = self._encode([window.of(audio.samples) for window in batch])
                 logits = self._first_logits(states)
                 silence = self.whisper.no_speech(logits)
                 if language is None and self.whisper.vocabulary.languages:
-                    guess, probability = self.whisper.language(logits[silence.index(min(silence))])
+                    guess, probability = self.whisper.language(logits[silence.index(min(silence))], config)
                     if min(silence) < SPOKEN:  # else a later window may know better
                         language = guess
-                segments += self._batch(batch, states, silence, language or guess, config)
-                if progress is not None:
-                    progress(batch[-1].end / SAMPLE_RATE, audio.duration)
-        if progress is not None:
-            progress(audio.duration, audio.duration)
+                found = list(self._batch(batch, states, silence, language or guess, config))
+                segments += found
+                watch.heard(found)
+                watch.done("transcribe", batch[-1].end / SAMPLE_RATE, audio.duration)
+        watch.done("transcribe", audio.duration, audio.duration)
         return Transcript(
             tuple(segments), language or guess, audio.duration, config.task, probability, partial=audio.partial
         )
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            self.out_of_memory += 1
+            raise
 
     def _encode(self, samples: Sequence[Any]) -> Tensor:
         """Encoder states (windows, frames, width)."""

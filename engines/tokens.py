@@ -6,6 +6,10 @@ from typing import Any
 
 from transformers import GenerationConfig
 
+# Vocabularies of byte-level BPE write bytes as printable characters (openai/gpt-2, encoder.py, bytes_to_unicode).
+_PRINTABLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+_OTHERS = [byte for byte in range(256) if byte not in _PRINTABLE]
+_BYTES = {chr(byte): byte for byte in _PRINTABLE} | {chr(256 + at): byte for at, byte in enumerate(_OTHERS)}
 TIME_PRECISION = 0.02  # seconds a timestamp token stands for
 UNSPACED = frozenset({"zh", "ja", "th", "lo", "my", "yue"})  # written without spaces between words
 # Marks that belong to the word before or after them (openai/whisper, timing.py).
@@ -124,6 +128,11 @@ def split_words(tokens: Sequence[int], tokenizer: Any, language: str | None) -> 
         else:
             words.append(piece)
     return words
+
+
+def token_bytes(token: int, tokenizer: Any) -> bytes:
+    """The bytes that a text token stands for; they may end inside a character."""
+    return bytes(_BYTES[character] for character in tokenizer.convert_ids_to_tokens(token))
 
 
 def _whole_characters(tokens: Sequence[int], tokenizer: Any) -> list[WordTokens]:

@@ -12,9 +12,9 @@ from audio import SAMPLE_RATE
 from config import InferenceConfig
 from engines.cutting import Cut
 from engines.loading import Checkpoint
-from engines.tokens import Span, Vocabulary, spans, split_words
+from engines.tokens import Span, Vocabulary, spans, split_words, token_bytes
 from errors import InvalidRequest
-from transcript import Segment, Word
+from transcript import Segment, TokenLogprob, Word
 
 FRAME = SAMPLE_RATE // 50
 """Samples that an encoder position stands for."""
@@ -27,6 +27,7 @@ class Decoded:
     """What one window says, and how sure the model is of it."""
 
     tokens: list[int]  # without the end of text
+    logprobs: list[float]  # of each of them
     avg_logprob: float
     compression_ratio: float
     temperature: float
@@ -47,19 +48,23 @@ class Whisper:
     def check(self, config: InferenceConfig) -> str | None:
         """The language's code, None where it is to be detected. Raises InvalidRequest."""
         if config.assisted is True and not self.assisted:
-            raise InvalidRequest("assisted needs an assistant: set ASSISTANT_MODEL, or leave assisted out")
+            raise InvalidRequest("assisted needs an assistant: set ASSISTANT_MODEL, or leave assisted out", "assisted")
         known = self.vocabulary.languages
+        for code in config.languages:
+            self._code(code, "languages")
         if config.task == "translate" and not known:
-            raise InvalidRequest("this model is English only: task translate needs a multilingual one")
-        if config.language is None:
-            return None
-        name = config.language.strip().lower()
+            raise InvalidRequest("this model is English only: task translate needs a multilingual one", "task")
+        return None if config.language is None else self._code(config.language, "language")
+
+    def _code(self, language: str, param: str) -> str:
+        """A language's code, of its code or its English name. Raises InvalidRequest."""
+        known, name = self.vocabulary.languages, language.strip().lower()
         code: str = TO_LANGUAGE_CODE.get(name, name)
         if known and code not in known:
             some = ", ".join(sorted(known)[:100])
-            raise InvalidRequest(f"language {name[:20]!r} is not one this model knows: {some}")
+            raise InvalidRequest(f"language {name[:20]!r} is not one this model knows: {some}", param)
         if not known and code != "en":
-            raise InvalidRequest("this model is English only: leave language out, or send en")
+            raise InvalidRequest(f"this model is English only: leave {param} out, or send en", param)
         return code
 
     def no_speech(self, logits: Tensor) -> list[float]:
@@ -69,18 +74,23 @@ class Whisper:
         chances: list[float] = logits.softmax(-1)[:, self.vocabulary.no_speech].tolist()
         return chances
 
-    def language(self, logits: Tensor) -> tuple[str, float]:
-        """The likeliest language of logits (vocabulary,) after the start token, and its probability."""
-        codes = list(self.vocabulary.languages)
-        chances = logits[list(self.vocabulary.languages.values())].softmax(-1)
+    def language(self, logits: Tensor, config: InferenceConfig) -> tuple[str, float]:
+        """The likeliest of the languages to choose from, and its probability.
+
+        logits (vocabulary,) are those after the start token.
+        """
+        known = self.vocabulary.languages
+        codes = list(dict.fromkeys(self._code(name, "languages") for name in config.languages)) or list(known)
+        chances = logits[[known[code] for code in codes]].softmax(-1)
         best = int(chances.argmax())
         return codes[best], float(chances[best])
 
     def prompt(self, language: str | None, config: InferenceConfig) -> list[int]:
         """What the decoder is fed before the first word (openai/whisper, decoding.py)."""
         prompt: list[int] = []
-        if config.prompt and config.prompt.strip() and self.vocabulary.previous is not None:
-            text = self.tokenizer(" " + config.prompt.strip(), add_special_tokens=False, verbose=False).input_ids
+        context = " ".join(part.strip() for part in (", ".join(config.keywords), config.prompt or "") if part.strip())
+        if context and self.vocabulary.previous is not None:
+            text = self.tokenizer(" " + context, add_special_tokens=False, verbose=False).input_ids
             most = self.config.max_target_positions // 2 - 1
             prompt += [self.vocabulary.previous, *text[-most:]]
         prompt.append(self.vocabulary.start)
@@ -100,6 +110,7 @@ class Whisper:
         data = text.encode()
         return Decoded(
             tokens=tokens[:ends],
+            logprobs=logprobs[:ends],
             avg_logprob=sum(counted) / max(len(counted), 1),
             compression_ratio=len(data) / len(zlib.compress(data)) if data else 0.0,
             temperature=temperature,
@@ -142,7 +153,14 @@ class Whisper:
                 avg_logprob=one.avg_logprob,
                 compression_ratio=one.compression_ratio,
                 no_speech_prob=one.no_speech_prob,
+                logprobs=self._logprobs(one, span) if config.logprobs else (),
             )
+
+    def _logprobs(self, one: Decoded, span: Span) -> tuple[TokenLogprob, ...]:
+        """Of one segment's text tokens."""
+        pairs = zip(one.tokens[span.first : span.last], one.logprobs[span.first : span.last], strict=True)
+        spelt = [(token_bytes(token, self.tokenizer), chance) for token, chance in pairs if token < self.vocabulary.end]
+        return tuple(TokenLogprob(data.decode("utf-8", "replace"), data, chance) for data, chance in spelt)
 
     def _words(
         self, tokens: list[int], times: list[tuple[float, float]], window: Cut, language: str | None

@@ -1,10 +1,13 @@
 """Windows leave nothing out and end where nobody speaks."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 
 from audio import SAMPLE_RATE, read_file
+from config import InferenceConfig
 from engines.cutting import Cut, cut, packed
 from engines.voice import FRAME, speech
 from tests.conftest import SAMPLES
@@ -52,7 +55,7 @@ def test_a_pause_is_found_under_noise() -> None:
 def test_packed_windows_hold_every_word_and_no_long_silence() -> None:
     truth = read_truth(SAMPLES["call"].path)
     channel = read_file(SAMPLES["call"].path, keep_channels=True).channels[0]  # type: ignore[index]
-    found = list(packed(channel, 30))
+    found = list(packed(channel, InferenceConfig()))
     pieces = [piece for window in found for piece in window.pieces]
     for word in (word for word in truth.words if word.speaker == "speaker 1"):
         assert any(start <= word.start * SAMPLE_RATE and word.end * SAMPLE_RATE <= end for start, end in pieces)
@@ -60,9 +63,20 @@ def test_packed_windows_hold_every_word_and_no_long_silence() -> None:
     assert all(window.seconds <= 30 for window in found)
 
 
+def test_shorter_pauses_and_less_padding_leave_less() -> None:
+    samples = SAMPLES["meeting"].audio.samples
+    wide = InferenceConfig()
+    narrow = InferenceConfig(vad_silence_ms=200, vad_padding_ms=50, vad_threshold=0.6)
+    seconds = [sum(window.seconds for window in packed(samples, config)) for config in (wide, narrow)]
+    assert seconds[1] < 0.9 * seconds[0]
+    pieces = [piece for window in packed(samples, narrow) for piece in window.pieces]
+    assert pieces == sorted(pieces)
+    assert all(end <= start for (_, end), (start, _) in pairwise(pieces))
+
+
 def test_silence_is_packed_into_nothing() -> None:
-    assert list(packed(np.zeros(100 * SAMPLE_RATE, np.float32), 30)) == []
-    assert list(packed(np.zeros(0, np.float32), 30)) == []
+    assert list(packed(np.zeros(100 * SAMPLE_RATE, np.float32), InferenceConfig())) == []
+    assert list(packed(np.zeros(0, np.float32), InferenceConfig())) == []
 
 
 def test_a_packed_window_knows_its_times() -> None:

@@ -26,6 +26,7 @@ from tests.conftest import DEMO, DIARIZATION, SAMPLES
 from training.samples import read_truth
 from training.scores import der
 from transcribe import Transcriber
+from watch import Watch
 
 
 def settings(model: Path | str, **more: Any) -> ModelSettings:
@@ -159,7 +160,7 @@ def test_tf32_is_left_as_it_was(diarizer: Diarizer) -> None:
 def test_progress_grows_to_the_end(diarizer: Diarizer) -> None:
     told: list[tuple[float, float]] = []
     audio = SAMPLES["conversation"].audio
-    diarizer.diarize(audio, InferenceConfig(), lambda done, total: told.append((done, total)))
+    diarizer.diarize(audio, InferenceConfig(), Watch(lambda _, done, total: told.append((done, total))))
     assert len(told) > 5
     assert told == sorted(told)
     assert told[-1] == (audio.duration, audio.duration)

@@ -10,11 +10,12 @@ import pytest
 from audio import Audio
 from config import InferenceConfig, ModelSettings
 from engines import ENGINES
-from errors import InvalidRequest, InvalidSettings
+from errors import Cancelled, InvalidRequest, InvalidSettings
 from tests.conftest import ASSISTANT, DEMO, ROOT, SAMPLES
 from training.sentences import words_of
 from transcribe import Transcriber
-from transcript import Transcript
+from transcript import Segment, Transcript
+from watch import Watch
 
 WER_LIMIT = {"meeting": 0.05, "short": 0.0, "german": 0.10, "long": 0.05, "noisy": 0.12}
 SPOKEN = list(WER_LIMIT)
@@ -141,10 +142,39 @@ def test_a_prompt_is_no_part_of_the_answer(transcriber: Transcriber) -> None:
     assert wer(SAMPLES["short"].truth["text"], prompted.text) <= 0.2
 
 
+def test_the_logprobs_are_those_of_the_texts_tokens(transcriber: Transcriber) -> None:
+    transcript = heard(transcriber, "short", logprobs=True)
+    tokens = [token for segment in transcript.segments for token in segment.logprobs]
+    assert b"".join(token.data for token in tokens).decode().strip() == transcript.text
+    assert "".join(token.token for token in tokens).strip() == transcript.text
+    assert all(-1 < token.logprob <= 0 for token in tokens)
+    assert {segment.logprobs for segment in heard(transcriber, "short").segments} == {()}
+
+
+def test_the_language_can_be_narrowed_down(transcriber: Transcriber) -> None:
+    assert heard(transcriber, "german", languages=["de", "en"]).language == "de"
+    assert heard(transcriber, "german", languages="en").language == "en"
+
+
+def test_each_windows_segments_are_told_in_order(transcriber: Transcriber) -> None:
+    told: list[Segment] = []
+    transcript = transcriber.transcribe(SAMPLES["long"].audio, InferenceConfig(batch_size=1), Watch(None, told.extend))
+    assert tuple(told) == transcript.segments
+
+
+def test_a_request_given_up_is_cancelled(transcriber: Transcriber) -> None:
+    watch = Watch()
+    watch.stop()
+    with pytest.raises(Cancelled):
+        transcriber.transcribe(SAMPLES["short"].audio, InferenceConfig(), watch)
+
+
 def test_progress_ends_at_the_end(transcriber: Transcriber) -> None:
     told: list[tuple[float, float]] = []
     audio = SAMPLES["long"].audio
-    transcriber.transcribe(audio, InferenceConfig(batch_size=1), lambda _, done, total: told.append((done, total)))
+    transcriber.transcribe(
+        audio, InferenceConfig(batch_size=1), Watch(lambda _, done, total: told.append((done, total)))
+    )
     assert len(told) >= 3
     assert told == sorted(told)
     assert told[-1] == pytest.approx((audio.duration, audio.duration))

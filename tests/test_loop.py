@@ -13,9 +13,10 @@ from audio import Audio
 from config import WHISPER_LADDER, InferenceConfig, ModelSettings
 from engines.slots.engine import SlotEngine
 from engines.slots.loop import Loop
-from errors import EngineFailure
+from errors import Cancelled, EngineFailure
 from tests.conftest import ASSISTANT, DEMO, SAMPLES
 from transcript import Transcript
+from watch import Watch
 
 SHORT, LONG = SAMPLES["short"].audio, SAMPLES["long"].audio
 SEGMENTS = InferenceConfig(timestamps="segment", language="en")
@@ -72,7 +73,7 @@ def test_a_short_request_overtakes_a_long_one(engine: SlotEngine) -> None:
     hour = Audio(np.tile(LONG.samples, 12))
     begun, finished = threading.Event(), []
     with ThreadPoolExecutor(2) as pool:
-        long = pool.submit(engine.transcribe, hour, SEGMENTS, lambda *_: begun.set())
+        long = pool.submit(engine.transcribe, hour, SEGMENTS, Watch(lambda *_: begun.set()))
         assert begun.wait(120)
         for _ in range(3):
             engine.transcribe(SHORT, SEGMENTS)
@@ -81,15 +82,25 @@ def test_a_short_request_overtakes_a_long_one(engine: SlotEngine) -> None:
         assert len(long.result().segments) == 12 * len(engine.transcribe(LONG, SEGMENTS).segments)
 
 
+def test_who_is_stopped_from_outside_leaves_at_once(engine: SlotEngine) -> None:
+    watch = Watch()
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(engine.transcribe, Audio(np.tile(LONG.samples, 20)), SEGMENTS, watch)
+        watch.stop()
+        assert isinstance(long.exception(30), Cancelled)
+    idle(engine.loop)
+    assert engine.loop.jobs == []
+
+
 def test_who_leaves_frees_the_slots(engine: SlotEngine) -> None:
     class Left(Exception):
         pass
 
-    def leave(*_: float) -> None:
+    def leave(*_: object) -> None:
         raise Left
 
     with pytest.raises(Left):
-        engine.transcribe(Audio(np.tile(LONG.samples, 20)), SEGMENTS, leave)
+        engine.transcribe(Audio(np.tile(LONG.samples, 20)), SEGMENTS, Watch(leave))
     idle(engine.loop)
     assert engine.transcribe(SHORT, SEGMENTS).text
 

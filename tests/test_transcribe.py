@@ -11,12 +11,13 @@ import pytest
 
 from audio import Audio, read_file
 from config import InferenceConfig, ModelSettings
-from errors import InvalidRequest
+from errors import EngineFailure, InvalidRequest
 from tests.conftest import DEMO, ROOT, SAMPLES
 from training.samples import read_truth
 from training.scores import cp_wer, der, wer
 from transcribe import Transcriber
 from transcript import Transcript
+from watch import Watch
 
 Told = Callable[..., Transcript]
 
@@ -104,14 +105,16 @@ def test_a_request_that_is_refused_is_diarized_no_further(listener: Transcriber)
         heard.append(done / total)
 
     with pytest.raises(InvalidRequest, match="language"):
-        listener.transcribe(SAMPLES["discussion"].audio, InferenceConfig(language="xx"), progress)
+        listener.transcribe(SAMPLES["discussion"].audio, InferenceConfig(language="xx"), Watch(progress))
     assert max(heard, default=0.0) < 0.9
 
 
 def test_progress_of_both_is_told(listener: Transcriber) -> None:
     stages: dict[str, tuple[float, float]] = {}
     audio = SAMPLES["meeting"].audio
-    listener.transcribe(audio, InferenceConfig(), lambda stage, done, total: stages.update({stage: (done, total)}))
+    listener.transcribe(
+        audio, InferenceConfig(), Watch(lambda stage, done, total: stages.update({stage: (done, total)}))
+    )
     assert stages == {name: pytest.approx((audio.duration, audio.duration)) for name in ("transcribe", "diarize")}
 
 
@@ -157,7 +160,7 @@ def test_a_diarizer_that_fails_loses_no_text(
     monkeypatch.setattr(listener.diarizer, "diarize", fail)
     with caplog.at_level(logging.CRITICAL):
         transcript = listener.transcribe(SAMPLES["short"].audio, InferenceConfig())
-        with pytest.raises(RuntimeError):
+        with pytest.raises(EngineFailure, match=r"^the model ran out of memory"):
             listener.transcribe(SAMPLES["short"].audio, InferenceConfig(diarize=True))
     assert transcript.text
     assert transcript.warnings == ("speakers are missing: diarization failed",)
@@ -189,7 +192,7 @@ class TestChannels:
     def test_progress_covers_all(self, transcriber: Transcriber, call: Audio) -> None:
         told: list[tuple[float, float]] = []
         config = InferenceConfig(multichannel=True)
-        transcriber.transcribe(call, config, lambda _, done, total: told.append((done, total)))
+        transcriber.transcribe(call, config, Watch(lambda _, done, total: told.append((done, total))))
         assert told == sorted(told)
         assert told[-1] == pytest.approx((2 * call.duration, 2 * call.duration))
 

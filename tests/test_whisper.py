@@ -1,6 +1,7 @@
 """How a checkpoint is spoken to and read."""
 
 import pytest
+import torch
 
 from config import InferenceConfig, ModelSettings
 from engines.loading import load_checkpoint
@@ -25,6 +26,23 @@ def test_a_prompt_names_language_task_and_the_lack_of_time_stamps(whisper: Whisp
     assert whisper.tokenizer.decode(prompt) == "<|startoftranscript|><|de|><|translate|><|notimestamps|>"
 
 
+def test_keywords_stand_before_the_prompt(whisper: Whisper) -> None:
+    prompt = whisper.prompt("en", InferenceConfig(keywords=("Anna", "David"), prompt="We meet."))
+    start = prompt.index(whisper.vocabulary.start)
+    assert whisper.tokenizer.decode(prompt[1:start]) == " Anna, David We meet."
+    assert whisper.prompt("en", InferenceConfig(keywords=())) == prompt[start:]
+
+
+def test_the_language_is_the_likeliest_of_those_to_choose_from(whisper: Whisper) -> None:
+    known = whisper.vocabulary.languages
+    logits = torch.zeros(whisper.config.vocab_size)
+    logits[known["de"]] = 2.0
+    assert whisper.language(logits, InferenceConfig())[0] == "de"
+    assert whisper.language(logits, InferenceConfig(languages=("english",))) == ("en", 1.0)
+    with pytest.raises(InvalidRequest, match=r"^language 'xx' is not one this model knows: de, en$"):
+        whisper.check(InferenceConfig(languages=("en", "xx")))
+
+
 def test_a_language_has_a_code_and_a_name(whisper: Whisper) -> None:
     assert [whisper.check(InferenceConfig(language=name)) for name in ("de", " German ", None)] == ["de", "de", None]
     with pytest.raises(InvalidRequest, match=r"^language 'xx' is not one this model knows: de, en$"):
@@ -34,9 +52,9 @@ def test_a_language_has_a_code_and_a_name(whisper: Whisper) -> None:
 def test_the_end_counts_in_the_mean_log_probability(whisper: Whisper) -> None:
     end = whisper.vocabulary.end
     assert whisper.judged([5, 6, end, 7], [-1.0, -2.0, -3.0, -9.0], 0.2, 0.1) == Decoded(
-        [5, 6], -2.0, whisper.judged([5, 6], [0.0, 0.0], 0.2, 0.1).compression_ratio, 0.2, 0.1
+        [5, 6], [-1.0, -2.0], -2.0, whisper.judged([5, 6], [0.0, 0.0], 0.2, 0.1).compression_ratio, 0.2, 0.1
     )
-    assert whisper.judged([], [], 0.0, 0.0) == Decoded([], 0.0, 0.0, 0.0, 0.0)
+    assert whisper.judged([], [], 0.0, 0.0) == Decoded([], [], 0.0, 0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -50,5 +68,5 @@ def test_the_end_counts_in_the_mean_log_probability(whisper: Whisper) -> None:
     ],
 )
 def test_thresholds_are_whispers(no_speech: float, logprob: float, ratio: float, silent: bool, doubtful: bool) -> None:
-    one = Decoded([1], logprob, ratio, 0.0, no_speech)
+    one = Decoded([1], [logprob], logprob, ratio, 0.0, no_speech)
     assert (is_silence(one, InferenceConfig()), is_doubtful(one, InferenceConfig())) == (silent, doubtful)

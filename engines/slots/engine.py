@@ -8,22 +8,23 @@ import torch
 
 from audio import SAMPLE_RATE, Audio
 from config import InferenceConfig, ModelSettings
-from engines import Progress
 from engines.alignment import token_starts
 from engines.cutting import Cut, windows
 from engines.loading import load_assistant, load_checkpoint
 from engines.slots.decoder import Decoder
 from engines.slots.encoder import Encoder
+from engines.slots.jobs import BRIEF, Answer, Job, Window
 from engines.slots.linear import int8, plain
-from engines.slots.loop import BRIEF, Answer, Job, Loop, Window
+from engines.slots.loop import Loop
 from engines.slots.replay import Replay
 from engines.slots.rules import Rules
 from engines.slots.slots import Slots
 from engines.slots.speculation import CHOICES, Speculation
 from engines.tokens import finished
 from engines.whisper import Whisper, is_silence
-from errors import InvalidSettings
+from errors import Cancelled, InvalidSettings
 from transcript import Segment, Transcript
+from watch import Watch
 
 _AHEAD = 4  # windows of one request that wait for a slot
 _TOGETHER_CPU, _TOGETHER_GPU = 2, 16  # windows encoded in one go
@@ -58,17 +59,23 @@ class SlotEngine:
             None if drafter is None else Speculation(drafter.weights / decoder.weights),
         )  # fmt: skip
 
-    def transcribe(self, audio: Audio, config: InferenceConfig, progress: Progress | None = None) -> Transcript:
-        """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure."""
+    @property
+    def out_of_memory(self) -> int:
+        """How often the device's memory has run out."""
+        return self.loop.out_of_memory
+
+    def transcribe(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Transcript:
+        """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure, Cancelled."""
+        watch = watch or Watch()
         job = Job(config, self.whisper.check(config), brief=audio.duration <= BRIEF * config.chunk_length_s)
         segments: list[Segment] = []
-        with closing(self._one_by_one(audio, job) if config.sequential else self._windows(audio, job)) as answers:
+        answers = self._one_by_one(audio, job) if config.sequential else self._windows(audio, job)
+        with closing(answers), watch.on_stop(lambda: job.answers.put(Cancelled())):
             for window, found in answers:
                 segments += found
-                if progress is not None:
-                    progress(window.end / SAMPLE_RATE, audio.duration)
-        if progress is not None:
-            progress(audio.duration, audio.duration)
+                watch.heard(found)
+                watch.done("transcribe", window.end / SAMPLE_RATE, audio.duration)
+        watch.done("transcribe", audio.duration, audio.duration)
         return Transcript(
             tuple(segments), job.language or job.guess, audio.duration, config.task, job.language_probability,
             partial=audio.partial,
@@ -76,7 +83,7 @@ class SlotEngine:
 
     def _windows(self, audio: Audio, job: Job) -> Generator[tuple[Cut, list[Segment]], None, None]:
         """Each window with what it says, in order, as soon as it and those before it are done."""
-        upcoming = windows(audio.samples, job.config.chunk_length_s, job.config.vad_filter)
+        upcoming = windows(audio.samples, job.config)
         cuts: list[Cut] = []
         done: dict[int, list[Segment]] = {}
         entered = told = 0
@@ -118,7 +125,9 @@ class SlotEngine:
             return answer, None
         tokens = answer.decoded.tokens
         kept, resume = finished(tokens, self.whisper.vocabulary.first_timestamp)
-        return replace(answer, decoded=replace(answer.decoded, tokens=tokens[:kept])), resume
+        return replace(
+            answer, decoded=replace(answer.decoded, tokens=tokens[:kept], logprobs=answer.decoded.logprobs[:kept])
+        ), resume
 
     def _read(self, window: Cut, answer: Answer, config: InferenceConfig) -> list[Segment]:
         times: list[tuple[float, float]] = []

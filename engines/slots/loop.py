@@ -4,80 +4,24 @@ import logging
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from queue import SimpleQueue
 
 import torch
 from torch import Tensor
 
 from audio import Samples
-from config import InferenceConfig
+from engines.slots.jobs import Answer, Job, Window
 from engines.slots.slots import Slots
 from engines.slots.speculation import Speculation
-from engines.whisper import FRAME, SPOKEN, Decoded, Whisper, is_doubtful
+from engines.whisper import FRAME, SPOKEN, Whisper, is_doubtful
 from errors import EngineFailure
 
 logger = logging.getLogger(__name__)
 
 Encode = Callable[[list[Samples]], Tensor]
-BRIEF = 2
-"""Windows up to which a request counts as short."""
 _YIELD = 0.8  # how much of a short request's own time others may add to it
 _IDLE = 0.5  # seconds without work after which the thread ends, and lets the process end
-
-
-@dataclass(eq=False)
-class Window:
-    """A stretch of one request's audio, on its way through a slot."""
-
-    job: "Job"
-    number: int
-    samples: Samples
-    language: str | None = None
-    prompt: list[int] = field(default_factory=list)
-    no_speech_prob: float = 0.0
-    attempt: int = 0  # on the temperature ladder
-
-    @property
-    def temperature(self) -> float:
-        return self.job.config.temperature[self.attempt]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one window says.
-
-    chances: the probability of each of its tokens and of the end. attention: where the model looked for each
-    of them (heads, tokens, frames), None unless word times are wanted.
-    """
-
-    number: int
-    decoded: Decoded
-    language: str | None
-    chances: list[float]
-    attention: Tensor | None
-
-
-@dataclass(eq=False)
-class Job:
-    """One request.
-
-    language: None until it is known; `guess` is that of a window that may be silent. answers: each window's
-    Answer, None when one has entered, or what went wrong.
-    """
-
-    config: InferenceConfig
-    language: str | None
-    brief: bool
-    guess: str | None = None
-    language_probability: float | None = None
-    answers: SimpleQueue[Answer | Exception | None] = field(default_factory=SimpleQueue)
-    waiting: deque[Window] = field(default_factory=deque)
-    running: int = 0
-    cancelled: bool = False
 
 
 class Loop:
@@ -96,6 +40,7 @@ class Loop:
         self.pace = speculation or Speculation(cost=1.0)
         self.rows: list[Window] = []
         self.jobs: list[Job] = []
+        self.out_of_memory = 0  # times
         self.credit = 0.0  # seconds that others may take from short requests
         self._encoding = 0.0  # seconds that a window took
         self._changed = threading.Condition()
@@ -231,7 +176,7 @@ class Loop:
         logits = self.slots.decoder.logits(self.slots.prefill(rows, start)[:, 0])
         for window, row, silence in zip(entering, logits, self.whisper.no_speech(logits), strict=True):
             if self._language_is_open(window.job):
-                window.language, window.job.language_probability = self.whisper.language(row)
+                window.language, window.job.language_probability = self.whisper.language(row, window.job.config)
                 window.job.guess = window.language
                 if silence < SPOKEN:
                     window.job.language = window.language
@@ -339,6 +284,7 @@ class Loop:
 
     def _shrink(self) -> None:
         """Half the slots, after the device ran out of memory; what was in them starts again."""
+        self.out_of_memory += 1
         slots = self.slots.decoder.slots
         with self._changed:
             for window in reversed(self.rows):

@@ -1,0 +1,70 @@
+"""The Inference Endpoints contract: POST / and /predict, JSON or the bytes of a recording."""
+
+from typing import IO, Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from serving.bodies import read_body, read_json
+from serving.records import Record, record_of
+from serving.schemas import ERRORS, EndpointAnswer, PlainError
+from serving.service import Service, service_of
+from watch import Watch
+
+router = APIRouter(tags=["Inference Endpoints"])
+PLAIN = frozenset({"/", "/predict"})
+"""Routes whose errors are {"error": text}."""
+_BASE64 = 4 / 3  # what it makes of a file
+_AROUND = 1024 * 1024  # bytes of the parameters
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "inputs": {"type": "string", "description": "base64 text of an audio file"},
+                        "parameters": {"type": "object", "description": "as in the README; null or absent"},
+                    },
+                    "required": ["inputs"],
+                }
+            },
+            "audio/*": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }
+}
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"model": EndpointAnswer},
+    **{status: {**known, "model": PlainError} for status, known in ERRORS.items() if status != 415},
+}
+
+
+@router.post("/", responses=_RESPONSES, openapi_extra=_BODY)
+@router.post("/predict", responses=_RESPONSES, openapi_extra=_BODY)
+async def predict(request: Request) -> JSONResponse:
+    """The handler's answer: text, chunks and speakers. The bytes of a recording may be of any content type or none."""
+    service, record, watch = service_of(request), record_of(request), Watch()
+    most = service.transcriber.settings.max_audio_bytes
+    spoken = _is_json(request)
+    file = await service.receive(request, read_body, int(most * _BASE64) + _AROUND if spoken else most)
+    query = dict(request.query_params)
+    work = service.begin(request, lambda: _answer(service, file, spoken, query, watch, record), watch)
+    work.add_done_callback(lambda _: file.close())
+    return JSONResponse(await service.finished(request, work))
+
+
+def _is_json(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
+
+
+def _answer(
+    service: Service, file: IO[bytes], spoken: bool, query: dict[str, str], watch: Watch, record: Record
+) -> dict[str, Any]:
+    """The work itself, for a thread. Raises TranscriptionError."""
+    data = read_json(file) if spoken else {"inputs": file, "parameters": query}
+    with record.stage("transcribe"):
+        answer = service.endpoint(data, watch)
+    record.heard(answer["duration"])
+    return answer

@@ -1,0 +1,147 @@
+"""Service: the models, and how one request gets from its body to its answer."""
+
+import asyncio
+import io
+import logging
+import time
+import wave
+from collections.abc import Awaitable, Callable
+from typing import IO, TypeVar
+
+from starlette.requests import Request
+
+from audio import SAMPLE_RATE, load_audio
+from config import InferenceConfig
+from errors import Cancelled, InvalidSettings
+from handler import EndpointHandler
+from serving.bodies import disconnected
+from serving.door import Door
+from serving.metrics import Metrics
+from serving.problems import Problem
+from serving.records import Record, record_of
+from serving.settings import ServerSettings
+from transcribe import Transcriber, explained
+from transcript import Transcript
+from watch import Watch
+
+logger = logging.getLogger("transcription")
+T = TypeVar("T")
+
+
+class Service:
+    """What the routes share. The models are loaded while it already answers."""
+
+    def __init__(self, settings: ServerSettings, load: Callable[[], Transcriber]) -> None:
+        """load: makes the Transcriber; raises InvalidSettings."""
+        self.settings, self._load = settings, load
+        self.door = Door(settings)
+        self.handler: EndpointHandler | None = None
+        self.failed = False
+        self.started = int(time.time())
+        self.metrics = Metrics(lambda: self.door.running, lambda: self.door.waiting, self._out_of_memory)
+
+    async def load(self) -> None:
+        """Loads the models; `failed` when they cannot be."""
+        began = time.perf_counter()
+        try:
+            transcriber = await asyncio.to_thread(self._warm)
+        except Exception as error:
+            self.failed = True
+            told = str(error) if isinstance(error, InvalidSettings) else "the models cannot be loaded"
+            logger.error(told, exc_info=None if isinstance(error, InvalidSettings) else error)
+            return
+        self.handler = EndpointHandler(transcriber=transcriber)
+        logger.info("ready", extra={"told": {"seconds": round(time.perf_counter() - began, 1), "model": self.model}})
+
+    def _warm(self) -> Transcriber:
+        """The models, after a first request of a second of silence: what is loaded when it is first used is there."""
+        transcriber = self._load()
+        file = io.BytesIO()
+        with wave.open(file, "wb") as sound:
+            sound.setparams((1, 2, SAMPLE_RATE, 0, "NONE", "NONE"))
+            sound.writeframes(bytes(2 * SAMPLE_RATE))
+        transcriber.transcribe(load_audio(file.getvalue()), InferenceConfig())
+        return transcriber
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request would be worked on."""
+        return self.handler is not None and not self.door.draining
+
+    @property
+    def endpoint(self) -> EndpointHandler:
+        """The handler, which holds the transcriber. Raises Problem while it is being loaded."""
+        if self.handler is None:
+            raise Problem(503, "loading", "the models are being loaded: send the request again", retry_after=5)
+        return self.handler
+
+    @property
+    def transcriber(self) -> Transcriber:
+        """Raises Problem while it is being loaded."""
+        return self.endpoint.transcriber
+
+    @property
+    def model(self) -> str:
+        """What clients call the model: no path of this machine."""
+        from engines.loading import shown  # here, as torch takes seconds to import
+
+        return self.settings.served_model_name or shown(self.transcriber.settings.asr_model)
+
+    async def receive(self, request: Request, read: Callable[[Request, int], Awaitable[T]], most: int) -> T:
+        """A body as `read` reads it. Raises Problem, InvalidRequest, Cancelled."""
+        record = record_of(request)
+        self.endpoint  # noqa: B018  nothing is received before the models are there
+        try:
+            async with self.door.upload(), asyncio.timeout(self.remaining(record)):
+                with record.stage("upload"):
+                    return await read(request, most)
+        except TimeoutError:
+            raise Problem(408, "upload_too_slow", "the body did not arrive in time: send less, or faster") from None
+
+    def begin(self, request: Request, work: Callable[[], T], watch: Watch) -> asyncio.Task[T]:
+        """`work` in a thread of its own, when its turn has come."""
+        record, asked = record_of(request), time.perf_counter()
+        return self.door.work(work, watch, lambda: record.took("queue", time.perf_counter() - asked))
+
+    async def finished(self, request: Request, task: asyncio.Task[T]) -> T:
+        """What comes of a task, while the client waits for it. Raises Problem, Cancelled, and what the task raises."""
+        gone = asyncio.create_task(disconnected(request))
+        try:
+            await asyncio.wait(
+                {task, gone}, timeout=self.remaining(record_of(request)), return_when=asyncio.FIRST_COMPLETED
+            )
+            if task.done():
+                return task.result()
+            raise Cancelled if gone.done() else self.late()
+        finally:
+            gone.cancel()
+            task.cancel()
+
+    def transcribe(self, source: IO[bytes] | str, config: InferenceConfig, watch: Watch, record: Record) -> Transcript:
+        """The work itself, for a thread: of an open file, or of base64 text. Raises TranscriptionError."""
+        transcriber = self.transcriber
+        with explained():
+            with record.stage("decode"):
+                audio = load_audio(source, transcriber.limits, config.multichannel, watch)
+            with record.stage("transcribe"):
+                transcript = transcriber.transcribe(audio, config, watch)
+        record.heard(transcript.duration)
+        return transcript
+
+    def remaining(self, record: Record) -> float:
+        """Seconds that a request still has."""
+        return max(record.began + self.settings.request_seconds - time.perf_counter(), 0.0)
+
+    def late(self) -> Problem:
+        """The answer to a request that has taken too long."""
+        seconds = self.settings.request_seconds
+        return Problem(504, "deadline", f"the request took longer than {seconds:g} s: send shorter audio")
+
+    def _out_of_memory(self) -> int:
+        return 0 if self.handler is None else self.handler.transcriber.engine.out_of_memory
+
+
+def service_of(request: Request) -> Service:
+    """The service that a request came to."""
+    service: Service = request.app.state.service
+    return service
