@@ -126,7 +126,7 @@ class Server(uvicorn.Server):
 def main() -> int:
     """Serves until it is told to end; the exit code."""
     log_lines()
-    disable_created_metrics()  # a second series for every counter, which nobody reads
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody reads
     try:
         settings = ServerSettings.from_environment()
         models = ModelSettings.from_environment(mounted())

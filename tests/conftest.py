@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, settings
 from audio import Audio, read_file
 from config import ModelSettings
 from handler import EndpointHandler
+from serving.settings import ServerSettings
+from tests.serving import Running, serving
 from transcribe import Transcriber
 
 # The same examples on every machine, however slow it is.
@@ -52,7 +54,7 @@ SAMPLES = {
 @pytest.fixture(autouse=True)
 def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test depends on what is set on the machine."""
-    for name in ModelSettings.model_fields:
+    for name in (*ModelSettings.model_fields, *ServerSettings.model_fields):
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.delenv("MODEL_ID", raising=False)
 
@@ -76,6 +78,16 @@ def transcriber() -> Transcriber:
 def listener() -> Transcriber:
     """The demo model with the demo diarization: hears who speaks."""
     return Transcriber(ModelSettings.from_environment(asr_model=str(DEMO), diarization_model=str(DIARIZATION)))
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Running]:
+    """The service over HTTP: the demo model with its assistant and the demo diarization."""
+    settings = ModelSettings.from_environment(
+        asr_model=str(DEMO), assistant_model=str(ASSISTANT), diarization_model=str(DIARIZATION)
+    )
+    with serving(Transcriber(settings)) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
