@@ -22,8 +22,9 @@ test-container: $(CONTAINER)/.installed  ## the handler's tests under the defaul
 		tests/test_toolkit.py::test_the_toolkits_loader_gets_a_working_handler
 
 bench: $(INSTALLED)  ## us and our peers, side by side
-	$(VENV)/bin/pip install -q -r benchmarks/requirements.txt
+	$(VENV)/bin/pip install -q --no-deps -r benchmarks/requirements.txt
 	$(VENV)/bin/python -m benchmarks.engines
+	$(VENV)/bin/python -m benchmarks.base_size
 	$(VENV)/bin/python -m benchmarks.slots
 	$(VENV)/bin/python -m benchmarks.identity
 	$(VENV)/bin/python -m benchmarks.diarization
