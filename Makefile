@@ -33,8 +33,9 @@ test-image: $(INSTALLED)  ## the image's packages and its steps, without docker 
 	IMAGE_PYTHON=$(CURDIR)/$(IMAGE)/bin/python $(VENV)/bin/python -m pytest -q tests/test_container.py
 
 bench: $(INSTALLED)  ## us and our peers, side by side
-	$(VENV)/bin/pip install -q -r benchmarks/requirements.txt
+	$(VENV)/bin/pip install -q --no-deps -r benchmarks/requirements.txt
 	$(VENV)/bin/python -m benchmarks.engines
+	$(VENV)/bin/python -m benchmarks.base_size
 	$(VENV)/bin/python -m benchmarks.slots
 	$(VENV)/bin/python -m benchmarks.identity
 	$(VENV)/bin/python -m benchmarks.diarization
