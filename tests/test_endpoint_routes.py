@@ -84,8 +84,8 @@ class TestClients:
 
     def test_several_at_once(self, server: Running) -> None:
         async def ask() -> list[str]:
-            client = AsyncInferenceClient()
-            asked = [client.automatic_speech_recognition(SHORT.read_bytes(), model=server.url) for _ in range(4)]
-            return [answer.text for answer in await asyncio.gather(*asked)]
+            async with AsyncInferenceClient() as client:
+                asked = [client.automatic_speech_recognition(SHORT.read_bytes(), model=server.url) for _ in range(4)]
+                return [answer.text for answer in await asyncio.gather(*asked)]
 
         assert asyncio.run(ask()) == [told(server)["text"]] * 4
