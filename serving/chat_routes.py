@@ -13,7 +13,6 @@ from config import InferenceConfig
 from errors import InvalidRequest
 from serving.answers import notes, token_usage
 from serving.bodies import read_body, read_json
-from serving.fetching import Fetcher
 from serving.records import record_of
 from serving.schemas import ERRORS, ChatCompletion, chat_body
 from serving.service import service_of
@@ -44,7 +43,7 @@ async def completions(request: Request) -> Response:
     source: IO[bytes] | str = audio
     if audio.startswith(("http:", "https:")):
         with record.stage("download"):
-            source = await Fetcher(service.settings.audio_url_hosts).fetch(audio, most)
+            source = await service.fetcher.fetch(audio, most)
     stream = Stream()
     work = service.begin(request, lambda: service.transcribe(source, config, stream.watch, record), stream.watch)
     if not isinstance(source, str):

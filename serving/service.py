@@ -16,6 +16,7 @@ from errors import Cancelled, InvalidSettings
 from handler import EndpointHandler
 from serving.bodies import disconnected
 from serving.door import Door
+from serving.fetching import Fetcher
 from serving.metrics import Metrics
 from serving.problems import Problem
 from serving.records import Record, record_of
@@ -35,6 +36,7 @@ class Service:
         """load: makes the Transcriber; raises InvalidSettings."""
         self.settings, self._load = settings, load
         self.door = Door(settings)
+        self.fetcher = Fetcher(settings.audio_url_hosts)
         self.handler: EndpointHandler | None = None
         self.failed = False
         self.started = int(time.time())

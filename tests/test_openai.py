@@ -1,8 +1,13 @@
 """The real openai client against a really running server."""
 
 import base64
+import contextlib
+import http.server
 import json
+import threading
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +24,7 @@ from openai.types.audio import (
 from audio import decode_audio
 from config import InferenceConfig
 from formats import FORMATS
+from serving.fetching import Fetcher
 from tests.conftest import SAMPLES
 from tests.serving import Running, until
 from training.encoding import encoded
@@ -33,6 +39,22 @@ def client(server: Running) -> Iterator[openai.OpenAI]:
     """As a user has it: only the base URL is ours."""
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
         yield client
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def folder_served(folder: Path) -> Iterator[str]:
+    """Somebody's web server."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as files:
+        thread = threading.Thread(target=files.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{files.server_port}"
+        files.shutdown()
+        thread.join()
 
 
 def heard(server: Running, path: Any = SHORT, **config: Any) -> Transcript:
@@ -253,6 +275,17 @@ class TestChat:
         assert text == heard(server, diarize=False).text
         assert chunks[-2].choices[0].finish_reason == "stop"
         assert chunks[-1].usage is not None
+
+    def test_a_recording_is_fetched_from_an_allowed_host(
+        self, server: Running, client: openai.OpenAI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "short.wav").write_bytes(SHORT.read_bytes())
+        monkeypatch.setattr(server.service, "fetcher", Fetcher(("127.0.0.1",), lambda _: True))
+        with folder_served(tmp_path) as url:
+            answer = client.chat.completions.create(
+                model="whisper-1", messages=self.message(type="audio_url", audio_url={"url": f"{url}/short.wav"})
+            )
+        assert answer.choices[0].message.content == heard(server, diarize=False).text
 
     def test_parameters_stand_beside_the_messages(self, client: openai.OpenAI) -> None:
         audio = {"data": base64.b64encode(GERMAN.read_bytes()).decode(), "format": "ogg"}
