@@ -29,6 +29,7 @@ bench: $(INSTALLED)  ## us and our peers, side by side
 	$(VENV)/bin/pip install -q -r benchmarks/requirements.txt
 	$(VENV)/bin/python -m benchmarks.engines
 	$(VENV)/bin/python -m benchmarks.slots
+	$(VENV)/bin/python -m benchmarks.serving
 	$(VENV)/bin/python -m benchmarks.identity
 	$(VENV)/bin/python -m benchmarks.diarization
 	$(VENV)/bin/python -m benchmarks.merge
