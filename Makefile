@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 CONTAINER := .venv-container
+IMAGE := .venv-image
 
-.PHONY: demo serve test check test-container bench models samples clean
+.PHONY: demo serve test check test-container test-image bench models samples clean
 
 demo: $(INSTALLED)  ## a bundled meeting, who says what, with the bundled models
 	$(VENV)/bin/python cli.py samples/meeting.flac --model models/demo-whisper \
@@ -25,9 +26,16 @@ test-container: $(CONTAINER)/.installed  ## the handler's tests under the defaul
 	$(CONTAINER)/bin/python -m pytest -q tests/test_handler.py tests/test_engines.py tests/test_generate.py tests/test_loop.py \
 		tests/test_toolkit.py::test_the_toolkits_loader_gets_a_working_handler
 
+test-image: $(INSTALLED)  ## the image's packages and its steps, without docker (minutes: it installs torch)
+	rm -rf $(IMAGE)
+	$(PYTHON) -m venv $(IMAGE)
+	PATH="$(CURDIR)/$(IMAGE)/bin:$$PATH" sh deploy/install.sh cpu
+	IMAGE_PYTHON=$(CURDIR)/$(IMAGE)/bin/python $(VENV)/bin/python -m pytest -q tests/test_container.py
+
 bench: $(INSTALLED)  ## us and our peers, side by side
-	$(VENV)/bin/pip install -q -r benchmarks/requirements.txt
+	$(VENV)/bin/pip install -q --no-deps -r benchmarks/requirements.txt
 	$(VENV)/bin/python -m benchmarks.engines
+	$(VENV)/bin/python -m benchmarks.base_size
 	$(VENV)/bin/python -m benchmarks.slots
 	$(VENV)/bin/python -m benchmarks.serving
 	$(VENV)/bin/python -m benchmarks.identity
@@ -48,7 +56,7 @@ samples:  ## make what is missing in samples/ (needs libespeak-ng)
 	$(VENV)/bin/python -m training.samples
 
 clean:
-	rm -rf $(VENV) $(CONTAINER)
+	rm -rf $(VENV) $(CONTAINER) $(IMAGE)
 
 $(INSTALLED): requirements.txt requirements-diarization.txt requirements-server.txt constraints.txt tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)

@@ -60,7 +60,7 @@ def create_app(settings: ServerSettings, load: Callable[[], Transcriber]) -> Fas
     return app
 
 
-def authorised(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
+async def authorised(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
     """Lets in who has one of the keys. Raises Problem."""
     keys = [key.get_secret_value().encode() for key in service_of(request).settings.api_keys]
     given = sent.credentials.encode() if sent else b""

@@ -13,21 +13,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import jiwer
 import numpy as np
-import torch
 
 from audio import SAMPLE_RATE, Samples, read_file
-from config import InferenceConfig, ModelSettings
+from benchmarks.peers import Contender, Said, convert, faster_whisper, ours, plain
 from training.sentences import words_of
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "models" / "demo-whisper"
 LONG_SECONDS = 600
+APART = {"condition_on_previous_text": False}
+"""Each window read without the text of those before it."""
 
 
 def short() -> tuple[Samples, str]:
@@ -47,87 +48,61 @@ def _sample(name: str) -> tuple[Samples, str]:
     return read_file(path).samples, json.loads(path.with_suffix(".json").read_text())["text"]
 
 
-def ours(**settings: Any) -> Callable[[Samples], str]:
-    """Transcriber, as a request that says nothing but the language gets it."""
-    from audio import Audio
-    from transcribe import Transcriber
-
-    transcriber = Transcriber(ModelSettings.from_environment(asr_model=str(MODEL), **settings))
-    return lambda samples: transcriber.transcribe(Audio(samples), InferenceConfig(language="en")).text
-
-
-def plain(beams: int | None) -> Callable[[Samples], str]:
-    """transformers' pipeline with batches of 24 windows of 30 s and time stamps."""
-    from transformers import pipeline, utils
-
-    utils.logging.set_verbosity_error()
-    call: Any = pipeline("automatic-speech-recognition", model=str(MODEL), dtype="float32")
-    options: dict[str, Any] = {"task": "transcribe"} | ({"num_beams": beams} if beams else {})
-
-    def transcribe(samples: Samples) -> str:
-        answer = call(
-            {"raw": samples, "sampling_rate": SAMPLE_RATE}, chunk_length_s=30, batch_size=24,
-            return_timestamps=True, generate_kwargs=options,
-        )  # fmt: skip
-        return str(answer["text"])
-
-    return transcribe
-
-
-def faster_whisper(kind: str, batch: int | None = None) -> Callable[[Samples], str]:
-    """CTranslate2's engine on the converted model, greedy; its batched pipeline where a batch is given."""
-    from ctranslate2.converters import TransformersConverter
-    from faster_whisper import BatchedInferencePipeline, WhisperModel
-
-    folder = Path(tempfile.gettempdir()) / f"demo-whisper-ct2-{kind}"
-    if not folder.exists():
-        files = ["tokenizer.json", "preprocessor_config.json"]
-        TransformersConverter(str(MODEL), copy_files=files).convert(str(folder), quantization=kind)
-    model = WhisperModel(str(folder), device="cpu", compute_type=kind, cpu_threads=torch.get_num_threads())
-    call: Any = BatchedInferencePipeline(model) if batch else model
-    options = {"batch_size": batch} if batch else {}
-
-    def transcribe(samples: Samples) -> str:
-        segments, _ = call.transcribe(samples, language="en", beam_size=1, **options)
-        return " ".join(segment.text for segment in segments)
-
-    return transcribe
-
-
-CONTENDERS: dict[str, Callable[[], Callable[[Samples], str]]] = {
-    "ours": ours,
-    "ours, int8": lambda: ours(quantization="int8"),
-    "ours, transformers engine": lambda: ours(engine="transformers"),
-    "pipeline, as called (5 beams by default)": lambda: plain(None),
-    "pipeline, num_beams=1": lambda: plain(1),
-    "faster-whisper": lambda: faster_whisper("float32"),
-    "faster-whisper, int8": lambda: faster_whisper("int8"),
-    "faster-whisper, batch 8": lambda: faster_whisper("float32", 8),
-    "faster-whisper, int8, batch 8": lambda: faster_whisper("int8", 8),
+CONTENDERS: dict[str, Callable[[Path], Contender]] = {
+    "ours": lambda _: ours(MODEL),
+    "ours, int8": lambda _: ours(MODEL, quantization="int8"),
+    "ours, transformers engine": lambda _: ours(MODEL, engine="transformers"),
+    "pipeline, as called (5 beams by default)": lambda _: plain(MODEL, None),
+    "pipeline, num_beams=1": lambda _: plain(MODEL, 1),
+    "faster-whisper": lambda folder: faster_whisper(folder, "float32"),
+    "faster-whisper, int8": lambda folder: faster_whisper(folder, "int8"),
+    "faster-whisper, without its former text": lambda folder: faster_whisper(folder, "float32", **APART),
+    "faster-whisper, int8, without its former text": lambda folder: faster_whisper(folder, "int8", **APART),
+    "faster-whisper, batch 8": lambda folder: faster_whisper(folder, "float32", 8),
+    "faster-whisper, int8, batch 8": lambda folder: faster_whisper(folder, "int8", 8),
 }
+"""Each loads itself, given the folder of what was converted."""
 CALLS = {"short": 10, "10 minutes": 2}
 FILES = {"short": short, "10 minutes": long}
 
 
-def measure(contender: str, file: str) -> dict[str, float]:
+def measure(contender: str, file: str, folder: str) -> dict[str, float]:
     """One contender on one file, in this process."""
     samples, truth = FILES[file]()
-    transcribe = CONTENDERS[contender]()
+    transcribe = CONTENDERS[contender](Path(folder))
     loaded = peak()
-    transcribe(samples)
-    seconds = float("inf")
-    for _ in range(CALLS[file]):
-        began = time.perf_counter()
-        text = transcribe(samples)
-        seconds = min(seconds, time.perf_counter() - began)
+    seconds, said = best(transcribe, samples, CALLS[file])
     return {
         "seconds": seconds,
         "speed": len(samples) / SAMPLE_RATE / seconds,
         "memory": peak() - loaded,
-        "words": len(words_of(text)),
+        "words": len(words_of(said.text)),
         "said": len(words_of(truth)),
-        "wer": float(jiwer.wer(" ".join(words_of(truth)), " ".join(words_of(text)))),
+        "wer": float(jiwer.wer(" ".join(words_of(truth)), " ".join(words_of(said.text)))),
     }
+
+
+def best(transcribe: Contender, samples: Samples, calls: int) -> tuple[float, Said]:
+    """Seconds of the fastest of several calls after a first that warms up, and what was said."""
+    said, seconds = transcribe(samples), float("inf")
+    for _ in range(calls):
+        began = time.perf_counter()
+        said = transcribe(samples)
+        seconds = min(seconds, time.perf_counter() - began)
+    return seconds, said
+
+
+def in_turn(module: str, names: Iterable[str], rounds: int, *arguments: str) -> dict[str, list[Any]]:
+    """What `module` prints with `--one`, a name and the arguments, each in a process of its own, round by round."""
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    for _ in range(rounds):
+        for name, results in found.items():
+            command = [sys.executable, "-m", module, "--one", name, *arguments]
+            done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+            if done.returncode:
+                raise SystemExit(f"{name}:\n{done.stderr}")
+            results.append(json.loads(done.stdout.splitlines()[-1]))
+    return found
 
 
 def peak() -> float:
@@ -139,19 +114,15 @@ def peak() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--one", nargs=2, metavar=("CONTENDER", "FILE"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=3, metavar=("CONTENDER", "FILE", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(*options.one)))
         return
-    for file in FILES:
-        found: dict[str, list[dict[str, float]]] = {name: [] for name in CONTENDERS}
-        for _ in range(options.rounds):
-            for name, results in found.items():
-                command = [sys.executable, "-m", "benchmarks.engines", "--one", name, file]
-                done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-                results.append(json.loads(done.stdout.splitlines()[-1]))
-        _print(file, found)
+    with tempfile.TemporaryDirectory() as folder:
+        convert(MODEL, Path(folder))
+        for file in FILES:
+            _print(file, in_turn("benchmarks.engines", CONTENDERS, options.rounds, file, folder))
 
 
 def _print(file: str, found: dict[str, list[dict[str, float]]]) -> None:

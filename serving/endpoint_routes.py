@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from serving.bodies import read_body, read_json
 from serving.records import Record, record_of
-from serving.schemas import ERRORS, EndpointAnswer, PlainError
+from serving.schemas import ERRORS, EndpointAnswer, PlainError, endpoint_body
 from serving.service import Service, service_of
 from watch import Watch
 
@@ -17,32 +17,14 @@ PLAIN = frozenset({"/", "/predict"})
 _BASE64 = 4 / 3  # what it makes of a file
 _AROUND = 1024 * 1024  # bytes of the parameters
 
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "inputs": {"type": "string", "description": "base64 text of an audio file"},
-                        "parameters": {"type": "object", "description": "as in the README; null or absent"},
-                    },
-                    "required": ["inputs"],
-                }
-            },
-            "audio/*": {"schema": {"type": "string", "format": "binary"}},
-        },
-    }
-}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": EndpointAnswer},
     **{status: {**known, "model": PlainError} for status, known in ERRORS.items() if status != 415},
 }
 
 
-@router.post("/", responses=_RESPONSES, openapi_extra=_BODY)
-@router.post("/predict", responses=_RESPONSES, openapi_extra=_BODY)
+@router.post("/", responses=_RESPONSES, openapi_extra=endpoint_body())
+@router.post("/predict", responses=_RESPONSES, openapi_extra=endpoint_body())
 async def predict(request: Request) -> JSONResponse:
     """The handler's answer: text, chunks and speakers. The bytes of a recording may be of any content type or none."""
     service, record, watch = service_of(request), record_of(request), Watch()

@@ -20,7 +20,7 @@ from serving.problems import Problem
 logger = logging.getLogger("transcription")
 
 _ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
-_PROBES = frozenset({"/health", "/ready", "/metrics"})
+_PROBES = frozenset({"/health", "/ready", "/ping", "/metrics"})
 
 
 @dataclass

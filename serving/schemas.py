@@ -1,5 +1,8 @@
 """What the routes take and give, for the OpenAPI document."""
 
+import base64
+import io
+import wave
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -179,6 +182,15 @@ class ChatCompletion(BaseModel):
     usage: dict[str, int]
 
 
+def _silence() -> str:
+    """A tenth of a second of it, as base64 text of a wav file: for examples that can be tried."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, 1, 8000, 0, "NONE", "NONE"))
+        sound.writeframes(bytes([128]) * 800)
+    return base64.b64encode(file.getvalue()).decode()
+
+
 def chat_body() -> dict[str, Any]:
     """The JSON body of a chat completion."""
     audio = {"type": "object", "properties": {"data": {"type": "string"}, "format": {"type": "string"}}}
@@ -206,7 +218,28 @@ def chat_body() -> dict[str, Any]:
         },
         "required": ["messages"],
     }
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
+    audio_part = {"type": "input_audio", "input_audio": {"data": _silence(), "format": "wav"}}
+    example = {"model": "whisper-1", "messages": [{"role": "user", "content": [audio_part]}]}
+    content = {"application/json": {"schema": body, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def endpoint_body() -> dict[str, Any]:
+    """The body of the Inference Endpoints contract: JSON, or the recording itself."""
+    body = {
+        "type": "object",
+        "properties": {
+            "inputs": {"type": "string", "description": "base64 text of an audio file"},
+            "parameters": {"type": "object", "description": "as in the README; null or absent"},
+        },
+        "required": ["inputs"],
+    }
+    example = {"inputs": _silence(), "parameters": {"timestamps": "word"}}
+    content = {
+        "application/json": {"schema": body, "example": example},
+        "audio/*": {"schema": {"type": "string", "format": "binary"}},
+    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def audio_body() -> dict[str, Any]:
@@ -234,8 +267,9 @@ def _without_null(field: dict[str, Any], definitions: dict[str, Any]) -> dict[st
         for kind in field.get("anyOf", ())
         if kind.get("type") != "null"
     ]
-    rest = {name: value for name, value in field.items() if name not in ("anyOf", "default") or value is None}
-    rest.pop("default", None)
+    rest = {name: value for name, value in field.items() if name != "anyOf"}
+    if not isinstance(rest.get("default"), str | int | float):  # an empty list, or nothing
+        rest.pop("default", None)
     return {**rest, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})}
 
 

@@ -90,7 +90,6 @@ class Service:
     async def receive(self, request: Request, read: Callable[[Request, int], Awaitable[T]], most: int) -> T:
         """A body as `read` reads it. Raises Problem, InvalidRequest, Cancelled."""
         record = record_of(request)
-        self.endpoint  # noqa: B018  nothing is received before the models are there
         try:
             async with self.door.upload(), asyncio.timeout(self.remaining(record)):
                 with record.stage("upload"):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -22,6 +22,12 @@ async def health(request: Request) -> JSONResponse:
     """200 as soon as the models are loaded, and while it shuts down."""
     alive = service_of(request).handler is not None
     return JSONResponse({"status": "ok" if alive else "loading"}, 200 if alive else 503)
+
+
+@open_router.get("/ping", include_in_schema=False)
+async def ping(request: Request) -> Response:
+    """As Runpod's load balancer asks: 204 while the models are being loaded."""
+    return Response(status_code=200 if service_of(request).ready else 204)
 
 
 @open_router.get("/ready", response_model=Health, responses=_LOADING)

@@ -27,12 +27,13 @@ class Running:
         self.server = Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=30), self.service)
 
     @contextlib.contextmanager
-    def running(self) -> Iterator["Running"]:
-        """While it answers; afterwards everything in it has ended."""
+    def running(self, wait: bool = True) -> Iterator["Running"]:
+        """While it answers; afterwards everything in it has ended. wait: until its models are loaded."""
         thread = threading.Thread(target=asyncio.run, args=(self.server.serve([self._socket]),))
         thread.start()
         try:
-            until(lambda: self.service.ready)
+            if wait:
+                until(lambda: bool(self.service.ready))
             yield self
         finally:
             self.server.should_exit = True

@@ -1,17 +1,22 @@
 """The README's tables are what the code says: `python -m tests.test_readme` writes them anew."""
 
 import re
+import shlex
+import subprocess
 
 from config import InferenceConfig, ModelSettings
+from serving.settings import ServerSettings
 from tests.conftest import ROOT
+from tests.serving import Running
 
 README = ROOT / "README.md"
 
 
-def table(head: str, name: type[InferenceConfig] | type[ModelSettings]) -> str:
+def table(head: str, name: type[InferenceConfig | ModelSettings | ServerSettings]) -> str:
     rows = [f"| {head} | default | what it does |", "|---|---|---|"]
     for key, field in name.model_fields.items():
-        shown = "required" if field.is_required() else f"`{field.default}`"
+        given = f"`{field.default}`" if field.default not in (None, ()) else "none"
+        shown = "required" if field.is_required() else given
         label = f"`{key if name is InferenceConfig else key.upper()}`"
         label += " or `MODEL_ID`" if key == "asr_model" else ""
         rows.append(f"| {label} | {shown} | {field.description} |")
@@ -23,6 +28,7 @@ def with_tables(text: str) -> str:
     for mark, head, kind in (
         ("parameters", "parameter", InferenceConfig),
         ("variables", "variable", ModelSettings),
+        ("server", "variable", ServerSettings),
     ):
         rows = table(head, kind)
         text = re.sub(
@@ -33,6 +39,20 @@ def with_tables(text: str) -> str:
 
 def test_the_tables_are_the_codes() -> None:
     assert with_tables(README.read_text()) == README.read_text()
+
+
+def test_the_curl_lines_answer(server: Running) -> None:
+    block = README.read_text().split("<!-- curl -->")[1].split("<!-- end -->")[0]
+    lines = [line for line in block.replace("\\\n", "").splitlines() if line.startswith("curl ")]
+    here = server.url.removeprefix("http://")
+    answers = [
+        subprocess.run(
+            [*shlex.split(line.replace("localhost:8000", here)), "-sf"], cwd=ROOT, capture_output=True, check=True
+        ).stdout
+        for line in lines
+    ]
+    assert len(answers) == 8
+    assert all(answers)
 
 
 def test_every_file_is_listed() -> None:

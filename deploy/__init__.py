@@ -1,0 +1,1 @@
+"""From here to a running service: the image, and Inference Endpoints from the command line."""

@@ -1,0 +1,149 @@
+"""The door: so many in, so many in line, and nobody forgotten."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from errors import Cancelled
+from serving.door import Door
+from serving.problems import Problem
+from serving.settings import ServerSettings
+from watch import Watch
+
+
+def run(scene: Callable[[Door], Awaitable[Any]], **settings: int) -> Any:
+    """A scene at a door with these settings; in the end nobody is left in it."""
+
+    async def play() -> Any:
+        door = Door(ServerSettings(**settings))  # type: ignore[arg-type]
+        result = await scene(door)
+        await door.closed()
+        assert (door.running, door.waiting, door.uploading) == (0, 0, 0)
+        return result
+
+    return asyncio.run(play())
+
+
+def nothing() -> None:
+    pass
+
+
+async def turn() -> None:
+    """Everybody does what they can."""
+    for _ in range(20):
+        await asyncio.sleep(0.005)
+
+
+def test_what_is_worked_out_comes_back() -> None:
+    async def scene(door: Door) -> list[int]:
+        return await asyncio.gather(*(door.work(lambda n=n: n * n, Watch(), nothing) for n in range(10)))  # type: ignore[misc]
+
+    assert run(scene, max_running=2) == [n * n for n in range(10)]
+
+
+def test_what_fails_comes_back_too() -> None:
+    async def scene(door: Door) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await door.work(lambda: 1 // 0, Watch(), nothing)
+
+    run(scene)
+
+
+def test_past_the_queue_it_is_full_until_somebody_leaves() -> None:
+    async def scene(door: Door) -> None:
+        go_on = threading.Event()
+        held = [door.work(go_on.wait, Watch(), nothing) for _ in range(2)]
+        await turn()
+        assert (door.running, door.waiting) == (1, 1)
+        with pytest.raises(Problem) as caught:
+            await door.work(go_on.wait, Watch(), nothing)
+        assert (caught.value.status, caught.value.reason) == (429, "queue_full")
+        assert caught.value.headers == {"Retry-After": "2"}  # two requests of a second each are before it
+        with pytest.raises(Problem):
+            async with door.upload():
+                pass
+        go_on.set()
+        assert await asyncio.gather(*held) == [True, True]
+        assert await door.work(lambda: 1, Watch(), nothing) == 1
+
+    run(scene, max_running=1, max_waiting=1)
+
+
+def test_without_a_queue_the_next_is_refused() -> None:
+    async def scene(door: Door) -> None:
+        go_on = threading.Event()
+        held = door.work(go_on.wait, Watch(), nothing)
+        await turn()
+        with pytest.raises(Problem):
+            door.check()
+        go_on.set()
+        await held
+        door.check()
+
+    run(scene, max_running=1, max_waiting=0)
+
+
+def test_who_leaves_the_queue_is_never_worked_on() -> None:
+    async def scene(door: Door) -> list[str]:
+        go_on, done = threading.Event(), list[str]()
+        held = door.work(go_on.wait, Watch(), nothing)
+        left = door.work(lambda: done.append("left"), Watch(), nothing)
+        await turn()
+        left.cancel()
+        await turn()
+        assert (door.running, door.waiting) == (1, 0)
+        go_on.set()
+        await held
+        return done
+
+    assert run(scene, max_running=1) == []
+
+
+def test_a_place_is_free_when_the_thread_has_ended_and_not_before() -> None:
+    async def scene(door: Door) -> None:
+        watch, told, go_on = Watch(), threading.Event(), threading.Event()
+
+        def work() -> None:
+            with watch.on_stop(told.set):
+                assert told.wait(10)
+                assert go_on.wait(10)
+                watch.check()
+
+        task = door.work(work, watch, nothing)
+        await turn()
+        task.cancel()
+        await asyncio.to_thread(told.wait, 10)
+        await turn()
+        assert door.running == 1
+        go_on.set()
+        with pytest.raises((asyncio.CancelledError, Cancelled)):
+            await task
+        assert door.running == 0
+
+    run(scene, max_running=1)
+
+
+def test_uploads_are_counted() -> None:
+    async def scene(door: Door) -> None:
+        async with door.upload():
+            with pytest.raises(Problem) as caught:
+                async with door.upload():
+                    pass
+        assert (caught.value.status, caught.value.reason) == (429, "too_many_uploads")
+        async with door.upload():
+            pass
+
+    run(scene, max_uploads=1)
+
+
+def test_who_comes_while_it_shuts_is_sent_elsewhere() -> None:
+    async def scene(door: Door) -> None:
+        door.draining = True
+        with pytest.raises(Problem) as caught:
+            door.check()
+        assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "5"})
+
+    run(scene)

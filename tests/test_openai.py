@@ -1,0 +1,321 @@
+"""The real openai client against a really running server."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import openai
+import pytest
+from openai.types.audio import (
+    Transcription,
+    TranscriptionDiarized,
+    TranscriptionTextDeltaEvent,
+    TranscriptionTextDoneEvent,
+    TranscriptionVerbose,
+)
+
+from audio import decode_audio
+from config import InferenceConfig
+from formats import FORMATS
+from tests.conftest import SAMPLES
+from tests.serving import Running, until
+from training.encoding import encoded
+from transcribe import Transcriber
+from transcript import Transcript
+
+SHORT, MEETING, LONG, GERMAN = (SAMPLES[name].path for name in ("short", "meeting", "long", "german"))
+
+
+@pytest.fixture
+def client(server: Running) -> Iterator[openai.OpenAI]:
+    """As a user has it: only the base URL is ours."""
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def heard(server: Running, path: Any = SHORT, **config: Any) -> Transcript:
+    """What the same service says without HTTP."""
+    transcriber: Transcriber = server.service.transcriber
+    return transcriber.transcribe(decode_audio(path.read_bytes()), InferenceConfig(**config))
+
+
+def test_json_is_the_text_and_what_it_cost(server: Running, client: openai.OpenAI) -> None:
+    answer = client.audio.transcriptions.create(model="whisper-1", file=SHORT)
+    transcript = heard(server, diarize=False)
+    assert isinstance(answer, Transcription)
+    assert answer.to_dict() == {
+        "text": transcript.text,
+        "languages": [{"code": "en"}],
+        "usage": {"type": "duration", "seconds": round(transcript.duration, 3)},
+    }
+
+
+@pytest.mark.parametrize("form", ["text", "srt", "vtt"])
+def test_texts_are_the_text_itself(server: Running, client: openai.OpenAI, form: Any) -> None:
+    raw = client.audio.transcriptions.with_raw_response.create(model="whisper-1", file=SHORT, response_format=form)
+    assert raw.headers["content-type"] == FORMATS[form].media_type
+    timestamps = "segment" if form == "text" else "word"
+    transcript = heard(server, timestamps=timestamps, diarize=None if form != "text" else False)
+    assert raw.text == FORMATS[form].render(transcript)
+
+
+@pytest.mark.parametrize(
+    ("granularities", "keys"),
+    [
+        ([], {"segments"}),
+        (["segment"], {"segments"}),
+        (["word"], {"words"}),
+        (["word", "segment"], {"words", "segments"}),
+    ],
+)
+def test_verbose_json_has_what_was_asked_for(client: openai.OpenAI, granularities: Any, keys: set[str]) -> None:
+    answer = client.audio.transcriptions.create(
+        model="whisper-1", file=SHORT, response_format="verbose_json", timestamp_granularities=granularities
+    )
+    assert isinstance(answer, TranscriptionVerbose)
+    TranscriptionVerbose.model_validate(answer.to_dict())
+    assert {"segments", "words"} & answer.to_dict().keys() == keys
+    assert (answer.language, round(answer.duration, 2)) == ("en", 6.77)
+    if answer.words:
+        assert " ".join(word.word for word in answer.words) == answer.text
+        assert all(word.speaker == "SPEAKER_00" for word in answer.words)  # type: ignore[attr-defined]
+
+
+def test_diarized_json_names_who_speaks(client: openai.OpenAI) -> None:
+    answer = client.audio.transcriptions.create(
+        model="whisper-1", file=MEETING, response_format="diarized_json", chunking_strategy="auto"
+    )
+    assert isinstance(answer, TranscriptionDiarized)
+    TranscriptionDiarized.model_validate(answer.to_dict())
+    assert [segment.speaker for segment in answer.segments] == ["A", "B", "C", "A", "B", "C"]
+    assert "".join(segment.text for segment in answer.segments).strip() == answer.text
+
+
+def test_how_many_speak_is_honoured(client: openai.OpenAI) -> None:
+    answer = client.audio.transcriptions.create(
+        model="whisper-1", file=MEETING, response_format="diarized_json", extra_body={"num_speakers": 1}
+    )
+    assert {segment.speaker for segment in answer.segments} == {"A"}
+
+
+def test_logprobs_spell_the_text(client: openai.OpenAI) -> None:
+    answer = client.audio.transcriptions.create(model="whisper-1", file=SHORT, include=["logprobs"])
+    tokens = answer.logprobs or []
+    assert b"".join(bytes(map(int, token.bytes or ())) for token in tokens).decode().strip() == answer.text
+    assert all(token.logprob is not None and token.logprob <= 0 for token in tokens)
+
+
+def test_the_languages_can_be_narrowed_down(client: openai.OpenAI) -> None:
+    answer = client.audio.transcriptions.create(
+        model="whisper-1", file=GERMAN, languages=["en"], keywords=["Peter"], prompt=""
+    )
+    assert [language.code for language in answer.languages or ()] == ["en"]
+
+
+def test_voice_activity_is_honoured(server: Running, client: openai.OpenAI) -> None:
+    answer = client.audio.transcriptions.create(
+        model="whisper-1", file=LONG, chunking_strategy={"type": "server_vad", "silence_duration_ms": 500}
+    )
+    config = {"vad_filter": True, "vad_threshold": 0.5, "vad_silence_ms": 500, "vad_padding_ms": 300}
+    assert answer.text == heard(server, LONG, diarize=False, **config).text
+
+
+@pytest.mark.parametrize("form", ["json", "text", "diarized_json"])
+def test_a_stream_joins_to_the_text(client: openai.OpenAI, form: Any) -> None:
+    events = list(client.audio.transcriptions.create(model="whisper-1", file=LONG, response_format=form, stream=True))
+    deltas = [event.delta for event in events if isinstance(event, TranscriptionTextDeltaEvent)]
+    done = events[-1]
+    assert isinstance(done, TranscriptionTextDoneEvent)
+    TranscriptionTextDoneEvent.model_validate(done.to_dict())
+    whole = client.audio.transcriptions.create(
+        model="whisper-1", file=LONG, **({"response_format": form} if form == "diarized_json" else {})
+    )
+    assert len(deltas) > 1
+    assert "".join(deltas) == done.text == whole.text
+    if form == "diarized_json":
+        segments = [event.to_dict() for event in events if event.type == "transcript.text.segment"]
+        assert segments == whole.to_dict()["segments"]
+
+
+def test_a_stream_begins_before_the_file_is_finished(client: openai.OpenAI, server: Running) -> None:
+    file = ("a.flac", encoded(np.tile(SAMPLES["long"].audio.samples, 6), "flac"))
+    with client.audio.transcriptions.create(model="whisper-1", file=file, stream=True) as stream:
+        assert next(iter(stream)).type == "transcript.text.delta"
+        assert server.service.door.running == 1
+    until(lambda: bool(server.service.door.running == 0))
+
+
+def test_a_stream_has_logprobs(client: openai.OpenAI) -> None:
+    events = list(client.audio.transcriptions.create(model="whisper-1", file=LONG, stream=True, include=["logprobs"]))
+    told = [token.to_dict() for event in events[:-1] for token in event.logprobs or ()]  # type: ignore[union-attr]
+    assert told == [token.to_dict() for token in events[-1].logprobs or ()]  # type: ignore[union-attr]
+    assert "".join(token["token"] for token in told).strip() == events[-1].text  # type: ignore[misc,union-attr]
+
+
+def test_silence_is_no_text_in_any_form(client: openai.OpenAI) -> None:
+    silence = SAMPLES["silence"].path
+    create = client.audio.transcriptions.create
+    assert create(model="whisper-1", file=silence).text == ""
+    assert create(model="whisper-1", file=silence, response_format="text") == ""
+    assert create(model="whisper-1", file=silence, response_format="srt") == ""
+    assert create(model="whisper-1", file=silence, response_format="vtt") == "WEBVTT\n"
+    [done] = list(create(model="whisper-1", file=silence, stream=True))
+    assert (done.type, done.text) == ("transcript.text.done", "")  # type: ignore[union-attr]
+
+
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the client calls all translations so
+def test_german_is_translated(server: Running, client: openai.OpenAI) -> None:
+    answer = client.audio.translations.create(model="whisper-1", file=GERMAN)
+    assert answer.text == heard(server, GERMAN, task="translate", diarize=False).text
+    srt = client.audio.translations.create(model="whisper-1", file=GERMAN, response_format="srt")
+    assert str(srt).startswith("1\n00:00:0")
+
+
+class TestErrors:
+    """What cannot be done is said in OpenAI's words, with the parameter that is to blame."""
+
+    @pytest.mark.parametrize(
+        ("parameters", "param", "message"),
+        [
+            ({"language": "xx"}, "language", "language 'xx' is not one this model knows: de, en"),
+            ({"response_format": "mp3"}, "response_format", "response_format: Input should be 'json', 'text'"),
+            ({"timestamp_granularities": ["word"]}, None, "timestamp_granularities need response_format verbose_json"),
+            ({"include": ["logprobs"], "response_format": "text"}, None, "include logprobs needs"),
+            ({"stream": True, "response_format": "srt"}, None, "stream needs response_format json, text"),
+            ({"temperature": 3}, "temperature", "temperature: Input should be less than or equal to 1"),
+            ({"chunking_strategy": {"type": "mine"}}, "chunking_strategy", "chunking_strategy: "),
+            ({"known_speaker_names": ["Anna"]}, "known_speaker_names", "known_speaker_names has no effect here"),
+            ({"extra_body": {"vad": True}}, "vad", "unknown parameter 'vad': leave it out"),
+            ({"extra_body": {"task": "translate"}}, "task", "task has no effect here"),
+            ({"extra_body": {"num_speakers": 2}}, None, "speakers are shown by response_format diarized_json"),
+            ({"extra_body": {"batch_size": 0}}, "batch_size", "batch_size: Input should be greater"),
+        ],
+    )
+    def test_parameters(self, client: openai.OpenAI, parameters: dict[str, Any], param: str, message: str) -> None:
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.audio.transcriptions.create(model="whisper-1", file=SHORT, **parameters)
+        body = caught.value.body
+        assert isinstance(body, dict)
+        assert (body["type"], body["param"]) == ("invalid_request_error", param)
+        assert body["message"].startswith(message)
+
+    @pytest.mark.parametrize("data", [b"", b"no audio", SHORT.read_bytes()[:44], b"#EXTM3U\n/etc/passwd\n"])
+    def test_audio(self, client: openai.OpenAI, data: bytes) -> None:
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.audio.transcriptions.create(model="whisper-1", file=("a.wav", data))
+        assert (caught.value.param, caught.value.code) == ("file", "invalid_audio")
+        assert caught.value.response.headers["x-should-retry"] == "false"
+
+    def test_a_stream_that_cannot_begin_has_a_status(self, client: openai.OpenAI) -> None:
+        with pytest.raises(openai.BadRequestError):
+            client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"no audio"), stream=True)
+
+
+def test_models_are_listed(client: openai.OpenAI) -> None:
+    [model] = client.models.list().data
+    assert (model.id, model.object, model.owned_by) == ("demo-whisper", "model", "demo-whisper")
+    assert client.models.retrieve("demo-whisper") == model
+    with pytest.raises(openai.NotFoundError, match="this service has demo-whisper"):
+        client.models.retrieve("gpt-4")
+
+
+class TestChat:
+    """Audio as a part of a message."""
+
+    @staticmethod
+    def message(**part: Any) -> list[Any]:
+        return [{"role": "user", "content": [part]}]
+
+    @staticmethod
+    def base64_of_short() -> str:
+        return base64.b64encode(SHORT.read_bytes()).decode()
+
+    def test_input_audio_is_transcribed(self, server: Running, client: openai.OpenAI) -> None:
+        audio = {"data": self.base64_of_short(), "format": "wav"}
+        answer = client.chat.completions.create(
+            model="whisper-1", messages=self.message(type="input_audio", input_audio=audio)
+        )
+        assert answer.choices[0].message.content == heard(server, diarize=False).text
+        assert answer.usage is not None
+        assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+
+    def test_a_data_url_is_streamed(self, server: Running, client: openai.OpenAI) -> None:
+        url = f"data:audio/wav;base64,{self.base64_of_short()}"
+        chunks = list(
+            client.chat.completions.create(
+                model="whisper-1", messages=self.message(type="audio_url", audio_url={"url": url}),
+                stream=True, stream_options={"include_usage": True},
+            )
+        )  # fmt: skip
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        assert text == heard(server, diarize=False).text
+        assert chunks[-2].choices[0].finish_reason == "stop"
+        assert chunks[-1].usage is not None
+
+    def test_parameters_stand_beside_the_messages(self, client: openai.OpenAI) -> None:
+        audio = {"data": base64.b64encode(GERMAN.read_bytes()).decode(), "format": "ogg"}
+        answer = client.chat.completions.create(
+            model="whisper-1", messages=self.message(type="input_audio", input_audio=audio),
+            extra_body={"task": "translate"},
+        )  # fmt: skip
+        assert "Good morning Julia" in (answer.choices[0].message.content or "")
+
+    def test_text_that_is_not_read_is_said(self, client: openai.OpenAI) -> None:
+        parts = [
+            {"type": "text", "text": "What is said?"},
+            {"type": "input_audio", "input_audio": {"data": self.base64_of_short(), "format": "wav"}},
+        ]
+        messages: Any = [{"role": "user", "content": parts}]
+        answer = client.chat.completions.create(model="whisper-1", messages=messages)
+        assert answer.to_dict()["warnings"] == ["text is not read: send prompt beside messages"]
+
+    @pytest.mark.parametrize(
+        ("messages", "message"),
+        [
+            ([], "send one input_audio or audio_url part, not 0"),
+            ([{"role": "user", "content": "hello"}], "send one input_audio or audio_url part, not 0"),
+            ([{"role": "user", "content": 5}], "content is a text or a list of parts"),
+            ("hello", "messages is a list of messages"),
+            (message(type="input_audio", input_audio={}), "input_audio.data is missing"),
+            (message(type="audio_url", audio_url={"url": "file:///etc/passwd"}), "audio_url takes data: and http"),
+            (message(type="audio_url", audio_url={"url": "http://example.org/a.wav"}), "this host may not be asked"),
+            (message(type="input_audio", input_audio={"data": "!!"}), "inputs is neither an audio file nor base64"),
+        ],
+    )
+    def test_what_is_not_audio_is_refused(self, client: openai.OpenAI, messages: Any, message: str) -> None:
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(model="whisper-1", messages=messages)
+        assert caught.value.body["message"].startswith(message)  # type: ignore[index]
+
+    @pytest.mark.parametrize("wrong", [{"n": 2}, {"response_format": {"type": "json_object"}}])
+    def test_what_a_transcript_cannot_be_is_refused(self, client: openai.OpenAI, wrong: dict[str, Any]) -> None:
+        audio = {"data": self.base64_of_short(), "format": "wav"}
+        messages = self.message(type="input_audio", input_audio=audio)
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(model="whisper-1", messages=messages, **wrong)
+        assert caught.value.param == next(iter(wrong))
+
+
+def test_the_client_tries_again_where_that_helps_and_only_there(server: Running) -> None:
+    seen: list[tuple[int, str]] = []
+
+    class Counted(openai.OpenAI):
+        def _should_retry(self, response: Any) -> bool:
+            again = super()._should_retry(response)
+            seen.append((response.status_code, json.dumps(again)))
+            return again
+
+    with Counted(base_url=f"{server.url}/v1", api_key="none", max_retries=1) as client:
+        with pytest.raises(openai.BadRequestError):
+            client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"no audio"))
+        door = server.service.door
+        limit, door.settings = door.settings, door.settings.model_copy(update={"max_uploads": 0})
+        try:
+            with pytest.raises(openai.RateLimitError) as caught:
+                client.audio.transcriptions.create(model="whisper-1", file=SHORT)
+        finally:
+            door.settings = limit
+    assert int(caught.value.response.headers["retry-after"]) >= 1
+    assert seen == [(400, "false"), (429, "true")]
