@@ -37,6 +37,7 @@ bench: $(INSTALLED)  ## us and our peers, side by side
 	$(VENV)/bin/python -m benchmarks.engines
 	$(VENV)/bin/python -m benchmarks.base_size
 	$(VENV)/bin/python -m benchmarks.slots
+	$(VENV)/bin/python -m benchmarks.serving
 	$(VENV)/bin/python -m benchmarks.identity
 	$(VENV)/bin/python -m benchmarks.diarization
 	$(VENV)/bin/python -m benchmarks.merge

@@ -53,7 +53,7 @@ def clients(rounds: int) -> None:
     audio, config = Audio(short()[0]), InferenceConfig(language="en")
     slots, plain = (Transcriber(ModelSettings.from_environment(asr_model=str(MODEL), engine=name))
                     for name in ("slots", "transformers"))  # fmt: skip
-    together, one_by_one, alone = _turns(
+    together, one_by_one, alone = turns(
         rounds,
         lambda: _at_once(slots, audio, config),
         lambda: [plain.transcribe(audio, config) for _ in range(CLIENTS)],
@@ -65,7 +65,7 @@ def clients(rounds: int) -> None:
         ("transformers engine, one at a time", one_by_one),
     ):  # fmt: skip
         print(f"| {name} | {CLIENTS / statistics.median(seconds):.1f} |")
-    print(f"\nAt once / transformers engine: {_ratio(one_by_one, together):.2f}")
+    print(f"\nAt once / transformers engine: {ratio(one_by_one, together):.2f}")
 
 
 def beside_a_long_file(rounds: int) -> None:
@@ -79,14 +79,14 @@ def beside_a_long_file(rounds: int) -> None:
     def call() -> object:
         return transcriber.transcribe(clip, config)
 
-    [alone] = _turns(rounds, call)
+    [alone] = turns(rounds, call)
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(transcriber.transcribe, hour, config, watch)
         begun.wait()
-        [beside] = _turns(rounds, call)
+        [beside] = turns(rounds, call)
         watch.stop()
         busy.exception()
-    print(f"\nA clip of 7 s beside an hour of audio takes {_ratio(beside, alone):.2f} of its time alone.")
+    print(f"\nA clip of 7 s beside an hour of audio takes {ratio(beside, alone):.2f} of its time alone.")
 
 
 def drafting(rounds: int) -> None:
@@ -106,13 +106,13 @@ def drafting(rounds: int) -> None:
             )
             cells = []
             for audio in files.values():
-                auto, none = _turns(rounds, *(_call(transcriber, audio, assisted) for assisted in ("auto", False)))
-                cells.append(f"{_ratio(auto, none):.2f}")
-            auto, none = _turns(
+                auto, none = turns(rounds, *(_call(transcriber, audio, assisted) for assisted in ("auto", False)))
+                cells.append(f"{ratio(auto, none):.2f}")
+            auto, none = turns(
                 rounds,
                 *(_all(transcriber, files["7 s"], assisted) for assisted in ("auto", False)),
             )
-            cells.append(f"{_ratio(auto, none):.2f}")
+            cells.append(f"{ratio(auto, none):.2f}")
             engine: Any = transcriber.engine
             agreement = engine.loop.speculation.agreement
             shown = "the demo's" if assistant == ASSISTANT else "always wrong"
@@ -243,7 +243,7 @@ def _at_once(transcriber: Transcriber, audio: Audio, config: InferenceConfig) ->
         return list(pool.map(lambda _: transcriber.transcribe(audio, config), range(CLIENTS)))
 
 
-def _turns(rounds: int, *calls: Callable[[], object]) -> list[list[float]]:
+def turns(rounds: int, *calls: Callable[[], object]) -> list[list[float]]:
     """Seconds of each call, taken in turn."""
     found: list[list[float]] = [[] for _ in calls]
     for number in range(rounds + 1):
@@ -255,7 +255,7 @@ def _turns(rounds: int, *calls: Callable[[], object]) -> list[list[float]]:
     return found
 
 
-def _ratio(one: list[float], other: list[float]) -> float:
+def ratio(one: list[float], other: list[float]) -> float:
     """One's time over the other's, median over neighbouring runs."""
     return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
