@@ -23,6 +23,11 @@ class Watch:
         self._stopped = threading.Event()
         self._lock = threading.Lock()
 
+    @property
+    def listening(self) -> bool:
+        """Whether somebody waits for each window's segments, and not for all of them."""
+        return self._segments is not None
+
     def stop(self) -> None:
         """Gives the request up: whoever works on it gets Cancelled as soon as they tell or ask anything."""
         with self._lock:

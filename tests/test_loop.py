@@ -82,6 +82,18 @@ def test_a_short_request_overtakes_a_long_one(engine: SlotEngine) -> None:
         assert len(long.result().segments) == 12 * len(engine.transcribe(LONG, SEGMENTS).segments)
 
 
+def test_first_words_do_not_wait_for_the_last_window() -> None:
+    engine, encoded = new_engine(slots=24), list[int]()
+    encode = engine.loop.encode
+    engine.loop.encode = lambda windows: encoded.append(len(windows)) or encode(windows)  # type: ignore[func-returns-value]
+    at_first, minutes = list[int](), Audio(np.tile(LONG.samples, 6))
+    listened = engine.transcribe(minutes, SEGMENTS, Watch(segments=lambda _: at_first.append(sum(encoded))))
+    windows = sum(encoded)
+    assert at_first[0] < windows == len(at_first)
+    assert tokens(listened) == tokens(engine.transcribe(minutes, SEGMENTS))
+    idle(engine.loop)
+
+
 def test_who_is_stopped_from_outside_leaves_at_once(engine: SlotEngine) -> None:
     watch = Watch()
     with ThreadPoolExecutor(1) as pool:

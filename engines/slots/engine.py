@@ -67,7 +67,8 @@ class SlotEngine:
     def transcribe(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Transcript:
         """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure, Cancelled."""
         watch = watch or Watch()
-        job = Job(config, self.whisper.check(config), brief=audio.duration <= BRIEF * config.chunk_length_s)
+        brief = audio.duration <= BRIEF * config.chunk_length_s
+        job = Job(config, self.whisper.check(config), brief, eager=watch.listening)
         segments: list[Segment] = []
         answers = self._one_by_one(audio, job) if config.sequential else self._windows(audio, job)
         with closing(answers), watch.on_stop(lambda: job.answers.put(Cancelled())):

@@ -50,6 +50,8 @@ class Answer:
 class Job:
     """One request.
 
+    brief: it is short, and goes before others. eager: its first words are waited for; its windows enter a few at
+    first, and more for each that is answered, so that the first does not wait until the last is encoded.
     language: None until it is known; `guess` is that of a window that may be silent. answers: each window's
     Answer, None when one has entered, or what went wrong.
     """
@@ -57,9 +59,11 @@ class Job:
     config: InferenceConfig
     language: str | None
     brief: bool
+    eager: bool = False
     guess: str | None = None
     language_probability: float | None = None
     answers: SimpleQueue[Answer | Exception | None] = field(default_factory=SimpleQueue)
     waiting: deque[Window] = field(default_factory=deque)
     running: int = 0
+    answered: int = 0
     cancelled: bool = False

@@ -134,6 +134,8 @@ class Loop:
             return False
         if self._language_is_open(job) and job.running:  # its first window tells
             return False
+        if job.eager and job.running >= self.together * (1 + job.answered):  # the first words before the last windows
+            return False
         slots = self.slots.decoder.slots
         kept_free = 0 if job.brief else max(1, slots // 8)  # for whoever comes next
         return job.running < max(slots - kept_free, 1)
@@ -269,6 +271,7 @@ class Loop:
                 frames = -(-len(window.samples) // FRAME)
                 attention = self.slots.attention(row, len(window.prompt), len(logprobs), frames)
             chances = [math.exp(chance) for chance in logprobs]
+            window.job.answered += 1
             window.job.answers.put(Answer(window.number, decoded, window.language, chances, attention))
             self._free(row)
         self._brief_first()
