@@ -157,11 +157,16 @@ def from_array(
 
 def _mixed(channels: Samples, keep: bool, partial: bool = False) -> Audio:
     """Audio of samples (channel, time). Raises InvalidAudio."""
-    if keep and len(channels) > MOST_CHANNELS:
-        raise InvalidAudio(f"the audio has {len(channels)} channels: multichannel takes up to {MOST_CHANNELS}")
+    if keep:
+        _check_channels(len(channels))
     # Averaged, not summed as FFmpeg's own mix: a voice on all of them would be louder than 1.
     mono = channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float32)
     return Audio(mono, partial=partial, channels=channels if keep else None)
+
+
+def _check_channels(count: int) -> None:
+    if count > MOST_CHANNELS:
+        raise InvalidAudio(f"the audio has {count} channels: multichannel takes up to {MOST_CHANNELS}")
 
 
 def _check_bytes(count: int, limits: AudioLimits) -> None:
@@ -177,6 +182,8 @@ def _decode_container(
     stream = container.streams.audio[0]
     if not LOWEST_RATE <= stream.rate <= HIGHEST_RATE or stream.channels < 1:
         raise InvalidAudio(f"the audio's sample rate is {stream.rate} Hz: send {LOWEST_RATE} to {HIGHEST_RATE} Hz")
+    if keep_channels:
+        _check_channels(stream.channels)
     most = None if limits.max_seconds is None else round(limits.max_seconds * SAMPLE_RATE)
     blocks: list[Samples] = []
     count, broken = 0, False

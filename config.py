@@ -49,6 +49,7 @@ def listed(value: object) -> object:
 Strings = Annotated[tuple[Annotated[str, Field(max_length=200)], ...], BeforeValidator(listed), Field(max_length=100)]
 Language = Annotated[str | None, BeforeValidator(_blank_is_none)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
+Ladder = Annotated[tuple[Temperature, ...], BeforeValidator(_ladder), Field(min_length=1, max_length=16)]
 Assisted = Literal["auto"] | bool
 SpeakerCount = Annotated[int | None, Field(ge=1, le=100)]
 
@@ -127,9 +128,7 @@ class InferenceConfig(BaseModel):
     timestamps: Timestamps | None = Field(None, description="none, segment or word; absent: the service's TIMESTAMPS")
     prompt: str | None = Field(None, description="text that came before, or how names are spelt")
     keywords: Strings = Field((), description="words to expect, e.g. names; they go before the prompt")
-    temperature: Annotated[tuple[Temperature, ...], BeforeValidator(_ladder), Field(min_length=1)] = Field(
-        (0.0,), description="one, or a ladder that is climbed while a threshold is missed"
-    )
+    temperature: Ladder = Field((0.0,), description="one, or a ladder that is climbed while a threshold is missed")
     compression_ratio_threshold: float | None = Field(
         2.4, gt=0, description="ladder: text that zlib packs better than this repeats itself"
     )

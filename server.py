@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
@@ -23,13 +24,14 @@ from config import ModelSettings
 from errors import InvalidSettings, TranscriptionError
 from serving import audio_routes, chat_routes, endpoint_routes, status_routes
 from serving.bodies import drain
-from serving.problems import Problem, problem
+from serving.problems import PLAIN, Problem, problem
 from serving.records import Recorded, log_lines, record_of
 from serving.service import Service, service_of
 from serving.settings import ServerSettings, mounted
 from transcribe import Transcriber
 
 logger = logging.getLogger("transcription")
+_KEEP_ALIVE = 75  # seconds: longer than proxies keep idle connections, so that none is closed as it is used
 _BEARER = HTTPBearer(auto_error=False, description="one of API_KEYS, where any are set")
 
 
@@ -53,7 +55,7 @@ def create_app(settings: ServerSettings, load: Callable[[], Transcriber]) -> Fas
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"],
-            allow_headers=["*"], expose_headers=["x-request-id", "retry-after"],
+            allow_headers=["*"], expose_headers=["x-request-id", "retry-after", "x-should-retry"],
         )  # fmt: skip
     for kind in (Problem, TranscriptionError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, refused)
@@ -74,7 +76,7 @@ async def refused(request: Request, error: Exception) -> Response:
     refusal = _refusal(error)
     record_of(request).refused(refusal.reason)
     await drain(request)
-    response = refusal.response(plain=request.url.path in endpoint_routes.PLAIN)
+    response = refusal.response(plain=request.url.path in PLAIN)
     response.headers.update(getattr(error, "headers", None) or {})
     return response
 
@@ -128,10 +130,15 @@ def main() -> int:
     config = uvicorn.Config(
         app, settings.host, settings.port, log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=5,
+        timeout_keep_alive=_KEEP_ALIVE,
     )  # fmt: skip
     logger.info("listening", extra={"told": {"host": settings.host, "port": settings.port}})
     Server(config, service).run()
-    return 1 if service.failed else 0
+    code = 1 if service.failed else 0
+    if service.status == "loading":
+        logging.shutdown()
+        os._exit(code)  # the thread that loads may be anywhere, also where it cannot be interrupted
+    return code
 
 
 if __name__ == "__main__":

@@ -33,6 +33,8 @@ class Transcriber:
         self.settings = settings
         self.engine: Engine = ENGINES[settings.engine](settings)
         self.limits = AudioLimits(settings.max_audio_bytes, settings.max_audio_seconds)
+        self.failures = 0
+        """Requests in a row that the models failed on."""
         self.diarizer: Diarizer | None = None
         self._no_speakers = "no diarization model is loaded: set DIARIZATION_MODEL"
         if settings.diarization_model is not None:
@@ -45,17 +47,26 @@ class Transcriber:
         """
         config, watch = self._resolved(config), watch or Watch()
         self.check(config)
-        with explained():
-            if config.multichannel:
-                return self._channel_by_channel(audio, config, watch)
-            if self.diarizer is None or config.diarize is False:
-                return self._without_speakers(self.engine.transcribe(audio, config, watch), config)
-            return self._with_speakers(self.diarizer, audio, config, watch)
+        try:
+            with explained():
+                transcript = self._heard(audio, config, watch)
+        except EngineFailure:
+            self.failures += 1
+            raise
+        self.failures = 0
+        return transcript
 
     def check(self, config: InferenceConfig) -> None:
         """What can be said before the audio is there. Raises InvalidRequest."""
         if self.diarizer is None and config.wants_speakers and not config.multichannel:
             raise InvalidRequest(self._no_speakers, "diarize" if config.diarize else "response_format")
+
+    def _heard(self, audio: Audio, config: InferenceConfig, watch: Watch) -> Transcript:
+        if config.multichannel:
+            return self._channel_by_channel(audio, config, watch)
+        if self.diarizer is None or config.diarize is False:
+            return self._without_speakers(self.engine.transcribe(audio, config, watch), config)
+        return self._with_speakers(self.diarizer, audio, config, watch)
 
     def _load_diarizer(self) -> None:
         try:

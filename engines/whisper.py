@@ -18,6 +18,8 @@ from transcript import Segment, TokenLogprob, Word
 
 FRAME = SAMPLE_RATE // 50
 """Samples that an encoder position stands for."""
+_CONTEXT = 8192
+"""Characters of a prompt that are looked at; of their tokens the decoder takes some two hundred, the last ones."""
 SPOKEN = 0.5
 """No-speech probability under which a window may decide the language."""
 
@@ -90,7 +92,7 @@ class Whisper:
         prompt: list[int] = []
         context = " ".join(part.strip() for part in (", ".join(config.keywords), config.prompt or "") if part.strip())
         if context and self.vocabulary.previous is not None:
-            text = self.tokenizer(" " + context, add_special_tokens=False, verbose=False).input_ids
+            text = self.tokenizer(" " + context[-_CONTEXT:], add_special_tokens=False, verbose=False).input_ids
             most = self.config.max_target_positions // 2 - 1
             prompt += [self.vocabulary.previous, *text[-most:]]
         prompt.append(self.vocabulary.start)

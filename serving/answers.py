@@ -16,11 +16,20 @@ def answer(transcript: Transcript, asked: AudioRequest) -> Response:
     document = FORMATS[asked.response_format].render(transcript)
     if isinstance(document, str):
         return Response(document, media_type=FORMATS[asked.response_format].media_type)
-    if asked.response_format == "verbose_json" and "segment" not in (asked.timestamp_granularities or ("segment",)):
-        del document["segments"]
+    if asked.response_format == "verbose_json":
+        document["language"] = language_name(transcript.language)
+        if "segment" not in (asked.timestamp_granularities or ("segment",)):
+            del document["segments"]
     if asked.response_format == "json":
         document |= languages(transcript)
     return JSONResponse(document | {"usage": usage(transcript)} | notes(transcript))
+
+
+def language_name(code: str | None) -> str | None:
+    """A language's English name, as OpenAI's verbose_json has it."""
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES  # loaded with the model
+
+    return None if code is None else LANGUAGES.get(code, code)
 
 
 def languages(transcript: Transcript) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from serving.records import record_of
 from serving.schemas import TRANSCRIPTS, audio_body
 from serving.service import service_of
 from serving.streaming import Stream, audio_events
+from watch import Watch
 
 router = APIRouter(tags=["audio"])
 
@@ -32,14 +33,13 @@ async def _heard(request: Request, task: Task) -> Response:
     try:
         file, asked = form.file(), AudioRequest.read(parameters(form.fields), task)
         service.transcriber.check(asked)
-        stream = Stream()
-        work = service.begin(
-            request, lambda: service.transcribe(file, asked, stream.watch, record), stream.watch
-        )  # fmt: skip
+        stream = Stream() if asked.stream else None
+        watch = stream.watch if stream else Watch()
+        work = service.begin(request, lambda: service.transcribe(file, asked, watch, record), watch)
     except BaseException:
         form.close()
         raise
     work.add_done_callback(lambda _: form.close())
-    if asked.stream:
+    if stream:
         return await stream.response(request, work, audio_events(asked))
     return answer(await service.finished(request, work), asked)

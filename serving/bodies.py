@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
@@ -18,7 +18,7 @@ from serving.records import record_of
 
 _IN_MEMORY = 1024 * 1024  # bytes of a body before it goes to disk
 _AROUND = 1024 * 1024  # bytes of a body that are not the file
-_FIELDS = 300
+_FIELDS, _FIELD = 300, 64 * 1024  # fields of a form, and bytes of one
 _DRAIN_BYTES, _DRAIN_SECONDS = 32 * 1024 * 1024, 2.0  # what is still read of a body that is refused
 
 
@@ -48,7 +48,7 @@ async def read_form(request: Request, most: int) -> Form:
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise Problem(415, "unsupported_media_type", "send multipart/form-data with a file")
     parser = MultiPartParser(
-        request.headers, _counted(request, most + _AROUND), max_files=1, max_fields=_FIELDS, max_part_size=_AROUND
+        request.headers, _counted(request, most + _AROUND), max_files=1, max_fields=_FIELDS, max_part_size=_FIELD
     )
     try:
         items = (await parser.parse()).multi_items()
@@ -68,11 +68,11 @@ async def read_body(request: Request, most: int) -> IO[bytes]:
     return await to_file(_counted(request, most))
 
 
-async def to_file(chunks: AsyncIterable[bytes]) -> IO[bytes]:
-    """A file of the chunks, on disk when it is large. Whoever gets it closes it."""
+async def to_file(content: AsyncIterable[bytes] | bytes) -> IO[bytes]:
+    """A file of the content, on disk when it is large. Whoever gets it closes it."""
     file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  it outlives this function
     try:
-        async for chunk in chunks:
+        async for chunk in _chunks(content):
             if file.tell() + len(chunk) > _IN_MEMORY:
                 await asyncio.to_thread(file.write, chunk)
             else:
@@ -82,6 +82,14 @@ async def to_file(chunks: AsyncIterable[bytes]) -> IO[bytes]:
         raise
     file.seek(0)
     return cast("IO[bytes]", file)
+
+
+async def _chunks(content: AsyncIterable[bytes] | bytes) -> AsyncIterator[bytes]:
+    if isinstance(content, bytes):
+        yield content
+    else:
+        async for chunk in content:
+            yield chunk
 
 
 def read_json(file: IO[bytes]) -> dict[str, Any]:

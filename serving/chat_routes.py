@@ -4,30 +4,46 @@ import asyncio
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import IO, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from audio import AudioLimits, decode_base64
 from config import InferenceConfig
-from errors import InvalidRequest
+from errors import AudioTooLong, InvalidAudio, InvalidRequest
 from serving.answers import notes, token_usage
-from serving.bodies import read_body, read_json
+from serving.bodies import read_body, read_json, to_file
 from serving.records import record_of
 from serving.schemas import ERRORS, ChatCompletion, chat_body
 from serving.service import service_of
 from serving.streaming import Delta, Events, Stream
 from transcript import Transcript
+from watch import Watch
 
 router = APIRouter(tags=["chat"])
 _BASE64 = 4 / 3
 _AROUND = 1024 * 1024
 # What belongs to the protocol, and not to the transcription.
 _PROTOCOL = frozenset({"model", "messages", "stream", "stream_options", "response_format", "n"})
+# What a text alone cannot show.
+_INVISIBLE = ("timestamps", "logprobs", "diarize", "num_speakers", "min_speakers", "max_speakers")
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": ChatCompletion, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
     **{status: known for status, known in ERRORS.items() if status != 415},
 }
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A request without its recording; `url` where that is to be fetched, else empty."""
+
+    config: InferenceConfig
+    url: str
+    stream: bool
+    counted: bool  # the usage of a stream
+    unread: bool  # text beside the audio
 
 
 @router.post("/v1/chat/completions", responses=_RESPONSES, openapi_extra=chat_body())
@@ -35,33 +51,49 @@ async def completions(request: Request) -> Response:
     """What is said in the one input_audio or audio_url part of the messages. Whisper follows no instructions."""
     service, record = service_of(request), record_of(request)
     most = service.transcriber.settings.max_audio_bytes
-    body = await service.receive(request, read_body, int(most * _BASE64) + _AROUND)
-    with body:
-        sent = await asyncio.to_thread(read_json, body)
-    config, audio = _config(sent), _audio(sent.get("messages"))
-    service.transcriber.check(config)
-    source: IO[bytes] | str = audio
-    if audio.startswith(("http:", "https:")):
-        with record.stage("download"):
-            source = await service.fetcher.fetch(audio, most)
-    stream = Stream()
-    work = service.begin(request, lambda: service.transcribe(source, config, stream.watch, record), stream.watch)
-    if not isinstance(source, str):
-        work.add_done_callback(lambda _: source.close())
-    answer = _Answer(service.model, sent)
-    if sent.get("stream"):
+    asked, file = await service.receive(request, _received, most)
+    recording = await service.fetch(request, asked.url, most) if file is None else file
+    stream = Stream() if asked.stream else None
+    watch = stream.watch if stream else Watch()
+    work = service.begin(request, lambda: service.transcribe(recording, asked.config, watch, record), watch)
+    work.add_done_callback(lambda _: recording.close())
+    answer = _Answer(service.model, asked)
+    if stream:
         return await stream.response(request, work, answer.events())
     return JSONResponse(answer.whole(await service.finished(request, work)))
+
+
+async def _received(request: Request, most: int) -> tuple[_Asked, IO[bytes] | None]:
+    """The request, and its recording as a file, None where it is elsewhere: what waits in line waits on the disk."""
+    with await read_body(request, int(most * _BASE64) + _AROUND) as body:
+        asked, data = await asyncio.to_thread(_read, body, AudioLimits(most))
+    service_of(request).transcriber.check(asked.config)
+    return asked, None if data is None else await to_file(data)
+
+
+def _read(body: IO[bytes], limits: AudioLimits) -> tuple[_Asked, bytes | None]:
+    """The request, and the bytes of its recording where they are in it. Raises InvalidRequest, AudioTooLong."""
+    sent = read_json(body)
+    config, (audio, is_url), options = _config(sent), _audio(sent.get("messages")), sent.get("stream_options")
+    counted = isinstance(options, Mapping) and options.get("include_usage") is True
+    url = audio if is_url and not audio.startswith("data:") else ""
+    asked = _Asked(config, url, bool(sent.get("stream")), counted, _has_text(sent["messages"]))
+    if url:
+        return asked, None
+    try:
+        return asked, decode_base64(audio, limits)
+    except InvalidAudio as error:
+        if isinstance(error, AudioTooLong):
+            raise
+        raise InvalidRequest(str(error).replace("inputs", "the audio", 1), "messages") from None
 
 
 class _Answer:
     """One completion in the protocol's words."""
 
-    def __init__(self, model: str, sent: Mapping[str, Any]) -> None:
+    def __init__(self, model: str, asked: _Asked) -> None:
         self._head = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": int(time.time()), "model": model}
-        options = sent.get("stream_options")
-        self._counted = isinstance(options, Mapping) and options.get("include_usage") is True
-        self._unread = _has_text(sent["messages"])
+        self._asked = asked
 
     def whole(self, transcript: Transcript) -> dict[str, Any]:
         """chat.completion."""
@@ -78,7 +110,7 @@ class _Answer:
                 yield self._chunk({"role": "assistant", "content": part.text})
                 return
             yield self._chunk({}, "stop") | self._notes(part)
-            if self._counted:
+            if self._asked.counted:
                 yield self._chunk({}) | {"choices": [], "usage": _usage(part)}
             yield "[DONE]"
 
@@ -90,7 +122,7 @@ class _Answer:
 
     def _notes(self, transcript: Transcript) -> dict[str, Any]:
         found = notes(transcript)
-        if self._unread:
+        if self._asked.unread:
             found["warnings"] = [*found.get("warnings", ()), "text is not read: send prompt beside messages"]
         return found
 
@@ -112,7 +144,10 @@ def _config(sent: Mapping[str, Any]) -> InferenceConfig:
         raise InvalidRequest("response_format is text here: /v1/audio/transcriptions has others", "response_format")
     if not isinstance(sent.get("stream", False), bool | None):
         raise InvalidRequest("stream is true or false", "stream")
-    return InferenceConfig.from_request({"diarize": False} | {k: v for k, v in sent.items() if k not in _PROTOCOL})
+    for name in _INVISIBLE:
+        if sent.get(name) is not None:
+            raise InvalidRequest(f"{name} has no effect on a completion: leave it out", name)
+    return InferenceConfig.from_request({k: v for k, v in sent.items() if k not in _PROTOCOL} | {"diarize": False})
 
 
 def _parts(messages: object) -> list[Mapping[str, Any]]:
@@ -129,21 +164,19 @@ def _parts(messages: object) -> list[Mapping[str, Any]]:
     return found
 
 
-def _audio(messages: object) -> str:
-    """The address, or the base64 text, of the one audio part. Raises InvalidRequest."""
+def _audio(messages: object) -> tuple[str, bool]:
+    """The one audio part: its base64 text, or its address, which is then a URL. Raises InvalidRequest."""
     found = [part for part in _parts(messages) if part.get("type") in ("input_audio", "audio_url")]
     if len(found) != 1:
         raise InvalidRequest(f"send one input_audio or audio_url part, not {len(found)}", "messages")
-    inner = found[0].get(found[0]["type"])
-    key = "data" if found[0]["type"] == "input_audio" else "url"
+    kind = found[0]["type"]
+    inner, key = found[0].get(kind), "data" if kind == "input_audio" else "url"
     value = inner.get(key) if isinstance(inner, Mapping) else None
     if not isinstance(value, str):
-        raise InvalidRequest(f"{found[0]['type']}.{key} is missing", "messages")
+        raise InvalidRequest(f"{kind}.{key} is missing", "messages")
     if key == "url" and not value.startswith(("data:", "http:", "https:")):
         raise InvalidRequest("audio_url takes data: and http(s) addresses", "messages")
-    if key == "data" and value.startswith(("http:", "https:")):
-        raise InvalidRequest("input_audio.data is base64 text: send an address as audio_url", "messages")
-    return value
+    return value, key == "url"
 
 
 def _has_text(messages: object) -> bool:

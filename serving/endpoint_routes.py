@@ -12,8 +12,6 @@ from serving.service import Service, service_of
 from watch import Watch
 
 router = APIRouter(tags=["Inference Endpoints"])
-PLAIN = frozenset({"/", "/predict"})
-"""Routes whose errors are {"error": text}."""
 _BASE64 = 4 / 3  # what it makes of a file
 _AROUND = 1024 * 1024  # bytes of the parameters
 
@@ -29,10 +27,10 @@ async def predict(request: Request) -> JSONResponse:
     """The handler's answer: text, chunks and speakers. The bytes of a recording may be of any content type or none."""
     service, record, watch = service_of(request), record_of(request), Watch()
     most = service.transcriber.settings.max_audio_bytes
-    spoken = _is_json(request)
-    file = await service.receive(request, read_body, int(most * _BASE64) + _AROUND if spoken else most)
+    as_json = _is_json(request)
+    file = await service.receive(request, read_body, int(most * _BASE64) + _AROUND if as_json else most)
     query = dict(request.query_params)
-    work = service.begin(request, lambda: _answer(service, file, spoken, query, watch, record), watch)
+    work = service.begin(request, lambda: _answer(service, file, as_json, query, watch, record), watch)
     work.add_done_callback(lambda _: file.close())
     return JSONResponse(await service.finished(request, work))
 
@@ -42,10 +40,10 @@ def _is_json(request: Request) -> bool:
 
 
 def _answer(
-    service: Service, file: IO[bytes], spoken: bool, query: dict[str, str], watch: Watch, record: Record
+    service: Service, file: IO[bytes], as_json: bool, query: dict[str, str], watch: Watch, record: Record
 ) -> dict[str, Any]:
     """The work itself, for a thread. Raises TranscriptionError."""
-    data = read_json(file) if spoken else {"inputs": file, "parameters": query}
+    data = read_json(file) if as_json else {"inputs": file, "parameters": query}
     with record.stage("transcribe"):
         answer = service.endpoint(data, watch)
     record.heard(answer["duration"])

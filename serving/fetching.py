@@ -29,7 +29,8 @@ def is_public(address: Address) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
-    return address.is_global and not address.is_multicast
+    site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    return address.is_global and not (address.is_multicast or address.is_reserved or site_local)
 
 
 class Fetcher:
@@ -46,12 +47,12 @@ class Fetcher:
             async with asyncio.timeout(_SECONDS), httpcore.AsyncConnectionPool(network_backend=self._backend) as pool:
                 for _ in range(_REDIRECTS + 1):
                     self._check(url)
-                    async with pool.stream("GET", url, extensions=_TIMEOUT) as response:
+                    async with pool.stream("GET", _target(url), extensions=_TIMEOUT) as response:
                         target = _redirect(response)
                         if target is None:
                             return await to_file(_counted(response, most))
                     url = urljoin(url, target)
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, TimeoutError, OSError):
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError, ValueError):
             raise _unusable("the audio could not be downloaded: is the address right?") from None
         raise _unusable("the address redirects too often")
 
@@ -84,6 +85,13 @@ class _Checked(httpcore.AsyncNetworkBackend):
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def _target(url: str) -> httpcore.URL:
+    """The address with all of its path: httpcore itself would drop what follows a semicolon."""
+    parts = urlsplit(url)
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target=path)
 
 
 def _redirect(response: httpcore.Response) -> str | None:

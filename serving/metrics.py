@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 _SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
-_SPEEDS = (0.5, 1, 3, 10, 30, 100, 300, 1000, 3000)
+_FACTORS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 2)
 
 
 class Metrics:
@@ -31,9 +31,9 @@ class Metrics:
             "transcription_first_delta_seconds", "Until a stream's first words", buckets=_SECONDS, registry=registry
         )
         self.audio = Counter("transcription_audio_seconds", "Seconds of audio transcribed", registry=registry)
-        self.speed = Histogram(
-            "transcription_real_time_factor", "Seconds of audio per second of work, of each request",
-            buckets=_SPEEDS, registry=registry,
+        self.real_time_factor = Histogram(
+            "transcription_real_time_factor", "Seconds of work per second of audio, of each request",
+            buckets=_FACTORS, registry=registry,
         )  # fmt: skip
         self.refusals = Counter("transcription_refusals", "Requests refused", ["reason"], registry=registry)
         for name, text, value in (

@@ -70,8 +70,8 @@ class AudioRequest(InferenceConfig):
     @model_validator(mode="after")
     def _fitting(self) -> Self:
         wanted = self.response_format
-        if self.timestamp_granularities and wanted != "verbose_json":
-            raise ValueError("timestamp_granularities need response_format verbose_json")
+        if "word" in self.timestamp_granularities and wanted != "verbose_json":  # segment is what all have
+            raise ValueError("timestamp_granularities word needs response_format verbose_json")
         if self.include and wanted != "json":
             raise ValueError("include logprobs needs response_format json")
         if self.stream and wanted not in STREAMED:

@@ -6,6 +6,8 @@ from starlette.responses import JSONResponse
 
 from errors import AudioTooLong, EngineFailure, InvalidAudio, InvalidRequest, TranscriptionError
 
+PLAIN = frozenset({"/", "/predict"})
+"""Routes whose errors are {"error": text}."""
 _TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 
 

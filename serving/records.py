@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.metrics import Metrics
-from serving.problems import Problem
+from serving.problems import PLAIN, Problem
 
 logger = logging.getLogger("transcription")
 
@@ -55,7 +55,7 @@ class Record:
         self.audio_seconds = round(seconds, 3)
         self.metrics.audio.inc(seconds)
         if seconds and self.stages.get("transcribe"):
-            self.metrics.speed.observe(seconds / self.stages["transcribe"])
+            self.metrics.real_time_factor.observe(self.stages["transcribe"] / seconds)
 
     def refused(self, reason: str) -> None:
         """No answer, and why."""
@@ -102,7 +102,7 @@ class Recorded:
             if not record.status:
                 failure = Problem(500, "internal_error", "the service failed: its log says why")
                 record.refused(failure.reason)
-                await failure.response()(scope, received, answered)
+                await failure.response(scope["path"] in PLAIN)(scope, received, answered)
         finally:
             self._close(record, scope)
 
@@ -135,11 +135,20 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
+def log_as_others_do() -> None:
+    """transformers, once it is loaded, writes lines of its own unless it is told not to."""
+    from transformers.utils import logging as own
+
+    own.disable_default_handler()
+    own.enable_propagation()
+
+
 def log_lines() -> None:
     """Sends every log of the process to standard error as JSON lines."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.captureWarnings(True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "httpx", "httpcore"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,12 +1,14 @@
 """Service: the models, and how one request gets from its body to its answer."""
 
 import asyncio
+import contextlib
 import io
 import logging
+import threading
 import time
 import wave
 from collections.abc import Awaitable, Callable
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from starlette.requests import Request
 
@@ -19,7 +21,7 @@ from serving.door import Door
 from serving.fetching import Fetcher
 from serving.metrics import Metrics
 from serving.problems import Problem
-from serving.records import Record, record_of
+from serving.records import Record, log_as_others_do, record_of
 from serving.settings import ServerSettings
 from transcribe import Transcriber, explained
 from transcript import Transcript
@@ -27,6 +29,7 @@ from watch import Watch
 
 logger = logging.getLogger("transcription")
 T = TypeVar("T")
+_FAILING = 5  # failures in a row
 
 
 class Service:
@@ -46,7 +49,7 @@ class Service:
         """Loads the models; `failed` when they cannot be."""
         began = time.perf_counter()
         try:
-            transcriber = await asyncio.to_thread(self._warm)
+            transcriber = await self._warmed()
         except Exception as error:
             self.failed = True
             told = str(error) if isinstance(error, InvalidSettings) else "the models cannot be loaded"
@@ -54,6 +57,26 @@ class Service:
             return
         self.handler = EndpointHandler(transcriber=transcriber)
         logger.info("ready", extra={"told": {"seconds": round(time.perf_counter() - began, 1), "model": self.model}})
+
+    async def _warmed(self) -> Transcriber:
+        """In a thread that nobody has to wait for: a download that hangs would hold up the end of the process."""
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Transcriber] = loop.create_future()
+
+        def work() -> None:
+            try:
+                transcriber = self._warm()
+            except Exception as error:
+                tell(found.set_exception, error)
+            else:
+                tell(found.set_result, transcriber)
+
+        def tell(how: Callable[[Any], None], what: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(lambda: None if found.done() else how(what))
+
+        threading.Thread(target=work, name="load", daemon=True).start()
+        return await found
 
     def _warm(self) -> Transcriber:
         """The models, after a first request of a second of silence: what is loaded when it is first used is there."""
@@ -63,12 +86,20 @@ class Service:
             sound.setparams((1, 2, SAMPLE_RATE, 0, "NONE", "NONE"))
             sound.writeframes(bytes(2 * SAMPLE_RATE))
         transcriber.transcribe(load_audio(file.getvalue()), InferenceConfig())
+        log_as_others_do()
         return transcriber
+
+    @property
+    def status(self) -> str:
+        """ok, loading, or failing: the models have failed on several requests in a row, and on none since."""
+        if self.handler is None:
+            return "loading"
+        return "ok" if self.handler.transcriber.failures < _FAILING else "failing"
 
     @property
     def ready(self) -> bool:
         """Whether a request would be worked on."""
-        return self.handler is not None and not self.door.draining
+        return self.status == "ok" and not self.door.draining
 
     @property
     def endpoint(self) -> EndpointHandler:
@@ -99,6 +130,15 @@ class Service:
         except TimeoutError:
             raise Problem(408, "upload_too_slow", "the body did not arrive in time: send less, or faster") from None
 
+    async def fetch(self, request: Request, url: str, most: int) -> IO[bytes]:
+        """A recording by its address: an upload too, of which somebody else sends the bytes.
+
+        Raises Problem, Cancelled.
+        """
+        async with self.door.upload():
+            with record_of(request).stage("upload"):
+                return await self.finished(request, asyncio.create_task(self.fetcher.fetch(url, most)))
+
     def begin(self, request: Request, work: Callable[[], T], watch: Watch) -> asyncio.Task[T]:
         """`work` in a thread of its own, when its turn has come."""
         record, asked = record_of(request), time.perf_counter()
@@ -118,12 +158,12 @@ class Service:
             gone.cancel()
             task.cancel()
 
-    def transcribe(self, source: IO[bytes] | str, config: InferenceConfig, watch: Watch, record: Record) -> Transcript:
-        """The work itself, for a thread: of an open file, or of base64 text. Raises TranscriptionError."""
+    def transcribe(self, file: IO[bytes], config: InferenceConfig, watch: Watch, record: Record) -> Transcript:
+        """The work itself, for a thread. Raises TranscriptionError."""
         transcriber = self.transcriber
         with explained():
             with record.stage("decode"):
-                audio = load_audio(source, transcriber.limits, config.multichannel, watch)
+                audio = load_audio(file, transcriber.limits, config.multichannel, watch)
             with record.stage("transcribe"):
                 transcript = transcriber.transcribe(audio, config, watch)
         record.heard(transcript.duration)

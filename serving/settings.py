@@ -25,7 +25,7 @@ class ServerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
 
-    host: str = Field("0.0.0.0", description="address to listen on")
+    host: str = Field("127.0.0.1", description="address to listen on; the image sets 0.0.0.0, everybody's")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on")
     api_keys: Secrets = Field((), description="who may call, separated by commas; empty: anyone")
     cors_origins: Names = Field((), description="web pages that may call, separated by commas; empty: none")

@@ -19,9 +19,9 @@ _NAMED: dict[int | str, dict[str, Any]] = {status: ERRORS[status] for status in 
 @open_router.get("/", include_in_schema=False)
 @open_router.get("/health", response_model=Health, responses=_LOADING)
 async def health(request: Request) -> JSONResponse:
-    """200 as soon as the models are loaded, and while it shuts down."""
-    alive = service_of(request).handler is not None
-    return JSONResponse({"status": "ok" if alive else "loading"}, 200 if alive else 503)
+    """200 while the models are loaded and do not fail on every request; also while it shuts down."""
+    status = service_of(request).status
+    return JSONResponse({"status": status}, 200 if status == "ok" else 503)
 
 
 @open_router.get("/ping", include_in_schema=False)
@@ -36,7 +36,7 @@ async def ready(request: Request) -> JSONResponse:
     service = service_of(request)
     if service.ready:
         return JSONResponse({"status": "ok"})
-    return JSONResponse({"status": "shutting down" if service.door.draining else "loading"}, 503)
+    return JSONResponse({"status": "shutting down" if service.door.draining else service.status}, 503)
 
 
 @open_router.get("/metrics", response_class=PlainTextResponse)

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from errors import Cancelled, TranscriptionError
 from formats import to_diarized_json, to_logprob
@@ -80,11 +82,11 @@ class Stream:
         parts, record = self._parts(request, service_of(request), task), record_of(request)
         first = await anext(parts)
         lines = _lines(first, parts, events, record)
-        return StreamingResponse(lines, media_type="text/event-stream", headers=HEADERS)
+        return _Closed(lines, media_type="text/event-stream", headers=HEADERS)
 
     async def _parts(
         self, request: Request, service: Service, task: asyncio.Task[Transcript]
-    ) -> AsyncIterator[Part]:  # fmt: skip
+    ) -> AsyncGenerator[Part]:  # fmt: skip
         text, record = Text(), record_of(request)
         gone = asyncio.create_task(disconnected(request))
         for end in (task, gone):
@@ -114,7 +116,16 @@ class Stream:
             task.cancel()
 
 
-async def _lines(first: Part, parts: AsyncIterator[Part], events: Events, record: Record) -> AsyncIterator[str]:
+class _Closed(StreamingResponse):
+    """Whose lines are closed when it ends, however that is, and with them the work."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lines = cast("AsyncGenerator[str]", self.body_iterator)
+        async with aclosing(lines):
+            await super().__call__(scope, receive, send)
+
+
+async def _lines(first: Part, parts: AsyncGenerator[Part], events: Events, record: Record) -> AsyncGenerator[str]:
     """Parts as lines of the event stream; a failure is an event too, as the status is long sent."""
     part, waiting = first, True
     try:
@@ -134,6 +145,8 @@ async def _lines(first: Part, parts: AsyncIterator[Part], events: Events, record
         refusal = error if isinstance(error, Problem) else problem(error)
         record.refused(refusal.reason)
         yield f"data: {json.dumps(refusal.body)}\n\n"
+    finally:
+        await parts.aclose()
 
 
 def audio_events(asked: AudioRequest) -> Events:

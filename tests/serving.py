@@ -26,10 +26,15 @@ class Running:
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.server = Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=30), self.service)
 
+    @property
+    def answers(self) -> bool:
+        """Whether its thread is there."""
+        return self._thread.is_alive()
+
     @contextlib.contextmanager
     def running(self, wait: bool = True) -> Iterator["Running"]:
         """While it answers; afterwards everything in it has ended. wait: until its models are loaded."""
-        thread = threading.Thread(target=asyncio.run, args=(self.server.serve([self._socket]),))
+        thread = self._thread = threading.Thread(target=asyncio.run, args=(self.server.serve([self._socket]),))
         thread.start()
         try:
             if wait:

@@ -96,6 +96,7 @@ def test_where_nobody_listens_it_says_so() -> None:
     "url",
     [
         "ftp://a.example/x", "http:///x", "http://user:word@a.example/x", "http://a.example:port/x", "https://[x/", "http://ä.example",
+        "http://.c.example/x",
         "http://b.example/x", "http://a.example.evil/x",
     ],
 )  # fmt: skip
@@ -109,7 +110,7 @@ def test_only_plain_addresses_of_named_hosts_are_asked(url: str) -> None:
     "address",
     [
         "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
-        "::1", "fe80::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::",
+        "::1", "fe80::1", "fec0::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:7f00:1::",
     ],
 )  # fmt: skip
 def test_what_is_not_public_is_known_in_every_dress(address: str) -> None:

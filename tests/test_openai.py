@@ -30,6 +30,7 @@ from tests.serving import Running, until
 from training.encoding import encoded
 from transcribe import Transcriber
 from transcript import Transcript
+from watch import Watch
 
 SHORT, MEETING, LONG, GERMAN = (SAMPLES[name].path for name in ("short", "meeting", "long", "german"))
 
@@ -99,7 +100,7 @@ def test_verbose_json_has_what_was_asked_for(client: openai.OpenAI, granularitie
     assert isinstance(answer, TranscriptionVerbose)
     TranscriptionVerbose.model_validate(answer.to_dict())
     assert {"segments", "words"} & answer.to_dict().keys() == keys
-    assert (answer.language, round(answer.duration, 2)) == ("en", 6.77)
+    assert (answer.language, round(answer.duration, 2)) == ("english", 6.77)
     if answer.words:
         assert " ".join(word.word for word in answer.words) == answer.text
         assert all(word.speaker == "SPEAKER_00" for word in answer.words)  # type: ignore[attr-defined]
@@ -169,11 +170,34 @@ def test_a_stream_begins_before_the_file_is_finished(client: openai.OpenAI, serv
     until(lambda: bool(server.service.door.running == 0))
 
 
+@pytest.mark.parametrize("stream", [True, False])
+def test_only_a_streams_windows_are_waited_for_one_by_one(
+    client: openai.OpenAI, server: Running, stream: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watches: list[Watch] = []
+    begin = server.service.begin
+
+    def seen(request: Any, work: Any, watch: Watch) -> Any:
+        watches.append(watch)
+        return begin(request, work, watch)
+
+    monkeypatch.setattr(server.service, "begin", seen)
+    answer = client.audio.transcriptions.create(model="whisper-1", file=SHORT, stream=stream)
+    if stream:
+        list(answer)
+    assert [watch.listening for watch in watches] == [stream]
+
+
 def test_a_stream_has_logprobs(client: openai.OpenAI) -> None:
     events = list(client.audio.transcriptions.create(model="whisper-1", file=LONG, stream=True, include=["logprobs"]))
     told = [token.to_dict() for event in events[:-1] for token in event.logprobs or ()]  # type: ignore[union-attr]
     assert told == [token.to_dict() for token in events[-1].logprobs or ()]  # type: ignore[union-attr]
     assert "".join(token["token"] for token in told).strip() == events[-1].text  # type: ignore[misc,union-attr]
+
+
+def test_segment_is_a_granularity_of_every_format(client: openai.OpenAI) -> None:
+    create = client.audio.transcriptions.create
+    assert create(model="whisper-1", file=SHORT, timestamp_granularities=["segment"]).text
 
 
 def test_silence_is_no_text_in_any_form(client: openai.OpenAI) -> None:
@@ -203,7 +227,7 @@ class TestErrors:
         [
             ({"language": "xx"}, "language", "language 'xx' is not one this model knows: de, en"),
             ({"response_format": "mp3"}, "response_format", "response_format: Input should be 'json', 'text'"),
-            ({"timestamp_granularities": ["word"]}, None, "timestamp_granularities need response_format verbose_json"),
+            ({"timestamp_granularities": ["word"]}, None, "timestamp_granularities word needs response_format"),
             ({"include": ["logprobs"], "response_format": "text"}, None, "include logprobs needs"),
             ({"stream": True, "response_format": "srt"}, None, "stream needs response_format json, text"),
             ({"temperature": 3}, "temperature", "temperature: Input should be less than or equal to 1"),
@@ -314,7 +338,7 @@ class TestChat:
             (message(type="input_audio", input_audio={}), "input_audio.data is missing"),
             (message(type="audio_url", audio_url={"url": "file:///etc/passwd"}), "audio_url takes data: and http"),
             (message(type="audio_url", audio_url={"url": "http://example.org/a.wav"}), "this host may not be asked"),
-            (message(type="input_audio", input_audio={"data": "!!"}), "inputs is neither an audio file nor base64"),
+            (message(type="input_audio", input_audio={"data": "!!"}), "the audio is neither an audio file nor base64"),
         ],
     )
     def test_what_is_not_audio_is_refused(self, client: openai.OpenAI, messages: Any, message: str) -> None:
@@ -322,7 +346,7 @@ class TestChat:
             client.chat.completions.create(model="whisper-1", messages=messages)
         assert caught.value.body["message"].startswith(message)  # type: ignore[index]
 
-    @pytest.mark.parametrize("wrong", [{"n": 2}, {"response_format": {"type": "json_object"}}])
+    @pytest.mark.parametrize("wrong", [{"n": 2}, {"response_format": {"type": "json_object"}}, {"logprobs": True}])
     def test_what_a_transcript_cannot_be_is_refused(self, client: openai.OpenAI, wrong: dict[str, Any]) -> None:
         audio = {"data": self.base64_of_short(), "format": "wav"}
         messages = self.message(type="input_audio", input_audio=audio)

@@ -62,13 +62,26 @@ class TestHealth:
         assert (asked.status_code, asked.headers["retry-after"]) == (503, "5")
         assert asked.json()["error"]["code"] == "loading"
 
+    def test_models_that_fail_on_all_are_not_well(self, server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object) -> None:
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(server.service.transcriber.engine, "transcribe", fail)
+            answers = [post(server.url) for _ in range(5)]
+        assert {(answer.status_code, answer.json()["error"]["code"]) for answer in answers} == {(500, "engine_failure")}
+        found = [httpx.get(server.url + path) for path in ("/health", "/ready")]
+        assert [(one.status_code, one.json()["status"]) for one in found] == [(503, "failing")] * 2
+        assert post(server.url).status_code == 200
+        assert httpx.get(f"{server.url}/health").status_code == 200
+
     def test_models_that_cannot_be_loaded_end_it(self, caplog: pytest.LogCaptureFixture) -> None:
         def load() -> Transcriber:
             raise InvalidSettings("ASR_MODEL nothing is not there")
 
         running = Running(create_app(ServerSettings(), load))
         with caplog.at_level(logging.ERROR), running.running(wait=False):
-            until(lambda: running.service.failed)
+            until(lambda: not running.answers)
         assert caplog.messages == ["ASR_MODEL nothing is not there"]
 
 
@@ -81,6 +94,12 @@ def locked(transcriber: Transcriber) -> Iterator[Running]:
 
 class TestKeys:
     """Who may call."""
+
+    def test_every_route_but_the_open_ones_asks_for_one(self, locked: Running) -> None:
+        document = httpx.get(f"{locked.url}/openapi.json").json()
+        asked = [(path, method) for path, found in document["paths"].items() for method in found]
+        answers = {path: httpx.request(method, locked.url + path).status_code for path, method in asked}
+        assert {path for path, status in answers.items() if status != 401} == {"/health", "/ready", "/metrics"}
 
     @pytest.mark.parametrize("path", [AUDIO, "/v1/audio/translations", "/v1/chat/completions", "/", "/predict"])
     @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer third"}, {"Authorization": "Basic first"}])
@@ -196,5 +215,6 @@ class TestRecords:
         assert gained["transcription_audio_seconds_total"] == pytest.approx(6.771, abs=0.001)
         assert gained['transcription_stage_seconds_count{stage="transcribe"}'] == 1
         assert gained["transcription_real_time_factor_count"] == 1
+        assert 0 < gained["transcription_real_time_factor_sum"] < 5
         names = ("vllm:num_requests_running", "vllm:num_requests_waiting", "transcription_out_of_memory_total")
         assert [after[name] for name in names] == [0.0, 0.0, 0.0]

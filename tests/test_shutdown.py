@@ -144,6 +144,15 @@ def test_sigterm_ends_who_has_nothing_to_do() -> None:
     assert [line["message"] for line in log] == ["listening", "ready"]
 
 
+def test_sigterm_ends_who_is_still_loading() -> None:
+    with process() as server, http(server.url) as client:
+        until(lambda: status(client, "/health") == 503)
+        server.terminate()
+        code, log = server.ended()
+    assert code == 0
+    assert [line["message"] for line in log] == ["listening"]
+
+
 def test_a_second_sigterm_ends_at_once() -> None:
     with ready() as (server, client), occupied(server.url):
         until(lambda: running(client) == 1)

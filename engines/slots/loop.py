@@ -41,6 +41,7 @@ class Loop:
         self.rows: list[Window] = []
         self.jobs: list[Job] = []
         self.out_of_memory = 0  # times
+        self._unallocated = False
         self.credit = 0.0  # seconds that others may take from short requests
         self._encoding = 0.0  # seconds that a window took
         self._changed = threading.Condition()
@@ -66,7 +67,8 @@ class Loop:
             window.job.waiting.append(window)
             self._changed.notify()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="whisper")
+                # Not even where a daemon starts it: a process that ends while torch computes aborts.
+                self._thread = threading.Thread(target=self._run, name="whisper", daemon=False)
                 self._thread.start()
 
     # The thread.
@@ -102,6 +104,9 @@ class Loop:
             return True
 
     def _turn(self) -> None:
+        if self._unallocated:
+            self.slots.resize(1)
+            self._unallocated = False
         while entering := self._choose():
             self._admit(entering)
         if self.rows:
@@ -303,6 +308,7 @@ class Loop:
                 return
             except torch.OutOfMemoryError:
                 continue
+        self._unallocated = True  # until the next request finds some
         self._fail("the device's memory is too small for one window")
 
     def _fail(self, why: str) -> None:
