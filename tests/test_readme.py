@@ -2,7 +2,10 @@
 
 import re
 import shlex
+import shutil
 import subprocess
+
+import pytest
 
 from config import InferenceConfig, ModelSettings
 from serving.settings import ServerSettings
@@ -41,6 +44,7 @@ def test_the_tables_are_the_codes() -> None:
     assert with_tables(README.read_text()) == README.read_text()
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_the_curl_lines_answer(server: Running) -> None:
     block = README.read_text().split("<!-- curl -->")[1].split("<!-- end -->")[0]
     lines = [line for line in block.replace("\\\n", "").splitlines() if line.startswith("curl ")]
