@@ -6,27 +6,31 @@ Exit codes: 0 all files done, 1 some file failed (the others are done), 2 the ca
 import argparse
 import glob
 import json
+import stat
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from config import DIARIZATION_MODEL, InferenceConfig, ModelSettings
-from errors import TranscriptionError
+from errors import InvalidRequest, TranscriptionError
 from formats import FORMATS
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from transcribe import Transcriber
-    from transcript import Transcript, Word
+    from transcript import Transcript
 
-COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")  # of speakers, again and again
-UNSURE = 2 / 3  # a word's speaker is marked below this confidence
+_LOOK = 1.0  # seconds between two looks into a folder
+RECORDINGS = (
+    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac", ".aiff", ".amr", ".wma", ".mka",
+    ".mkv", ".mov", ".mpeg", ".mpga", ".3gp", ".caf", ".au",
+)  # fmt: skip
 
 EPILOG = """examples:
   python cli.py talk.mp3 --model openai/whisper-large-v3-turbo
   python cli.py recordings/*.wav --format srt --output-dir subtitles
+  python cli.py --watch inbox --format srt --output-dir subtitles
   cat talk.ogg | python cli.py - --timestamps word --format verbose_json
   python cli.py meeting.m4a --model openai/whisper-large-v3-turbo --diarize --num-speakers 3
   python cli.py call.wav --model openai/whisper-large-v3-turbo --multichannel
@@ -40,7 +44,10 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("files", nargs="+", metavar="FILE", help="audio files, patterns, or - for standard input")
+    command.add_argument("files", nargs="*", metavar="FILE", help="audio files, patterns, or - for standard input")
+    command.add_argument(
+        "--watch", type=Path, metavar="DIR", help="transcribe what lies in a folder, and what arrives, until Ctrl-C"
+    )
     command.add_argument("--model", help="Whisper checkpoint: Hub name or directory (default: $ASR_MODEL)")
     command.add_argument("--assistant", help="smaller checkpoint that drafts (speculative decoding, same text)")
     command.add_argument("--language", help="en, de, … (default: detected)")
@@ -75,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; the exit code."""
     options = parser().parse_args(arguments)
     try:
+        names = wanted(options)
         settings, config = settings_of(options), config_of(options)
         from transcribe import Transcriber  # here, so that --help and mistakes answer at once
 
@@ -83,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     failed = False
-    for name in expanded(options.files):
+    for name in names:
         try:
             transcript = transcribe_file(name, transcriber, config, quiet=options.quiet)
             write(name, transcript, options.format, options.output_dir)
@@ -91,6 +99,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"error: {name}: {error}", file=sys.stderr)
             failed = True
     return 1 if failed else 0
+
+
+def wanted(options: argparse.Namespace) -> Iterator[str]:
+    """The names of the files to transcribe; with --watch they do not end. Raises InvalidRequest."""
+    if options.watch is None:
+        if not options.files:
+            raise InvalidRequest("name a file, or a folder to --watch")
+        return expanded(options.files)
+    if options.files or options.output_dir is None:
+        raise InvalidRequest("--watch takes a folder in place of files, and needs --output-dir")
+    if not options.watch.is_dir():
+        raise InvalidRequest(f"--watch {options.watch} is not a folder")
+    return arriving(options.watch, lambda path: written_to(str(path), options.format, options.output_dir).exists())
+
+
+def arriving(folder: Path, is_done: Callable[[Path], bool]) -> Iterator[str]:
+    """Recordings in a folder, for ever: each when it has not grown between two looks, again when it has changed.
+
+    Those that are done when they are first seen are left alone: a command that is started anew goes on.
+    """
+    before: dict[Path, tuple[int, int]] = {}
+    told: dict[Path, tuple[int, int]] = {}
+    while True:
+        for path in sorted(folder.iterdir()):
+            state = _state(path)
+            if state is None:
+                continue
+            if path not in before and is_done(path):
+                told[path] = state
+            if before.get(path) == state != told.get(path):
+                told[path] = state
+                yield str(path)
+            before[path] = state
+        time.sleep(_LOOK)
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What changes as a recording is written; None of what is none, or has gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    is_recording = path.suffix.lower() in RECORDINGS and stat.S_ISREG(found.st_mode)
+    return (found.st_size, found.st_mtime_ns) if is_recording else None
 
 
 def settings_of(options: argparse.Namespace) -> ModelSettings:
@@ -133,11 +185,8 @@ def transcribe_file(
     name: str, transcriber: "Transcriber", config: InferenceConfig, quiet: bool = False
 ) -> "Transcript":
     """One file's transcript, with progress bars and warnings on standard error. Raises TranscriptionError."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
     from audio import decode_audio, read_file
-    from watch import Watch
+    from display import progress
 
     limits, channels = transcriber.limits, config.multichannel
     if name == "-":
@@ -145,19 +194,8 @@ def transcribe_file(
     else:
         audio = read_file(Path(name), limits, channels)
     shown = "standard input" if name == "-" else Path(name).name
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(),
-        TextColumn("{task.completed:.0f} of {task.total:.0f} s of audio in"), TimeElapsedColumn(),
-        console=Console(stderr=True), disable=quiet,
-    ) as bars:  # fmt: skip
-        stages = {"transcribe": bars.add_task(shown, total=audio.duration)}
-
-        def told(stage: str, done: float, total: float) -> None:
-            if stage not in stages:
-                stages[stage] = bars.add_task(f"{shown}, speakers", total=total)
-            bars.update(stages[stage], completed=done, total=total)
-
-        transcript = transcriber.transcribe(audio, config, Watch(told))
+    with progress(shown, audio.duration, quiet) as watch:
+        transcript = transcriber.transcribe(audio, config, watch)
     for warning in transcript.warnings:
         print(f"warning: {shown}: {warning}", file=sys.stderr)
     return transcript
@@ -168,57 +206,33 @@ def write(name: str, transcript: "Transcript", form: str, folder: Path | None) -
     if form == "transcript" and folder is None:
         from rich.console import Console
 
+        from display import readable
+
         Console(file=sys.stdout, highlight=False, soft_wrap=True).print(readable(transcript), end="")
         return
-    if form == "transcript":
-        document: str = readable(transcript).plain
-        extension = "txt"
-    else:
-        rendered = FORMATS[form].render(transcript)
-        extension = FORMATS[form].extension
-        document = rendered if isinstance(rendered, str) else json.dumps(rendered, ensure_ascii=False, indent=2) + "\n"
+    document = text_of(transcript, form)
     if folder is None:
         sys.stdout.write(document)
         sys.stdout.flush()
         return
     folder.mkdir(parents=True, exist_ok=True)
+    written_to(name, form, folder).write_text(document, encoding="utf-8")
+
+
+def text_of(transcript: "Transcript", form: str) -> str:
+    """The transcript in one format, as a file holds it."""
+    if form == "transcript":
+        from display import readable
+
+        return readable(transcript).plain
+    rendered = FORMATS[form].render(transcript)
+    return rendered if isinstance(rendered, str) else json.dumps(rendered, ensure_ascii=False, indent=2) + "\n"
+
+
+def written_to(name: str, form: str, folder: Path) -> Path:
+    """Where the transcript of a file goes."""
     stem = "standard-input" if name == "-" else Path(name).stem
-    (folder / f"{stem}.{extension}").write_text(document, encoding="utf-8")
-
-
-def readable(transcript: "Transcript") -> "Text":
-    """For reading: what was found, then a line per segment with its speaker's colour, its words' times below.
-
-    A question mark after a word's time: its speaker is not sure.
-    """
-    from rich.text import Text
-
-    colours = {speaker: COLOURS[at % len(COLOURS)] for at, speaker in enumerate(transcript.speakers)}
-    told = Text(_found(transcript) + "\n")
-    for segment in transcript.segments:
-        style = colours.get(segment.speaker or "", "")
-        who = f"{segment.speaker or 'nobody known'}: " if transcript.turns is not None else ""
-        told.append(f"[{segment.start:7.2f} → {segment.end:7.2f}] ", "dim")
-        told.append(who, f"bold {style}").append(segment.text.strip() + "\n", style)
-        if segment.words:
-            told.append(" " * 22 + "  ".join(map(_timed, segment.words)) + "\n", "dim")
-    if not transcript.segments:
-        told.append("nobody speaks\n")
-    return told
-
-
-def _found(transcript: "Transcript") -> str:
-    """The first line: length, language, how many speak."""
-    sure = transcript.language_probability
-    told = f" (detected, {sure:.0%})" if sure is not None else ""
-    count = len(transcript.speakers)
-    speakers = f", {count} speaker{'' if count == 1 else 's'}" if transcript.turns is not None else ""
-    return f"{transcript.duration:.1f} s, language {transcript.language}{told}{speakers}"
-
-
-def _timed(word: "Word") -> str:
-    unsure = word.confidence is not None and word.confidence < UNSURE
-    return f"{word.word.strip()} {word.start:.2f}{'?' if unsure else ''}"
+    return folder / f"{stem}.{'txt' if form == 'transcript' else FORMATS[form].extension}"
 
 
 if __name__ == "__main__":

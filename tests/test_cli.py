@@ -1,16 +1,20 @@
+"""Files in, transcripts out."""
+
 import io
 import json
+import shutil
+import signal
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import cli
-from merge import assign_speakers
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, ROOT, SAMPLES
-from transcript import Segment, SpeakerTurn, Transcript, Word
+from tests.serving import until
 
 SHORT = str(SAMPLES["short"].path)
 MODEL = ["--model", str(DEMO), "--quiet"]
@@ -68,27 +72,9 @@ def test_speakers_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([MEETING, *MODEL, *SPEAKERS]) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.endswith(", 3 speakers")
+    assert [line.split()[0] for line in lines[:3]] == ["SPEAKER_00", "SPEAKER_01", "SPEAKER_02"]
+    lines = lines[3:]
     assert {line.split("] ")[1].split(": ")[0] for line in lines} == {"SPEAKER_00", "SPEAKER_01", "SPEAKER_02"}
-
-
-def test_speakers_have_colours_on_a_terminal() -> None:
-    told = cli.readable(
-        assign_speakers(Transcript((Segment(" Yes.", 0, 1), Segment(" No.", 1, 2)), "en", 2.0), [
-            SpeakerTurn("SPEAKER_00", 0, 1), SpeakerTurn("SPEAKER_01", 1, 2),
-        ])
-    )  # fmt: skip
-    styles = {told.plain[span.start : span.end].strip(): str(span.style) for span in told.spans}
-    assert (styles["Yes."], styles["No."]) == ("cyan", "magenta")
-
-
-def test_a_word_whose_speaker_is_unsure_is_marked() -> None:
-    pair = (Word(" Yes", 0, 1), Word(" no", 1, 2))
-    transcript = Transcript((Segment(" Yes no", 0, 2, pair),), "en", 2.0)
-    turns = [SpeakerTurn("SPEAKER_00", 0, 2), SpeakerTurn("SPEAKER_01", 1, 1.9)]
-    assert cli.readable(assign_speakers(transcript, turns)).plain.splitlines()[-1].split("  ")[-2:] == [
-        "Yes 0.00",
-        "no 1.00?",
-    ]
 
 
 def test_rttm_goes_to_a_file(tmp_path: Path) -> None:
@@ -110,3 +96,54 @@ def test_a_model_that_is_no_pipeline_is_an_error(capsys: pytest.CaptureFixture[s
     assert cli.main([SHORT, *MODEL, "--num-speakers", "2"]) == 0
     assert "warning: short.wav: speakers are missing" in capsys.readouterr().err
     assert cli.main([SHORT, *MODEL, "--num-speakers", "0"]) == 2
+
+
+class TestWatch:
+    """What lies in a folder, and what arrives in it."""
+
+    def test_recordings_are_told_when_they_have_stopped_growing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        a, b, done = (tmp_path / name for name in ("a.wav", "b.FLAC", "done.mp3"))
+        for path in (a, done, tmp_path / "notes.txt"):
+            path.write_bytes(b"1")
+        between_looks = iter([(b, b"1"), (b, b"12"), None, (a, b"another"), None])
+
+        def sleep(_: float) -> None:
+            if (written := next(between_looks)) is not None:
+                written[0].write_bytes(written[1])
+
+        monkeypatch.setattr(cli, "time", SimpleNamespace(sleep=sleep))
+        told = islice(cli.arriving(tmp_path, lambda path: path == done), 3)
+        assert [Path(name).name for name in told] == ["a.wav", "b.FLAC", "a.wav"]
+        assert list(between_looks) == []
+
+    def test_a_folder_is_worked_on_until_it_is_interrupted(self, tmp_path: Path) -> None:
+        inbox, out = tmp_path / "inbox", tmp_path / "out"
+        inbox.mkdir()
+        (inbox / "bad.wav").write_bytes(b"no audio")
+        command = [sys.executable, str(ROOT / "cli.py"), *MODEL, "--watch", str(inbox), "--output-dir", str(out)]
+        with subprocess.Popen([*command, "--format", "text"], stderr=subprocess.PIPE, text=True) as process:
+            shutil.copy(SHORT, inbox / "first.wav")
+            until((out / "first.txt").exists)
+            shutil.copy(SHORT, inbox / "second.wav")
+            until((out / "second.txt").exists)
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert [line.split("bad.wav: ")[-1] for line in told.splitlines()] == [
+            "the audio cannot be decoded: send wav, flac, mp3, ogg, m4a or webm"
+        ]
+
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            ([], "name a file, or a folder to --watch"),
+            (["--watch", "."], "--watch takes a folder in place of files, and needs --output-dir"),
+            (["a.wav", "--watch", ".", "--output-dir", "."], "--watch takes a folder in place of files"),
+            (["--watch", "nowhere", "--output-dir", "."], "--watch nowhere is not a folder"),
+        ],
+    )
+    def test_a_wrong_call_is_said(self, call: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main([*call, *MODEL]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {message}")
