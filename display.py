@@ -88,6 +88,8 @@ def progress(name: str, seconds: float, quiet: bool) -> Iterator[Watch]:
             if stage not in stages:
                 stages[stage] = bars.add_task(f"{name}, speakers", total=total, speed="")
             took = bars.tasks[stages[stage]].elapsed
-            bars.update(stages[stage], completed=done, total=total, speed=f"{done / took:.0f} × real time" if took else "")
+            bars.update(
+                stages[stage], completed=done, total=total, speed=f"{done / took:.0f} × real time" if took else ""
+            )
 
         yield Watch(told)

@@ -50,7 +50,11 @@ def test_progress_says_how_far_and_how_fast(capsys: pytest.CaptureFixture[str]) 
     told = capsys.readouterr()
     assert told.out == ""
     first, second = told.err.strip().splitlines()[-2:]
-    assert ("a.wav" in first, "5 of 10 s of audio in" in first, first.rstrip().endswith("× real time")) == (True, True, True)
+    assert ("a.wav" in first, "5 of 10 s of audio in" in first, first.rstrip().endswith("× real time")) == (
+        True,
+        True,
+        True,
+    )
     assert ("a.wav, speakers" in second, "10 of 10 s of audio in" in second) == (True, True)
 
 

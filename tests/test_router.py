@@ -128,7 +128,10 @@ def test_the_language_it_adds_is_english_and_an_empty_one_is_found_out(routed: R
     with http(routed.servers[0].url) as direct:
         asked = {"response_format": "verbose_json"}
         alone = post(direct, sample("german"), **asked).json()
-    assert (alone["language"], post(routed.client, sample("german"), **asked).json()["language"]) == ("german", "english")
+    assert (alone["language"], post(routed.client, sample("german"), **asked).json()["language"]) == (
+        "german",
+        "english",
+    )
     assert post(routed.client, sample("german"), language="", **asked).json() == alone
 
 
