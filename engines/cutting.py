@@ -1,13 +1,14 @@
 """Where long audio is cut into windows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from audio import SAMPLE_RATE, Samples
 from config import InferenceConfig
 from engines.voice import FRAME, speech
+from transcript import Segment
 
 _NOBODY = 0.3  # probability of speech under which nobody speaks
 _PAUSE = 8  # frames of 32 ms: shorter gaps are inside words
@@ -45,6 +46,17 @@ class Cut:
                 return start / SAMPLE_RATE + left
             left -= length
         return self.pieces[-1][0] / SAMPLE_RATE + left
+
+    def placed(self, segment: Segment) -> Segment:
+        """A segment of the window, with its times in the audio."""
+        return replace(
+            segment,
+            start=self.at(segment.start),
+            end=self.at(segment.end, ends=True),
+            words=tuple(
+                replace(word, start=self.at(word.start), end=self.at(word.end, ends=True)) for word in segment.words
+            ),
+        )
 
 
 def windows(samples: Samples, config: InferenceConfig) -> Iterator[Cut]:

@@ -46,7 +46,7 @@ class GenerateEngine:
         watch = watch or Watch()
         if config.sequential:
             raise InvalidRequest("sequential needs another engine: set ENGINE to slots")
-        language = self.whisper.check(config)
+        language = self.whisper.abilities.check(config)
         guess: str | None = None
         probability: float | None = None
         segments: list[Segment] = []
@@ -110,7 +110,8 @@ class GenerateEngine:
         if config.timestamps == "word":
             words = self._timed(windows, states, prompt, decoded)
         for window, one, times in zip(windows, decoded, words, strict=True):
-            yield from self.whisper.segments(window, one, times, language, config)
+            said = self.whisper.segments(window.seconds, one, times, language, config)
+            yield from map(window.placed, said)
 
     def _climb(self, states: Tensor, prompt: list[int], silence: list[float], config: InferenceConfig) -> list[Decoded]:
         """Each window at the first temperature of the ladder that meets the thresholds, else the last."""

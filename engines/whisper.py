@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
-from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from audio import SAMPLE_RATE
 from config import InferenceConfig
-from engines.cutting import Cut
+from engines.abilities import Abilities
 from engines.loading import Checkpoint
 from engines.tokens import Span, Vocabulary, spans, split_words, token_bytes
-from errors import InvalidRequest
 from transcript import Segment, TokenLogprob, Word
 
 FRAME = SAMPLE_RATE // 50
@@ -41,33 +39,12 @@ class Whisper:
 
     def __init__(self, checkpoint: Checkpoint, assisted: bool) -> None:
         """assisted: whether an assistant is loaded beside it."""
-        self.checkpoint, self.assisted = checkpoint, assisted
+        self.checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self.config: Any = checkpoint.model.config
         self.generation: Any = checkpoint.model.generation_config
         self.vocabulary = Vocabulary.of(self.tokenizer, self.generation)
-
-    def check(self, config: InferenceConfig) -> str | None:
-        """The language's code, None where it is to be detected. Raises InvalidRequest."""
-        if config.assisted is True and not self.assisted:
-            raise InvalidRequest("assisted needs an assistant: set ASSISTANT_MODEL, or leave assisted out", "assisted")
-        known = self.vocabulary.languages
-        for code in config.languages:
-            self._code(code, "languages")
-        if config.task == "translate" and not known:
-            raise InvalidRequest("this model is English only: task translate needs a multilingual one", "task")
-        return None if config.language is None else self._code(config.language, "language")
-
-    def _code(self, language: str, param: str) -> str:
-        """A language's code, of its code or its English name. Raises InvalidRequest."""
-        known, name = self.vocabulary.languages, language.strip().lower()
-        code: str = TO_LANGUAGE_CODE.get(name, name)
-        if known and code not in known:
-            some = ", ".join(sorted(known)[:100])
-            raise InvalidRequest(f"language {name[:20]!r} is not one this model knows: {some}", param)
-        if not known and code != "en":
-            raise InvalidRequest(f"this model is English only: leave {param} out, or send en", param)
-        return code
+        self.abilities = Abilities(tuple(self.vocabulary.languages), assisted)
 
     def no_speech(self, logits: Tensor) -> list[float]:
         """The probability that nobody speaks, of each row of logits (rows, vocabulary) after the start token."""
@@ -82,7 +59,7 @@ class Whisper:
         logits (vocabulary,) are those after the start token.
         """
         known = self.vocabulary.languages
-        codes = list(dict.fromkeys(self._code(name, "languages") for name in config.languages)) or list(known)
+        codes = self.abilities.among(config) or list(known)
         chances = logits[[known[code] for code in codes]].softmax(-1)
         best = int(chances.argmax())
         return codes[best], float(chances[best])
@@ -128,27 +105,30 @@ class Whisper:
         return [(layer, head) for layer in range(layers // 2, layers) for head in range(width)]
 
     def segments(
-        self, window: Cut, one: Decoded, times: list[tuple[float, float]], language: str | None,
+        self, seconds: float, one: Decoded, times: list[tuple[float, float]], language: str | None,
         config: InferenceConfig,
     ) -> Iterator[Segment]:  # fmt: skip
-        """What one window says; `times` are (start second, probability) of every token, none without word times."""
+        """What a window of so many seconds says, with times from its own start.
+
+        times: (start second, probability) of every token, none without word times.
+        """
         if is_silence(one, config):
             return
         found = (
-            [Span(0, len(one.tokens), 0.0, window.seconds)]
+            [Span(0, len(one.tokens), 0.0, seconds)]
             if config.timestamps == "none"
-            else spans(one.tokens, self.vocabulary.first_timestamp, self.vocabulary.end, window.seconds)
+            else spans(one.tokens, self.vocabulary.first_timestamp, self.vocabulary.end, seconds)
         )
         for span in found:
             tokens = [token for token in one.tokens[span.first : span.last] if token < self.vocabulary.end]
             text = self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
             if not text.strip():
                 continue
-            words = self._words(tokens, times[span.first :], window, language) if times else ()
+            words = self._words(tokens, times[span.first :], seconds, language) if times else ()
             yield Segment(
                 text=text,
-                start=words[0].start if words else window.at(span.start),
-                end=words[-1].end if words else window.at(span.end, ends=True),
+                start=words[0].start if words else span.start,
+                end=words[-1].end if words else span.end,
                 words=words,
                 tokens=tuple(one.tokens[span.first : span.last]),
                 temperature=one.temperature,
@@ -165,18 +145,18 @@ class Whisper:
         return tuple(TokenLogprob(data.decode("utf-8", "replace"), data, chance) for data, chance in spelt)
 
     def _words(
-        self, tokens: list[int], times: list[tuple[float, float]], window: Cut, language: str | None
+        self, tokens: list[int], times: list[tuple[float, float]], seconds: float, language: str | None
     ) -> tuple[Word, ...]:
         """The words of one segment; `times` are (start, probability) from its first token on."""
         words = []
         for word in split_words(tokens, self.tokenizer, language):
-            start, end = (min(times[at][0], window.seconds) for at in (word.first, word.last))
+            start, end = (min(times[at][0], seconds) for at in (word.first, word.last))
             chances = [chance for _, chance in times[word.first : word.last]]
             words.append(
                 Word(
                     word=word.text,
-                    start=window.at(start),
-                    end=window.at(max(end, start), ends=True),
+                    start=start,
+                    end=max(end, start),
                     probability=sum(chances) / len(chances),
                 )
             )

@@ -40,13 +40,17 @@ def test_the_language_is_the_likeliest_of_those_to_choose_from(whisper: Whisper)
     assert whisper.language(logits, InferenceConfig())[0] == "de"
     assert whisper.language(logits, InferenceConfig(languages=("english",))) == ("en", 1.0)
     with pytest.raises(InvalidRequest, match=r"^language 'xx' is not one this model knows: de, en$"):
-        whisper.check(InferenceConfig(languages=("en", "xx")))
+        whisper.abilities.check(InferenceConfig(languages=("en", "xx")))
 
 
 def test_a_language_has_a_code_and_a_name(whisper: Whisper) -> None:
-    assert [whisper.check(InferenceConfig(language=name)) for name in ("de", " German ", None)] == ["de", "de", None]
+    assert [whisper.abilities.check(InferenceConfig(language=name)) for name in ("de", " German ", None)] == [
+        "de",
+        "de",
+        None,
+    ]
     with pytest.raises(InvalidRequest, match=r"^language 'xx' is not one this model knows: de, en$"):
-        whisper.check(InferenceConfig(language="xx"))
+        whisper.abilities.check(InferenceConfig(language="xx"))
 
 
 def test_the_end_counts_in_the_mean_log_probability(whisper: Whisper) -> None:

@@ -1,4 +1,4 @@
-"""What the loop works on: requests, their windows, and what each window says."""
+"""What is worked on: requests, their windows, and what each window says."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from torch import Tensor
 from audio import Samples
 from config import InferenceConfig
 from engines.whisper import Decoded
+from transcript import Segment
 
 BRIEF = 2
 """Windows up to which a request counts as short."""
@@ -33,37 +34,73 @@ class Window:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one window says.
+    """A window's tokens.
 
-    chances: the probability of each of its tokens and of the end. attention: where the model looked for each
-    of them (heads, tokens, frames), None unless word times are wanted.
+    attention: where the model looked for each of them and for the end (heads, tokens, frames), None unless word
+    times are wanted.
     """
 
     number: int
     decoded: Decoded
     language: str | None
-    chances: list[float]
     attention: Tensor | None
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one window says, with times from its own start. resume: where in it the next one begins, None at its end."""
+
+    number: int
+    segments: tuple[Segment, ...]
+    resume: float | None = None
+
+
+@dataclass(eq=False)
+class Share:
+    """How many windows of one request are worked on."""
+
+    running: int = 0
 
 
 @dataclass(eq=False)
 class Job:
-    """One request.
+    """One request, or a part of one: the parts of a request have one `share` together.
 
     brief: it is short, and goes before others. eager: its first words are waited for; its windows enter a few at
     first, and more for each that is answered, so that the first does not wait until the last is encoded.
-    language: None until it is known; `guess` is that of a window that may be silent. answers: each window's
-    Answer, None when one has entered, or what went wrong.
+    seconds: of its audio. language: None until it is known; `guess` is that of a window that may be silent.
+    answers: what each window says, None when one has entered, or what went wrong.
     """
 
     config: InferenceConfig
     language: str | None
     brief: bool
     eager: bool = False
+    seconds: float = 0.0
+    share: Share = field(default_factory=Share)
     guess: str | None = None
     language_probability: float | None = None
-    answers: SimpleQueue[Answer | Exception | None] = field(default_factory=SimpleQueue)
+    answers: SimpleQueue[Answer | Heard | Exception | None] = field(default_factory=SimpleQueue)
     waiting: deque[Window] = field(default_factory=deque)
-    running: int = 0
     answered: int = 0
     cancelled: bool = False
+
+    @property
+    def running(self) -> int:
+        """How many windows of the request are worked on."""
+        return self.share.running
+
+    @running.setter
+    def running(self, count: int) -> None:
+        self.share.running = count
+
+    def may_enter(self, most: int, first: int, tells_language: bool) -> bool:
+        """Whether its next window may be worked on beside those that are, `most` together.
+
+        first: how many an eager one begins with. tells_language: a window says which language the others are in.
+        """
+        if not self.waiting or self.cancelled or self.running >= most:
+            return False
+        if self.language is None and tells_language and self.running:
+            return False
+        return not self.eager or self.running < first * (1 + self.answered)

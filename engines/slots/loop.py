@@ -1,7 +1,6 @@
 """The loop: windows of all requests enter the slots, are decoded in one batch, and leave when they are done."""
 
 import logging
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -135,15 +134,10 @@ class Loop:
             return chosen
 
     def _may_enter(self, job: Job) -> bool:
-        if not job.waiting or job.cancelled or job.running >= job.config.batch_size:
-            return False
-        if self._language_is_open(job) and job.running:  # its first window tells
-            return False
-        if job.eager and job.running >= self.together * (1 + job.answered):  # the first words before the last windows
-            return False
         slots = self.slots.decoder.slots
         kept_free = 0 if job.brief else max(1, slots // 8)  # for whoever comes next
-        return job.running < max(slots - kept_free, 1)
+        most = min(job.config.batch_size, max(slots - kept_free, 1))
+        return job.may_enter(most, self.together, bool(self.whisper.vocabulary.languages))
 
     def _afford(self, seconds: float) -> bool:
         if self.credit < seconds:
@@ -275,9 +269,8 @@ class Loop:
             if config.timestamps == "word":
                 frames = -(-len(window.samples) // FRAME)
                 attention = self.slots.attention(row, len(window.prompt), len(logprobs), frames)
-            chances = [math.exp(chance) for chance in logprobs]
             window.job.answered += 1
-            window.job.answers.put(Answer(window.number, decoded, window.language, chances, attention))
+            window.job.answers.put(Answer(window.number, decoded, window.language, attention))
             self._free(row)
         self._brief_first()
 
