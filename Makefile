@@ -38,6 +38,7 @@ bench: $(INSTALLED)  ## us and our peers, side by side
 	$(VENV)/bin/python -m benchmarks.base_size
 	$(VENV)/bin/python -m benchmarks.slots
 	$(VENV)/bin/python -m benchmarks.serving
+	$(VENV)/bin/python -m benchmarks.cluster
 	$(VENV)/bin/python -m benchmarks.identity
 	$(VENV)/bin/python -m benchmarks.diarization
 	$(VENV)/bin/python -m benchmarks.merge
@@ -58,10 +59,10 @@ samples:  ## make what is missing in samples/ (needs libespeak-ng)
 clean:
 	rm -rf $(VENV) $(CONTAINER) $(IMAGE)
 
-$(INSTALLED): requirements.txt requirements-diarization.txt requirements-server.txt constraints.txt tests/requirements.txt
+$(INSTALLED): requirements.txt requirements-diarization.txt requirements-server.txt requirements-cluster.txt constraints.txt tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q -r requirements.txt -r requirements-diarization.txt -r requirements-server.txt -r tests/requirements.txt \
-		-c constraints.txt
+	$(VENV)/bin/pip install -q -r requirements.txt -r requirements-diarization.txt -r requirements-server.txt \
+		-r requirements-cluster.txt -r tests/requirements.txt -c constraints.txt
 	touch $@
 
 $(CONTAINER)/.installed: requirements.txt requirements-diarization.txt requirements-server.txt tests/requirements.txt tests/constraints-container.txt

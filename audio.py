@@ -33,6 +33,11 @@ DEMUXERS = (
 )  # fmt: skip
 # These can be cut anywhere and still be played up to there; the others have lost their frame or index.
 CUTTABLE = frozenset({"wav", "w64", "mp3", "ogg", "aac", "matroska,webm", "aiff", "au", "amr", "caf"})
+RECORDINGS = (
+    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac", ".aiff", ".amr", ".wma", ".mka",
+    ".mkv", ".mov", ".mpeg", ".mpga", ".3gp", ".caf", ".au",
+)  # fmt: skip
+"""Suffixes by which recordings are found in folders."""
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
 MOST_CHANNELS = 8  # that are transcribed one by one
 _DATA_URI = re.compile(r"\s*data:[^,]{0,200},", re.ASCII)

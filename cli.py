@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audio import RECORDINGS
 from config import DIARIZATION_MODEL, InferenceConfig, ModelSettings
 from errors import InvalidRequest, TranscriptionError
 from formats import FORMATS
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from transcript import Transcript
 
 _LOOK = 1.0  # seconds between two looks into a folder
-RECORDINGS = (
-    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac", ".aiff", ".amr", ".wma", ".mka",
-    ".mkv", ".mov", ".mpeg", ".mpga", ".3gp", ".caf", ".au",
-)  # fmt: skip
 
 EPILOG = """examples:
   python cli.py talk.mp3 --model openai/whisper-large-v3-turbo
@@ -48,6 +45,19 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--watch", type=Path, metavar="DIR", help="transcribe what lies in a folder, and what arrives, until Ctrl-C"
     )
+    add_request_options(command)
+    command.add_argument(
+        "--format", choices=("transcript", *FORMATS), default="transcript", help="default: %(default)s, for reading"
+    )
+    command.add_argument(
+        "--output-dir", type=Path, metavar="DIR", help="write one file per input here (default: standard output)"
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    return command
+
+
+def add_request_options(command: argparse.ArgumentParser) -> None:
+    """Which models, and what of them: what settings_of and config_of read."""
     command.add_argument("--model", help="Whisper checkpoint: Hub name or directory (default: $ASR_MODEL)")
     command.add_argument("--assistant", help="smaller checkpoint that drafts (speculative decoding, same text)")
     command.add_argument("--language", help="en, de, … (default: detected)")
@@ -68,14 +78,6 @@ def parser() -> argparse.ArgumentParser:
     speakers.add_argument("--min-speakers", type=int, metavar="N")
     speakers.add_argument("--max-speakers", type=int, metavar="N")
     speakers.add_argument("--multichannel", action="store_true", help="each channel is one speaker (calls)")
-    command.add_argument(
-        "--format", choices=("transcript", *FORMATS), default="transcript", help="default: %(default)s, for reading"
-    )
-    command.add_argument(
-        "--output-dir", type=Path, metavar="DIR", help="write one file per input here (default: standard output)"
-    )
-    command.add_argument("--quiet", action="store_true", help="no progress on standard error")
-    return command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         names = wanted(options)
-        settings, config = settings_of(options), config_of(options)
+        form = "chunks" if options.format == "transcript" else options.format
+        settings, config = settings_of(options), config_of(options, form)
         from transcribe import Transcriber  # here, so that --help and mistakes answer at once
 
         transcriber = Transcriber(settings)
@@ -157,8 +160,8 @@ def settings_of(options: argparse.Namespace) -> ModelSettings:
     return settings
 
 
-def config_of(options: argparse.Namespace) -> InferenceConfig:
-    """What the command line asks for. Raises InvalidRequest."""
+def config_of(options: argparse.Namespace, form: str) -> InferenceConfig:
+    """What the command line asks for, for an answer in one of FORMATS. Raises InvalidRequest."""
     named = options.diarization_model is not None and not options.multichannel
     return InferenceConfig.from_request(
         {
@@ -167,7 +170,7 @@ def config_of(options: argparse.Namespace) -> InferenceConfig:
             "diarize": True if named and options.diarize is None else options.diarize,
             "num_speakers": options.num_speakers, "min_speakers": options.min_speakers,
             "max_speakers": options.max_speakers, "multichannel": options.multichannel,
-            "response_format": "chunks" if options.format == "transcript" else options.format,
+            "response_format": form,
         }
     )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """What a terminal shows: a transcript for reading, who speaks when, and how far the work is."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from watch import Watch
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")  # of speakers, again and again
 UNSURE = 2 / 3  # a word's speaker is marked below this confidence
 WIDTH = 60  # characters of a timeline
+_LINE = 30.0  # seconds between two lines in a log
 
 
 def readable(transcript: Transcript) -> Text:
@@ -93,3 +95,40 @@ def progress(name: str, seconds: float, quiet: bool) -> Iterator[Watch]:
             )
 
         yield Watch(told)
+
+
+Tell = Callable[[float, int], None]
+"""Told of one more recording: seconds of its audio, and how many have failed so far."""
+
+
+@contextmanager
+def counted(total: int, before: int, quiet: bool) -> Iterator[Tell]:
+    """How far an archive is, on standard error: a bar on a terminal, elsewhere a line now and then.
+
+    before: how many were done when this run began.
+    """
+    console, began, said = Console(stderr=True, quiet=quiet), time.monotonic(), 0.0
+    done, audio, failures = before, 0.0, 0
+
+    def state() -> str:
+        took = time.monotonic() - began
+        speed = f", {audio / took:.0f} × real time" if audio else ""
+        told = f"{done} of {total} done, {before} of them before{speed}"
+        return told + (f", {failures} failed" if failures else "")
+
+    with Progress(
+        BarColumn(), TextColumn("{task.description}"), console=console, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(state(), total=total, completed=before)
+
+        def tell(seconds: float, failed: int) -> None:
+            nonlocal done, audio, failures, said
+            done, audio, failures = done + (failed == failures), audio + seconds, failed
+            bar.update(task, completed=done + failed, description=state())
+            if not console.is_terminal and time.monotonic() > said + _LINE:
+                said = time.monotonic()
+                console.print(state(), highlight=False)
+
+        yield tell
+    if not console.is_terminal:
+        console.print(state(), highlight=False)

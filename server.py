@@ -35,13 +35,20 @@ _KEEP_ALIVE = 75  # seconds: longer than proxies keep idle connections, so that 
 _BEARER = HTTPBearer(auto_error=False, description="one of API_KEYS, where any are set")
 
 
-def create_app(settings: ServerSettings, load: Callable[[], Transcriber]) -> FastAPI:
-    """The application. load: makes the Transcriber, while /health already answers."""
+def create_app(settings: ServerSettings, load: Callable[[], Transcriber], wait: bool = False) -> FastAPI:
+    """The application. load: makes the Transcriber, while /health already answers.
+
+    wait: starts only with the models, and not without; for where another one answers meanwhile.
+    """
     service = Service(settings, load)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         loading = asyncio.create_task(service.load())
+        if wait:
+            await loading
+            if service.failed:
+                raise InvalidSettings("the models cannot be loaded: the log says why")
         yield
         loading.cancel()
         await service.door.closed()

@@ -1,11 +1,11 @@
 """Transcriber: audio in, labelled transcript out. What every door calls."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from audio import Audio, AudioLimits
 from config import InferenceConfig, ModelSettings
@@ -16,29 +16,46 @@ from transcript import Transcript
 from watch import Watch
 
 if TYPE_CHECKING:
-    from diarization_utils import Diarizer
+    from diarization_utils import Diarization
 
 logger = logging.getLogger(__name__)
+
+
+class Diarizes(Protocol):
+    """Tells who speaks when. Safe to call from several threads."""
+
+    def diarize(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> "Diarization":
+        """Who speaks when in `audio` (16 kHz). Raises Cancelled."""
+        ...
+
+
+def _diarizer(settings: ModelSettings) -> Diarizes:
+    from diarization_utils import Diarizer  # here, as pyannote takes seconds to import
+
+    return Diarizer(settings)
 
 
 class Transcriber:
     """The service itself: models loaded once from the settings. Safe to call from several threads."""
 
-    def __init__(self, settings: ModelSettings) -> None:
-        """Loads the models. Raises InvalidSettings.
+    def __init__(
+        self, settings: ModelSettings, engine: Engine | None = None,
+        diarizer: Callable[[ModelSettings], Diarizes] = _diarizer,
+    ) -> None:  # fmt: skip
+        """Loads the models, or takes an engine and a diarizer that are elsewhere. Raises InvalidSettings.
 
         A diarization model that cannot be loaded is logged, and said to those who ask for speakers:
         transcription goes on without it.
         """
         self.settings = settings
-        self.engine: Engine = ENGINES[settings.engine](settings)
+        self.engine = engine or ENGINES[settings.engine](settings)
         self.limits = AudioLimits(settings.max_audio_bytes, settings.max_audio_seconds)
         self.failures = 0
         """Requests in a row that the models failed on."""
-        self.diarizer: Diarizer | None = None
+        self.diarizer: Diarizes | None = None
         self._no_speakers = "no diarization model is loaded: set DIARIZATION_MODEL"
         if settings.diarization_model is not None:
-            self._load_diarizer()
+            self._load_diarizer(diarizer)
 
     def transcribe(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Transcript:
         """What is said in `audio`, and by whom where that is asked for.
@@ -68,16 +85,14 @@ class Transcriber:
             return self._without_speakers(self.engine.transcribe(audio, config, watch), config)
         return self._with_speakers(self.diarizer, audio, config, watch)
 
-    def _load_diarizer(self) -> None:
+    def _load_diarizer(self, load: Callable[[ModelSettings], Diarizes]) -> None:
         try:
-            from diarization_utils import Diarizer  # here, as pyannote takes seconds to import
-
-            self.diarizer = Diarizer(self.settings)
+            self.diarizer = load(self.settings)
         except InvalidSettings as error:
             self._no_speakers = str(error)
             logger.error("going on without speakers: %s", error)
 
-    def _with_speakers(self, diarizer: "Diarizer", audio: Audio, config: InferenceConfig, watch: Watch) -> Transcript:
+    def _with_speakers(self, diarizer: Diarizes, audio: Audio, config: InferenceConfig, watch: Watch) -> Transcript:
         """Transcribed and diarized at the same time, which two CPU cores also gain from (benchmarks/README.md)."""
         timed = config.model_copy(update={"timestamps": "word"})  # speakers change between words
         with watch.branch() as aside, ThreadPoolExecutor(1) as beside:

@@ -1,12 +1,16 @@
 """Watch: how a request is followed, and given up, while threads work on it."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import contextmanager
+from typing import TypeVar
 
 from errors import Cancelled
 from transcript import Segment
 
+T = TypeVar("T")
 Progress = Callable[[str, float, float], None]
 """Told ("transcribe" or "diarize", seconds of audio done, seconds in all)."""
 Segments = Callable[[Sequence[Segment]], None]
@@ -19,7 +23,7 @@ class Watch:
     def __init__(self, progress: Progress | None = None, segments: Segments | None = None) -> None:
         """Both are called from the threads that work."""
         self._progress, self._segments = progress, segments
-        self._calls: list[Callable[[], None]] = []
+        self._calls: list[Callable[[], object]] = []
         self._stopped = threading.Event()
         self._lock = threading.Lock()
 
@@ -54,7 +58,7 @@ class Watch:
             self._segments(segments)
 
     @contextmanager
-    def on_stop(self, call: Callable[[], None]) -> Iterator[None]:
+    def on_stop(self, call: Callable[[], object]) -> Iterator[None]:
         """Within, `call` is made when the request is given up, by the thread that does; at once if it is already."""
         with self._lock:
             late = self._stopped.is_set()
@@ -78,3 +82,17 @@ class Watch:
         branch = Watch(lambda stage, seconds, total: self.done(stage, part * total + seconds, parts * total))
         with self.on_stop(branch.stop):
             yield branch
+
+
+async def in_thread(threads: Executor, work: Callable[[], T], watch: Watch) -> T:
+    """What `work` returns, in a thread. Whoever stops waiting stops the watch, and leaves when the thread has ended."""
+    future = asyncio.get_running_loop().run_in_executor(threads, work)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        watch.stop()
+        await asyncio.wait([future])
+        raise
+    finally:
+        if future.done() and not future.cancelled():
+            future.exception()  # seen, also where nobody waits for it any more

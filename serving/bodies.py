@@ -63,6 +63,11 @@ async def read_form(request: Request, most: int) -> Form:
     return found
 
 
+def in_json(most: int) -> int:
+    """Bytes of the largest JSON body that holds a file of so many, in base64."""
+    return most * 4 // 3 + _AROUND
+
+
 async def read_body(request: Request, most: int) -> IO[bytes]:
     """A body of at most so many bytes as a file. Whoever gets it closes it. Raises Problem, Cancelled."""
     return await to_file(_counted(request, most))

@@ -14,7 +14,7 @@ from audio import AudioLimits, decode_base64
 from config import InferenceConfig
 from errors import AudioTooLong, InvalidAudio, InvalidRequest
 from serving.answers import notes, token_usage
-from serving.bodies import read_body, read_json, to_file
+from serving.bodies import in_json, read_body, read_json, to_file
 from serving.records import record_of
 from serving.schemas import ERRORS, ChatCompletion, chat_body
 from serving.service import service_of
@@ -23,8 +23,6 @@ from transcript import Transcript
 from watch import Watch
 
 router = APIRouter(tags=["chat"])
-_BASE64 = 4 / 3
-_AROUND = 1024 * 1024
 # What belongs to the protocol, and not to the transcription.
 _PROTOCOL = frozenset({"model", "messages", "stream", "stream_options", "response_format", "n"})
 # What a text alone cannot show.
@@ -65,7 +63,7 @@ async def completions(request: Request) -> Response:
 
 async def _received(request: Request, most: int) -> tuple[_Asked, IO[bytes] | None]:
     """The request, and its recording as a file, None where it is elsewhere: what waits in line waits on the disk."""
-    with await read_body(request, int(most * _BASE64) + _AROUND) as body:
+    with await read_body(request, in_json(most)) as body:
         asked, data = await asyncio.to_thread(_read, body, AudioLimits(most))
     service_of(request).transcriber.check(asked.config)
     return asked, None if data is None else await to_file(data)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from serving.problems import Problem
 from serving.settings import ServerSettings
-from watch import Watch
+from watch import Watch, in_thread
 
 T = TypeVar("T")
 _MEMORY = 0.2  # how much the latest request counts in the mean time of a request
@@ -62,17 +62,10 @@ class Door:
         async with self._place():
             begun()
             began = loop.time()
-            future = loop.run_in_executor(self._threads, function)
             try:
-                return await asyncio.shield(future)
-            except asyncio.CancelledError:
-                watch.stop()
-                await asyncio.wait([future])
-                raise
+                return await in_thread(self._threads, function, watch)
             finally:
                 self._mean += _MEMORY * (loop.time() - began - self._mean)
-                if future.done() and not future.cancelled():
-                    future.exception()  # seen, also where nobody waits for it any more
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:

@@ -5,15 +5,13 @@ from typing import IO, Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from serving.bodies import read_body, read_json
+from serving.bodies import in_json, read_body, read_json
 from serving.records import Record, record_of
 from serving.schemas import ERRORS, EndpointAnswer, PlainError, endpoint_body
 from serving.service import Service, service_of
 from watch import Watch
 
 router = APIRouter(tags=["Inference Endpoints"])
-_BASE64 = 4 / 3  # what it makes of a file
-_AROUND = 1024 * 1024  # bytes of the parameters
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": EndpointAnswer},
@@ -28,7 +26,7 @@ async def predict(request: Request) -> JSONResponse:
     service, record, watch = service_of(request), record_of(request), Watch()
     most = service.transcriber.settings.max_audio_bytes
     as_json = _is_json(request)
-    file = await service.receive(request, read_body, int(most * _BASE64) + _AROUND if as_json else most)
+    file = await service.receive(request, read_body, in_json(most) if as_json else most)
     query = dict(request.query_params)
     work = service.begin(request, lambda: _answer(service, file, as_json, query, watch, record), watch)
     work.add_done_callback(lambda _: file.close())

@@ -35,7 +35,7 @@ def settings(model: Path | str, **more: Any) -> ModelSettings:
 
 @pytest.fixture(scope="module")
 def diarizer(listener: Transcriber) -> Diarizer:
-    assert listener.diarizer is not None
+    assert isinstance(listener.diarizer, Diarizer)
     return listener.diarizer
 
 

@@ -1,0 +1,1 @@
+"""What the cluster is made of: windows and recordings go to replicas, and what they say comes back."""

@@ -1,0 +1,58 @@
+"""Calls: how replicas are called from threads; elsewhere again, when the one that worked on it dies."""
+
+import asyncio
+import concurrent.futures
+import logging
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from ray.exceptions import RayError, RayTaskError, TaskCancelledError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from errors import EngineFailure, TranscriptionError
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+_TRIES = 5  # replicas that may die on one call: more, and it is the call that kills them
+_PAUSE = 0.25  # seconds before the next try, twice as many before each one after
+_LOST = (RayError, ReplicaUnavailableError, BackPressureError)
+_ANSWERED = (RayTaskError, TaskCancelledError)  # among those: the replica is alive
+
+
+class Calls:
+    """The calls to one deployment. They are awaited in a thread of their own."""
+
+    def __init__(self, handle: DeploymentHandle[Any]) -> None:
+        self._handle = handle
+        self.loop = asyncio.new_event_loop()
+        threading.Thread(target=self.loop.run_forever, name="calls", daemon=True).start()
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Work that calls, from any thread; cancelled, it cancels its calls."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    async def call(self, method: str, *arguments: object) -> Any:
+        """What a method of any replica returns. Raises TranscriptionError, those that it returns among them."""
+        for attempt in range(_TRIES):
+            if attempt:
+                await asyncio.sleep(_PAUSE * 2**attempt)
+            response = getattr(self._handle, method).remote(*arguments)
+            try:
+                found = await response
+            except asyncio.CancelledError:
+                response.cancel()
+                raise
+            except DeploymentUnavailableError:
+                break
+            except _LOST as error:
+                if isinstance(error, _ANSWERED):
+                    logger.exception("a replica failed")
+                    raise EngineFailure("transcription failed inside a replica: its log says why") from None
+                logger.warning("a replica was lost: going on elsewhere", extra={"told": {"why": type(error).__name__}})
+                continue
+            if isinstance(found, TranscriptionError):
+                raise found
+            return found
+        raise EngineFailure("the replicas that worked on it died: send the request again, or shorter audio")

@@ -1,0 +1,59 @@
+"""Recogniser: an engine that decodes single windows, for requests that are cut and joined elsewhere."""
+
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from config import ModelSettings
+from engines.abilities import Abilities
+from engines.slots.engine import SlotEngine
+from engines.slots.jobs import Job, Share, Window
+from errors import TranscriptionError
+from replicas.wire import Part, Said
+from transcribe import explained
+from watch import Watch, in_thread
+
+MOST = 1024
+"""Windows at a time. More than any engine has slots: which goes first is decided beside the slots, not before."""
+
+
+class Recogniser:
+    """One replica: one engine."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        """Raises InvalidSettings."""
+        self._name = uuid.uuid4().hex
+        self._engine = SlotEngine(settings)
+        self._threads = ThreadPoolExecutor(MOST, "window")
+        self._shares = WeakValueDictionary[str, Share]()  # of the requests whose windows are here
+        self._here = set[Part]()
+
+    def abilities(self) -> Abilities:
+        """What a request may ask of the model."""
+        return self._engine.whisper.abilities
+
+    async def hear(self, part: Part) -> Said | TranscriptionError:
+        """What a window says. Whoever stops waiting for it frees its slot."""
+        share = self._shares.setdefault(part.request, Share())
+        job = Job(part.config, part.language, part.brief, share=share)
+        samples = np.array(part.samples)  # what Ray brings cannot be written to, and torch wants what can
+        window, watch = Window(job, part.number, samples), Watch()
+
+        def work() -> Said:
+            with explained():
+                heard = self._engine.hear(window, watch)
+            return Said(heard, job.language, job.guess, job.language_probability, self._name)
+
+        self._here.add(part)
+        try:
+            return await in_thread(self._threads, work, watch)
+        except TranscriptionError as error:
+            return error
+        finally:
+            self._here.discard(part)
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What Ray scales by (replicas/scaling.py): seconds of audio that are worked on here, or wait behind them."""
+        return {"audio_seconds": sum(part.owed for part in self._here)}

@@ -1,0 +1,176 @@
+"""Archives of recordings on a real local Ray: killed and gone on with, table and documents, what cannot be done."""
+
+import json
+import logging
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import ray
+
+from cluster import main
+from config import InferenceConfig
+from errors import InvalidRequest
+from formats import FORMATS
+from replicas.archive import Archive
+from tests.conftest import DEMO, ROOT, SAMPLES
+from tests.serving import until
+from transcribe import Transcriber
+
+ANSWER = {"text": "One.", "chunks": [{"text": " One.", "timestamp": [0.0, 1.5]}], "speakers": [], "language": "en"}
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_is_added_is_there_for_the_next_run(tmp_path: Path) -> None:
+    with Archive(tmp_path) as archive:
+        assert archive.done == set()
+        archive.add("/calls/one.wav", "calls/one", ANSWER, {"srt": "1\n", "txt": "One."})
+        archive.fail("/calls/two.wav", "it is not there")
+    with Archive(tmp_path) as archive:
+        assert archive.done == {"/calls/one.wav"}
+    assert lines(tmp_path / "transcripts.jsonl") == [{"source": "/calls/one.wav", **ANSWER}]
+    assert (tmp_path / "calls/one.srt").read_text() + (tmp_path / "calls/one.txt").read_text() == "1\nOne."
+
+
+def test_errors_are_the_last_runs(tmp_path: Path) -> None:
+    with Archive(tmp_path) as archive:
+        archive.fail("/calls/two.wav", "it is not there")
+    assert lines(tmp_path / "errors.jsonl") == [{"source": "/calls/two.wav", "error": "it is not there"}]
+    with Archive(tmp_path):
+        pass
+    assert lines(tmp_path / "errors.jsonl") == []
+
+
+@pytest.mark.parametrize("torn", [b'{"source": "/calls/two.wav", "te', b'{"source": "/calls/two.wav"}', b"\x00\x00\n"])
+def test_a_line_that_was_not_finished_is_done_again(tmp_path: Path, torn: bytes) -> None:
+    with Archive(tmp_path) as archive:
+        archive.add("/calls/one.wav", "one", ANSWER, {})
+    with (tmp_path / "transcripts.jsonl").open("ab") as file:
+        file.write(torn)
+    with Archive(tmp_path) as archive:
+        assert archive.done == {"/calls/one.wav"}
+        archive.add("/calls/two.wav", "two", ANSWER, {})
+    assert [line["source"] for line in lines(tmp_path / "transcripts.jsonl")] == ["/calls/one.wav", "/calls/two.wav"]
+
+
+def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    with Archive(tmp_path), pytest.raises(InvalidRequest, match=r"another run writes to .*: let it end"):
+        Archive(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidRequest, match=r"--output .* cannot be written: "):
+        Archive(tmp_path / "file")
+
+
+def test_the_table_holds_what_the_lines_hold(tmp_path: Path) -> None:
+    with Archive(tmp_path) as archive:
+        archive.tabulate()
+        assert pq.read_table(tmp_path / "transcripts.parquet").num_rows == 0
+        archive.add("/calls/one.wav", "one", ANSWER, {})
+        archive.tabulate()
+    (row,) = pq.read_table(tmp_path / "transcripts.parquet").to_pylist()
+    assert (row["source"], row["text"], row["partial"]) == ("/calls/one.wav", "One.", None)
+    assert row["chunks"][0]["timestamp"] == [0.0, 1.5]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """Of a local Ray."""
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """Ten short recordings, and one that is none."""
+    folder = tmp_path / "recordings"
+    (folder / "below").mkdir(parents=True)
+    for number in range(10):
+        shutil.copy(SAMPLES["short"].path, folder / f"below/{number}.wav")
+    (folder / "broken.wav").write_text("no audio")
+    return folder
+
+
+def test_a_run_that_is_killed_is_gone_on_with(
+    address: str, recordings: Path, tmp_path: Path, transcriber: Transcriber, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "transcripts"
+    written = output / "transcripts.jsonl"
+    call = [
+        "transcribe", str(recordings), "--output", str(output), "--model", str(DEMO), "--format", "srt",
+        "--address", address, "--together", "1",
+    ]  # fmt: skip
+    process = subprocess.Popen([sys.executable, "cluster.py", *call], cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: written.is_file() and written.read_bytes().count(b"\n") >= 2, 120)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    before = written.read_bytes()
+    before = before[: before.rindex(b"\n") + 1]
+    assert main(call) == 1
+    assert written.read_bytes().startswith(before)
+    found = lines(written)
+    assert sorted(line["source"] for line in found) == [f"{recordings}/below/{number}.wav" for number in range(10)]
+    heard = transcriber.transcribe(SAMPLES["short"].audio, InferenceConfig())
+    assert [line["text"] for line in found] == [heard.text] * 10
+    assert [(output / f"below/{number}.srt").read_text() for number in range(10)] == [FORMATS["srt"].render(heard)] * 10
+    assert [row["text"] for row in pq.read_table(output / "transcripts.parquet").to_pylist()] == [heard.text] * 10
+    (error,) = lines(output / "errors.jsonl")
+    assert error["source"] == f"{recordings}/broken.wav"
+    told = capfd.readouterr().err
+    assert f"error: {recordings}/broken.wav: " in told
+    assert f"{len(before.splitlines())} of them before" in told
+
+
+def test_what_is_done_needs_no_worker(recordings: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (recordings / "broken.wav").unlink()
+    with Archive(tmp_path / "done") as archive:
+        for number in range(10):
+            archive.add(f"{recordings}/below/{number}.wav", f"below/{number}", ANSWER, {})
+    assert main(["transcribe", str(recordings), "--output", str(tmp_path / "done"), "--model", "nobody/nothing"]) == 0
+    assert capfd.readouterr().err == "10 of 10 done, 10 of them before\n"
+
+
+def test_models_that_cannot_be_loaded_are_said(
+    address: str, recordings: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    call = ["transcribe", str(recordings), "--output", str(tmp_path / "none"), "--model", str(tmp_path / "empty")]
+    assert main([*call, "--address", address, "--quiet"]) == 2
+    assert capfd.readouterr().err == (
+        "error: ASR_MODEL empty cannot be loaded: is it a Whisper checkpoint's name or directory, and does HF_TOKEN allow it?\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (["nowhere"], "nowhere holds no recordings"),
+        (["samples", "--language", "en", "--num-speakers", "0"], "num_speakers"),
+    ],
+)
+def test_a_wrong_call_is_said(
+    call: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["transcribe", "--output", str(tmp_path / "none"), "--model", str(DEMO), *call]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("workers", ["0", "3-1", "many"])
+def test_workers_are_counted(workers: str) -> None:
+    with pytest.raises(SystemExit):
+        main(["transcribe", "samples", "--output", "none", "--workers", workers])

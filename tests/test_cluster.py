@@ -1,0 +1,252 @@
+"""The service on a real local Ray: what server.py says, whoever dies, leaves or is updated meanwhile."""
+
+import base64
+import logging
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import ray
+from ray import serve
+from ray.util import list_named_actors
+
+from cluster import Cluster, app
+from tests.clients import SLOWLY, TRANSCRIPTIONS, Leaver, events, http, post, sample
+from tests.conftest import ASSISTANT, DEMO, DIARIZATION, SAMPLES
+from tests.serving import Running, until
+from training.encoding import encoded
+
+NAME = "transcription"
+SIZE = {"min_recognisers": 2, "max_recognisers": 2, "recogniser_cpus": 0.5, "diarizer_cpus": 0.5}
+ENVIRONMENT = {
+    "ASR_MODEL": DEMO, "ASSISTANT_MODEL": ASSISTANT, "DIARIZATION_MODEL": DIARIZATION,
+    "MAX_RUNNING": "6", "MAX_WAITING": "2",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The application on Ray. url: of Ray's HTTP proxy."""
+
+    url: str
+
+    def deploy(self, **changes: Any) -> None:
+        """Returns when all of its replicas run."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in ENVIRONMENT.items():
+                patch.setenv(name, str(value))
+            serve.run(app(Cluster(**SIZE | changes)), name=NAME, route_prefix="/")
+        until(lambda: httpx.get(f"{self.url}/health").is_success)
+
+    def recognisers(self) -> list[str]:
+        """The names of Ray's actors."""
+        names = [found["name"] for found in list_named_actors(all_namespaces=True)]
+        return [name for name in names if "#Recogniser#" in name]
+
+    def kill(self, name: str) -> None:
+        """As a machine that fails does."""
+        ray.kill(ray.get_actor(name, namespace="serve"), no_restart=True)
+
+    def owed(self) -> float:
+        """Seconds of audio that recognisers still have, by several looks at any of them."""
+        handle = serve.get_deployment_handle("Recogniser", NAME)
+        looks = [handle.record_autoscaling_stats.remote().result() for _ in range(8)]
+        return float(sum(look["audio_seconds"] for look in looks))
+
+    def running(self) -> float:
+        """Requests that the door lets be worked on."""
+        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        return float(next(line.split()[-1] for line in lines if line.startswith("vllm:num_requests_running")))
+
+    def is_idle(self) -> bool:
+        """Whether nothing is left of any request."""
+        return self.running() == 0 and self.owed() == 0
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Deployed]:
+    """Two recognisers, a diarizer and a door."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    ray.init(num_cpus=6, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    deployed = Deployed(f"http://127.0.0.1:{port}")
+    deployed.deploy()
+    yield deployed
+    serve.shutdown()  # type: ignore[no-untyped-call]
+    ray.shutdown()
+
+
+@pytest.fixture
+def client(cluster: Deployed) -> Iterator[httpx.Client]:
+    with http(cluster.url) as client:
+        yield client
+
+
+def long_file() -> bytes:
+    """Two and a half minutes."""
+    return encoded(np.tile(SAMPLES["long"].audio.samples, 2), "flac")
+
+
+def differences(one: Any, other: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two answers are not equal, but for what another number of threads rounds otherwise."""
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        for key in one:
+            yield from differences(one[key], other[key], f"{where}/{key}")
+    elif isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
+        for number, (mine, its) in enumerate(zip(one, other, strict=True)):
+            yield from differences(mine, its, f"{where}/{number}")
+    elif one != (pytest.approx(other, abs=2e-3) if isinstance(other, float) else other):
+        yield where, one, other
+
+
+def same(one: httpx.Response, other: httpx.Response) -> bool:
+    """Whether two clients were told the same."""
+    found = list(differences(told(one), told(other)))
+    assert found == []
+    return not found
+
+
+def told(answer: httpx.Response) -> tuple[int, str, Any]:
+    """What a client sees: status, media type and body."""
+    kind = answer.headers["content-type"]
+    return answer.status_code, kind, answer.json() if kind == "application/json" else answer.text
+
+
+REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
+    "json": ("short", {}),
+    "words": ("meeting", {"response_format": "verbose_json", "timestamp_granularities[]": "word", "diarize": "true"}),
+    "speakers": ("conversation", {"response_format": "diarized_json", "num_speakers": "2"}),
+    "subtitles": ("long", {"response_format": "srt", "chunk_length_s": "10"}),
+    "one after the other": ("long", {"sequential": "true", "response_format": "verbose_json"}),
+    "without pauses": ("silence", {"vad_filter": "true"}),
+    "channels": ("call", {"multichannel": "true", "response_format": "diarized_json"}),
+    "German": ("german", {"response_format": "vtt"}),
+    "assisted": ("noisy", {"assisted": "true", "include[]": "logprobs"}),
+    "unknown language": ("short", {"language": "xx"}),
+    "unknown parameter": ("short", {"loudness": "3"}),
+    "wrong value": ("short", {"batch_size": "0"}),
+}
+
+
+@pytest.mark.parametrize(("name", "fields"), REQUESTS.values(), ids=REQUESTS)
+def test_the_cluster_says_what_one_server_says(
+    client: httpx.Client, server: Running, name: str, fields: dict[str, str]
+) -> None:
+    with http(server.url) as one:
+        assert same(post(client, sample(name), **fields), post(one, sample(name), **fields))
+
+
+def test_the_other_routes_say_the_same(client: httpx.Client, server: Running) -> None:
+    inputs = base64.b64encode(sample("short")).decode()
+    content = [{"type": "input_audio", "input_audio": {"data": inputs, "format": "wav"}}]
+    bodies = {
+        "/": {"inputs": inputs, "parameters": {"timestamps": "word"}},
+        "/predict": {"inputs": "no audio"},
+        "/v1/chat/completions": {"model": "whisper", "messages": [{"role": "user", "content": content}]},
+    }
+    with http(server.url) as one:
+        for route, body in bodies.items():
+            mine, other = (told(each.post(route, json=body)) for each in (client, one))
+            for made_up in ("id", "created"):
+                mine[2].pop(made_up, None), other[2].pop(made_up, None)
+            assert list(differences(mine, other)) == []
+        answers = [each.post("/v1/audio/translations", files={"file": sample("german")}) for each in (client, one)]
+        assert same(*answers)
+        assert told(client.post(TRANSCRIPTIONS, content=b"?"))[:2] == (415, "application/json")
+        assert (client.get("/nowhere").status_code, client.get("/ready").json()) == (404, {"status": "ok"})
+
+
+def test_a_long_file_is_spread_and_joined_word_for_word(client: httpx.Client, server: Running) -> None:
+    asked = {"response_format": "verbose_json", "timestamp_granularities[]": "word", "assisted": "false"}
+    file = long_file()
+    with http(server.url) as one:
+        assert same(post(client, file, **asked), post(one, file, **asked))
+
+
+def test_a_stream_begins_before_the_file_is_finished(client: httpx.Client, cluster: Deployed) -> None:
+    file = long_file()
+    request = {"files": {"file": file}, "data": {"stream": "true"}}
+    with client.stream("POST", TRANSCRIPTIONS, **request) as answer:  # type: ignore[arg-type]
+        stream = events(answer)
+        first = next(stream)
+        assert cluster.running() == 1
+        rest = list(stream)
+    deltas = [event["delta"] for event in (first, *rest) if event["type"] == "transcript.text.delta"]
+    assert "".join(deltas) == rest[-1]["text"] == post(client, file).json()["text"]
+
+
+def test_a_short_request_overtakes_a_long_one(client: httpx.Client, cluster: Deployed) -> None:
+    with _asked(cluster, **SLOWLY):
+        until(lambda: cluster.owed() > 0)
+        assert post(client, sample("short")).status_code == 200
+        assert cluster.running() == 1
+    until(cluster.is_idle)
+
+
+def test_who_leaves_frees_the_replicas(client: httpx.Client, cluster: Deployed) -> None:
+    with _asked(cluster, **SLOWLY, stream="true") as leaver:
+        leaver.hears(b"delta")
+    until(cluster.is_idle)
+    assert post(client, sample("short")).status_code == 200
+
+
+def _asked(cluster: Deployed, **fields: str) -> Leaver:
+    """A request that is given up at the end of the block."""
+    return Leaver(cluster.url, sample("long"), fields)
+
+
+def test_who_is_too_many_is_told_when_to_come_again(client: httpx.Client, cluster: Deployed) -> None:
+    with ExitStack() as held:
+        for _ in range(8):
+            held.enter_context(_asked(cluster, **SLOWLY))
+        until(lambda: post(client, sample("short"), language="xx").status_code == 429)
+        answer = post(client, sample("short"))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "queue_full")
+        assert int(answer.headers["retry-after"]) >= 1
+    until(cluster.is_idle)
+
+
+def test_nothing_is_lost_when_a_recogniser_dies(client: httpx.Client, cluster: Deployed) -> None:
+    file, asked = long_file(), {"response_format": "verbose_json", "batch_size": "2", "diarize": "false"}
+    whole = post(client, file, **asked)
+    before = cluster.recognisers()
+    with ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(lambda: _posted(cluster, file, **asked)) for _ in range(3)]
+        until(lambda: cluster.owed() > 0)
+        cluster.kill(before[0])
+        assert all(same(answer.result(), whole) for answer in answers)
+    until(lambda: len(set(cluster.recognisers()) - {before[0]}) == 2)
+
+
+def _posted(cluster: Deployed, file: bytes, **fields: str) -> httpx.Response:
+    with http(cluster.url) as client:
+        return post(client, file, **fields)
+
+
+def test_an_update_drops_nothing(cluster: Deployed) -> None:
+    text = _posted(cluster, sample("meeting")).json()["text"]
+    ended = False
+
+    def ask() -> list[tuple[int, str]]:
+        found = []
+        while not ended:
+            answer = _posted(cluster, sample("meeting"))
+            found.append((answer.status_code, answer.json().get("text")))
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = [pool.submit(ask) for _ in range(2)]
+        before = set(cluster.recognisers())
+        cluster.deploy(min_recognisers=1)
+        until(lambda: not before & set(cluster.recognisers()))
+        ended = True
+        found = [answer for each in asking for answer in each.result()]
+    assert found == [(200, text)] * len(found)
+    assert len(found) > 2
