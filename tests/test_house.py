@@ -15,7 +15,8 @@ FLOORS = [
     "errors", "transcript", "watch", "config", "audio", "merge", "formats", "torch_guard", "engines",
     "diarization_utils", "transcribe", "handler", "display", "cli", "serving", "server", "replicas", "cluster",
 ]  # fmt: skip
-MODULES = sorted([*ROOT.glob("*.py"), *ROOT.glob("engines/**/*.py"), *ROOT.glob("serving/*.py"), *ROOT.glob("replicas/*.py")])
+PATTERNS = ("*.py", "engines/**/*.py", "serving/*.py", "replicas/*.py")
+MODULES = sorted(path for pattern in PATTERNS for path in ROOT.glob(pattern))
 
 
 def floor(path: Path) -> int:
