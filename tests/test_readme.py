@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from cluster import Cluster
 from config import InferenceConfig, ModelSettings
 from serving.settings import ServerSettings
 from tests.conftest import ROOT
@@ -15,23 +16,24 @@ from tests.serving import Running
 README = ROOT / "README.md"
 
 
-def table(head: str, name: type[InferenceConfig | ModelSettings | ServerSettings]) -> str:
+def table(head: str, name: type[InferenceConfig | ModelSettings | ServerSettings | Cluster]) -> str:
     rows = [f"| {head} | default | what it does |", "|---|---|---|"]
     for key, field in name.model_fields.items():
         given = f"`{field.default}`" if field.default not in (None, ()) else "none"
         shown = "required" if field.is_required() else given
-        label = f"`{key if name is InferenceConfig else key.upper()}`"
+        label = f"`{key if name in (InferenceConfig, Cluster) else key.upper()}`"
         label += " or `MODEL_ID`" if key == "asr_model" else ""
         rows.append(f"| {label} | {shown} | {field.description} |")
     return "\n".join(rows)
 
 
 def with_tables(text: str) -> str:
-    """The README's text with both tables as the code has them now."""
+    """The README's text with its tables as the code has them now."""
     for mark, head, kind in (
         ("parameters", "parameter", InferenceConfig),
         ("variables", "variable", ModelSettings),
         ("server", "variable", ServerSettings),
+        ("cluster", "argument", Cluster),
     ):
         rows = table(head, kind)
         text = re.sub(
