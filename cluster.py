@@ -158,10 +158,17 @@ def parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--gpus", type=float, default=0.0, help="of a GPU for each worker: 1, or a fraction")
     command.add_argument("--cpus", type=float, default=1.0, help="CPU cores for each worker")
-    command.add_argument("--together", type=int, default=8, help="recordings that a worker has at a time")
+    command.add_argument("--together", type=positive, default=8, help="recordings that a worker has at a time")
     command.add_argument("--address", help="of a Ray cluster (default: $RAY_ADDRESS, or this machine)")
     command.add_argument("--quiet", action="store_true", help="no progress on standard error")
     return top
+
+
+def positive(text: str) -> int:
+    """A number from 1 up. Raises ValueError."""
+    if int(text) < 1:
+        raise ValueError
+    return int(text)
 
 
 def count(text: str) -> tuple[int, int]:

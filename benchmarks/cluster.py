@@ -7,6 +7,7 @@ audio. Times are medians, ratios are medians of neighbouring runs.
 """
 
 import argparse
+import asyncio
 import contextlib
 import logging
 import os
@@ -21,22 +22,24 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import httpx
+import numpy as np
 import ray
 from ray import serve
 
-from audio import load_audio
+from audio import SAMPLE_RATE, load_audio
 from benchmarks.engines import MODEL, long, short
 from benchmarks.serving import transcribed
 from benchmarks.slots import ratio, turns
 from cluster import Cluster, app
 from config import InferenceConfig
 from engines.cutting import windows
+from replicas.calls import Calls
 from replicas.wire import Part
 from tests.conftest import ROOT
 from tests.test_audio import wav
 from training.encoding import encoded
 
-LANGUAGE = {"language": "en"}
+CALLS = 256
 
 
 def main() -> None:
@@ -52,6 +55,7 @@ def main() -> None:
             serve.run(app(size), name="transcription", route_prefix="/")
             print(f"\n{recognisers} recognisers")
             beside(alone, many, options.rounds, options.requests)
+        of_a_call(options.rounds)
     of_the_door()
 
 
@@ -118,6 +122,28 @@ def all_of(client: httpx.Client, file: bytes, requests: int, clients: int) -> No
     """So many clips from so many clients."""
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(lambda _: transcribed(client, file), range(requests)))
+
+
+class Echo:
+    """A replica that has nothing to do."""
+
+    async def hear(self, part: Part) -> int:
+        return part.number
+
+
+def of_a_call(rounds: int) -> None:
+    """What it costs to send a window of 30 s to a replica, one at a time and 64 at once."""
+    calls = Calls(serve.run(serve.deployment(max_ongoing_requests=1024)(Echo).bind(), name="echo", route_prefix=None))
+    part = Part("name", 0, np.zeros(30 * SAMPLE_RATE, np.float32), InferenceConfig(), "en", False, 30.0)
+
+    async def many(together: int) -> None:
+        for _ in range(0, CALLS, together):
+            await asyncio.gather(*(calls.call("hear", part) for _ in range(together)))
+
+    print("\n| a window's way to a replica and back | ms each |\n|---|---|")
+    for together in (1, 64):
+        (times,) = turns(rounds, lambda together=together: calls.begin(many(together)).result())  # type: ignore[misc]
+        print(f"| {together} at a time | {1000 * statistics.median(times) / CALLS:.1f} |")
 
 
 def of_the_door() -> None:
