@@ -57,6 +57,10 @@ def create_app(settings: ServerSettings, load: Callable[[], Transcriber]) -> Fas
             CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"],
             allow_headers=["*"], expose_headers=["x-request-id", "retry-after", "x-should-retry"],
         )  # fmt: skip
+    if settings.ui:
+        from page.mounting import mount  # here, as most requests never see it
+
+        mount(app, authorised)
     for kind in (Problem, TranscriptionError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, refused)
     return app
