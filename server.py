@@ -129,8 +129,13 @@ def main() -> int:
     except InvalidSettings as error:
         logger.error(error)
         return 2
-    app = create_app(settings, lambda: Transcriber(models))
+    return serve(create_app(settings, lambda: Transcriber(models)))
+
+
+def serve(app: FastAPI) -> int:
+    """Serves an application of create_app until it is told to end; the exit code."""
     service: Service = app.state.service
+    settings = service.settings
     config = uvicorn.Config(
         app, settings.host, settings.port, log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=5,

@@ -8,6 +8,7 @@ import gradio as gr
 
 from config import InferenceConfig
 
+_MOST_SPEAKERS = 20
 _TASKS = [("In its own language", "transcribe"), ("In English", "translate")]
 
 
@@ -28,16 +29,18 @@ def controls() -> tuple[Option, ...]:
         )
         task = gr.Radio(_TASKS, value="transcribe", label="Write it down", info="as text in", min_width=220)
     with gr.Row():
-        speakers = gr.Number(
-            value=None, label="How many people speak", info="empty: the service finds out",
-            precision=0, minimum=1, maximum=100, min_width=220,
+        speakers = gr.Dropdown(
+            [("Find out", ""), *((str(count), str(count)) for count in range(1, _MOST_SPEAKERS + 1))],
+            value="", label="How many people speak", info="if you know it", min_width=220,
         )  # fmt: skip
         keywords = gr.Textbox(
-            value="", label="Names and rare words", info="to expect, separated by commas", max_length=2000, min_width=220
+            value="",
+            label="Names and rare words",
+            info="to expect, separated by commas",
+            max_length=2000,
+            min_width=220,
         )
-    prompt = gr.Textbox(
-        value="", label="What came before", info=about["prompt"], lines=2, max_lines=6, max_length=4000
-    )
+    prompt = gr.Textbox(value="", label="What came before", info=about["prompt"], lines=2, max_lines=6, max_length=4000)
     with gr.Row():
         vad = gr.Checkbox(False, label="Leave out long pauses", info=about["vad_filter"], min_width=220)
         channels = gr.Checkbox(
@@ -68,4 +71,3 @@ def collected(options: tuple[Option, ...]) -> str:
     names = json.dumps([option.parameter for option in options])
     return f"""(...values) => document.dispatchEvent(new CustomEvent("transcribe", {{
         detail: Object.fromEntries({names}.map((name, at) => [name, values[at]])) }}))"""
-

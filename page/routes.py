@@ -160,7 +160,8 @@ async def sound(request: Request) -> StreamingResponse:
 
 def _wav(audio: Audio) -> Iterator[bytes]:
     size, rate = 2 * len(audio.samples), audio.sample_rate
-    yield struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVEfmt ", 16, 1, 1, rate, 2 * rate, 2, 16, b"data", size)
+    yield struct.pack(
+        "<4sI8sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVEfmt ", 16, 1, 1, rate, 2 * rate, 2, 16, b"data", size
+    )
     for at in range(0, len(audio.samples), _BLOCK):
         yield (np.clip(audio.samples[at : at + _BLOCK], -1, 1) * 32767).astype("<i2").tobytes()
-

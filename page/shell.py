@@ -25,12 +25,16 @@ _HEADERS = {
     # Nothing comes from, or goes to, another address. Gradio needs eval for the handlers of its components.
     "content-security-policy": (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; object-src 'none'; form-action 'self'"
+        "img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; "
+        "object-src 'none'; form-action 'self'"
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
-_STRANGE = re.compile(r'<meta\s+(?:property="og:|name="twitter:)[^>]*>|<link rel="manifest"[^>]*>|<link rel="preconnect"[^>]*>')
+_STRANGE = re.compile(
+    r'<meta\s+(?:property="og:|name="twitter:)[^>]*>|<link rel="manifest"[^>]*>|<link rel="preconnect"[^>]*>'
+)
+_HEAD = '<link rel="icon" href="./page/icon.svg"><meta name="description" content="What was said, and by whom">'
 _SYSTEM = ("ui-sans-serif", "system-ui", "sans-serif")
 _TYPEWRITER = ("ui-monospace", "monospace")
 
@@ -77,7 +81,7 @@ class _Page:
                 return
             whole = bytes(body)
             if "text/html" in Headers(scope={"headers": started["headers"]}).get("content-type", ""):
-                whole = _STRANGE.sub("", whole.decode()).encode()
+                whole = _STRANGE.sub("", whole.decode()).replace("</head>", f"{_HEAD}</head>", 1).encode()
             headers = MutableHeaders(scope=started)
             headers.update(_HEADERS | {"content-length": str(len(whole)), "cache-control": "no-cache"})
             await send(started)
@@ -105,7 +109,8 @@ def _blocks() -> "gr.Blocks":
 
     from page.options import collected, controls
 
-    with gr.Blocks(title="Transcription", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
+    blocks: gr.Blocks
+    with gr.Blocks(title="Transcription", analytics_enabled=False) as blocks:
         gr.HTML(_markup("source.html"), apply_default_css=False, elem_id="source")
         with gr.Accordion("Options", open=False, elem_id="options"):
             options = controls()
@@ -126,4 +131,7 @@ def _theme() -> "gr.themes.Base":
     import gradio as gr
 
     theme = gr.themes.Base(font=_SYSTEM, font_mono=_TYPEWRITER, radius_size="lg", text_size="md")
-    return theme.set(**dict(theme_values()), block_border_width="0px", block_shadow="none", block_shadow_dark="none")
+    return theme.set(
+        **dict(theme_values()),
+        block_border_width="0px", block_shadow="none", block_shadow_dark="none", input_border_width="1px",
+    )  # fmt: skip

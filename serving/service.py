@@ -162,7 +162,7 @@ class Service:
         self, file: IO[bytes], config: InferenceConfig, watch: Watch, record: Record,
         decoded: Callable[[Audio], None] | None = None,
     ) -> Transcript:  # fmt: skip
-        """The work itself, for a thread. decoded: told the audio before it is transcribed. Raises TranscriptionError."""
+        """The work itself, for a thread. decoded: told the audio, before it is heard. Raises TranscriptionError."""
         transcriber = self.transcriber
         with explained():
             with record.stage("decode"):

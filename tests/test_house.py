@@ -15,7 +15,9 @@ FLOORS = [
     "errors", "transcript", "watch", "config", "audio", "merge", "formats", "torch_guard", "engines",
     "diarization_utils", "transcribe", "handler", "display", "cli", "serving", "page", "server", "app",
 ]  # fmt: skip
-MODULES = sorted([*ROOT.glob("*.py"), *ROOT.glob("engines/**/*.py"), *ROOT.glob("serving/*.py"), *ROOT.glob("page/*.py")])
+MODULES = sorted(
+    [*ROOT.glob("*.py"), *(path for name in ("engines", "serving", "page") for path in ROOT.glob(f"{name}/**/*.py"))]
+)
 
 
 def floor(path: Path) -> int:
