@@ -7,9 +7,11 @@ import importlib.util
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Route
@@ -52,9 +54,14 @@ def main() -> int:
     except InvalidSettings as error:
         logger.error(error)
         return 2
-    app = create_app(asked, lambda: Transcriber(wanted))
+    return serve(application(asked, lambda: Transcriber(wanted)))
+
+
+def application(settings: ServerSettings, load: Callable[[], Transcriber]) -> FastAPI:
+    """The server's, with the page at its front."""
+    app = create_app(settings, load)
     app.router.routes.insert(0, Route("/", _front))
-    return serve(app)
+    return app
 
 
 async def _front(_: Request) -> RedirectResponse:

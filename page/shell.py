@@ -57,7 +57,7 @@ class Shell:
     async def _built(self) -> ASGIApp:
         async with self._building:
             if self._app is None:
-                self._app = await asyncio.to_thread(_build)
+                self._app = await asyncio.to_thread(asyncio.run, _build())
             return self._app
 
 
@@ -90,8 +90,8 @@ class _Page:
         await self.app({**scope, "headers": plain}, receive, kept)
 
 
-def _build() -> ASGIApp:
-    """Gradio's application."""
+async def _build() -> ASGIApp:
+    """Gradio's application. Awaits nothing: where no event loop runs, Gradio makes some and never closes them."""
     import gradio as gr
     from fastapi import FastAPI
 

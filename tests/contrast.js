@@ -30,7 +30,7 @@
     const style = getComputedStyle(element);
     const text = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data).join("");
     if (text.trim() && element.tagName !== "STYLE" && element.tagName !== "SCRIPT") check(element, text, style.color);
-    if (element.matches("input, textarea") && element.value) check(element, element.value, style.color);
+    if (element.matches("input:not([type=checkbox], [type=radio]), textarea, select") && element.value) check(element, element.value, style.color);
     if (element.placeholder) check(element, element.placeholder, getComputedStyle(element, "::placeholder").color);
   }
   return found;

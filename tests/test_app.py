@@ -2,16 +2,14 @@
 
 import io
 import json
-import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
-import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from audio import load_audio
 from config import InferenceConfig
@@ -36,22 +34,29 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
+@pytest.fixture(scope="module")
+def visitors(browser: Browser) -> Iterator[BrowserContext]:
+    """What most tabs share: Gradio's sixty files are fetched once."""
+    with browser.new_context() as context:
+        context.set_default_timeout(30_000)
+        yield context
+
+
 @pytest.fixture
-def tab(browser: Browser, server: Running) -> Iterator[Callable[..., Page]]:
-    """Opens the page in a tab of a visitor of its own. Nothing may fail in it, or ask another address."""
-    contexts, problems = [], list[str]()
+def tab(browser: Browser, visitors: BrowserContext, server: Running) -> Iterator[Callable[..., Page]]:
+    """Opens the page in a new tab. Nothing may fail in it, or ask another address."""
+    pages, problems = list[Page](), list[str]()
 
     def open_one(url: str = server.url, **options: Any) -> Page:
-        contexts.append(browser.new_context(**options))
-        page = contexts[-1].new_page()
-        page.set_default_timeout(30_000)
+        page = browser.new_page(**options) if options else visitors.new_page()
+        pages.append(page)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda asked: None if _inside(asked.url, url) else problems.append(asked.url))
         return opened(page, url)
 
     yield open_one
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert problems == []
 
 
@@ -108,7 +113,7 @@ class TestTheWay:
         assert len(set(counts)) > 1, "in one piece"
         assert counts == sorted(counts)
         assert {"Transcribing", "Telling speakers apart"} <= {stage for *_, stage in seen}
-        expect(page.locator("#stage")).to_contain_text("1 s of audio in" if False else "of audio in")
+        expect(page.locator("#stage")).to_contain_text("of audio in")
 
     def test_a_file_of_the_visitors(self, tab: Callable[..., Page]) -> None:
         page = tab()
@@ -132,13 +137,11 @@ class TestTheWay:
         page = tab()
         page.get_by_role("button", name="Options").click()
         page.get_by_label("Tell speakers apart").uncheck()
-        page.get_by_label("Language").fill("German")
+        page.get_by_role("combobox", name="Language").fill("German")
         page.get_by_role("option", name="German", exact=True).click()
-        with page.expect_request("**/ui/transcribe") as asked:
-            transcribed(page, "short.wav")
-        sent = asked.value.post_data_buffer or b""
-        options = json.loads(re.search(rb"\{.*?\}", sent)[0])  # type: ignore[index]
-        assert (options["language"], options["diarize"], options["task"]) == ("de", False, "transcribe")
+        transcribed(page, "short.wav")
+        document = json.loads(downloaded(page, "json")[1])
+        assert (document["language"], "speaker" in document["segments"][0]) == ("de", False)
         expect(page.locator("#people")).to_be_hidden()
         expect(page.locator("[data-format=rttm]")).to_be_hidden()
         expect(page.locator("[data-format=srt]")).to_be_visible()
@@ -156,15 +159,15 @@ class TestTheWay:
             assert downloaded(page, "txt")[0] == f"{Path(name).stem}.txt"
 
 
+@pytest.fixture(scope="module")
+def page(visitors: BrowserContext, server: Running) -> Iterator[Page]:
+    """One transcript that TestTheView looks at."""
+    with visitors.new_page() as found:
+        yield transcribed(opened(found, server.url), "meeting.flac")
+
+
 class TestTheView:
     """The transcript on the page."""
-
-    @pytest.fixture(scope="class")
-    def page(self, browser: Browser, server: Running) -> Iterator[Page]:
-        """One transcript that the tests below look at."""
-        context = browser.new_context()
-        yield transcribed(opened(context.new_page(), server.url), "meeting.flac")
-        context.close()
 
     def test_a_click_on_a_word_plays_from_there_and_marks_it(self, page: Page, meeting: Transcript) -> None:
         word = page.locator(".word").nth(20)
@@ -179,9 +182,8 @@ class TestTheView:
         expect(word).to_have_attribute("aria-current", "true")
 
     def test_a_click_on_the_waveform_seeks(self, page: Page, meeting: Transcript) -> None:
-        box = page.locator("#wave").bounding_box()
-        assert box is not None
-        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 10)
+        width = page.locator("#wave").evaluate("wave => wave.clientWidth")
+        page.locator("#wave").click(position={"x": width / 2, "y": 10})
         time = page.evaluate("document.getElementById('audio').currentTime")
         assert time == pytest.approx(meeting.duration / 2, abs=0.2)
 
@@ -394,8 +396,11 @@ class TestEverybody:
     """Whatever they look with."""
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_contrast_of_all_that_is_read(self, tab: Callable[..., Page], scheme: str) -> None:
-        page = tab(color_scheme=scheme)
+    def test_contrast_of_all_that_is_read(self, tab: Callable[..., Page], scheme: Literal["light", "dark"]) -> None:
+        page = tab()
+        page.emulate_media(color_scheme=scheme)
+        page.reload()
+        page.wait_for_selector("#samples button")
         page.get_by_role("button", name="Options").click()
         page.wait_for_timeout(500)
         transcribed(page, "meeting.flac")
@@ -445,10 +450,3 @@ class TestEverybody:
         until(lambda: bool(page.evaluate("document.getElementById('audio').duration > 6")), 10)
         page.locator(".word").nth(3).click()
         until(lambda: page.evaluate("document.getElementById('audio').currentTime") > 0.5, 10)
-
-    def test_without_a_script_from_elsewhere(self, server: Running) -> None:
-        answer = httpx.get(f"{server.url}/ui/")
-        assert (
-            "connect-src" in answer.headers["content-security-policy"]
-            or "default-src 'self'" in (answer.headers["content-security-policy"])
-        )
