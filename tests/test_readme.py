@@ -61,7 +61,7 @@ def test_the_curl_lines_answer(server: Running) -> None:
 
 def test_every_file_is_listed() -> None:
     text = README.read_text()
-    files = [*ROOT.glob("*.py"), *ROOT.glob("engines/**/*.py"), *ROOT.glob("serving/*.py")]
+    files = [*ROOT.glob("*.py"), *ROOT.glob("engines/**/*.py"), *ROOT.glob("serving/*.py"), *ROOT.glob("page/*.py")]
     assert [path.name for path in files if f"`{path.relative_to(ROOT)}`" not in text] == []
 
 
