@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastapi import Depends, FastAPI
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from page import routes
@@ -24,5 +25,15 @@ def mount(app: FastAPI, authorised: Callable[..., Any]) -> None:
         return
     app.include_router(routes.open_router)
     app.include_router(routes.router, dependencies=[Depends(authorised)])
-    app.mount("/ui/page", StaticFiles(directory=BROWSER))
+    app.mount("/ui/page", Fresh(directory=BROWSER))
     app.mount("/ui", Shell())
+
+
+class Fresh(StaticFiles):
+    """Files that a browser asks for anew, so that scripts and markup of two versions never meet."""
+
+    def file_response(self, *arguments: Any, **named: Any) -> Response:
+        """With the header that says so; what has not changed is still answered with 304."""
+        response = super().file_response(*arguments, **named)
+        response.headers["Cache-Control"] = "no-cache"
+        return response

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _ARGUMENTS = [
@@ -12,8 +12,8 @@ _ARGUMENTS = [
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
     "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
 ]  # fmt: skip
-PHONE = {"width": 360, "height": 740}  # CSS pixels
-DESKTOP = {"width": 1200, "height": 900}
+PHONE = ViewportSize(width=360, height=740)  # CSS pixels
+DESKTOP = ViewportSize(width=1200, height=900)
 
 
 @contextlib.contextmanager

@@ -146,6 +146,22 @@ class TestTheWay:
         expect(page.locator("[data-format=rttm]")).to_be_hidden()
         expect(page.locator("[data-format=srt]")).to_be_visible()
 
+    def test_channels_as_speakers(self, tab: Callable[..., Page]) -> None:
+        page = tab()
+        page.get_by_role("button", name="Options").click()
+        page.get_by_label("Each channel is one person").check()
+        page.set_input_files("#file", SAMPLES["call"].path)
+        page.click("#transcribe")
+        page.wait_for_selector("#view[data-state=done]")
+        expect(page.locator("#speakers input")).to_have_count(2)
+
+    def test_silence(self, tab: Callable[..., Page]) -> None:
+        page = tab()
+        page.set_input_files("#file", SAMPLES["silence"].path)
+        page.click("#transcribe")
+        expect(page.locator("#empty")).to_be_visible()
+        expect(page.locator("#tools")).to_be_hidden()
+
     def test_two_tabs_at_once(self, tab: Callable[..., Page]) -> None:
         pages = {"meeting.flac": tab(), "german.ogg": tab()}
         for name, page in pages.items():
@@ -441,7 +457,7 @@ class TestEverybody:
             samples = (SAMPLES["short"].audio.samples * 32767).astype("int16")[None]
             frame = av.AudioFrame.from_ndarray(samples, "s16", "mono")
             frame.rate = 16_000
-            container.mux(stream.encode(frame))  # type: ignore[arg-type]
+            container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         page = tab()
         page.set_input_files("#file", {"name": "short.aiff", "mimeType": "audio/aiff", "buffer": file.getvalue()})

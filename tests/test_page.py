@@ -30,8 +30,8 @@ from transcript import Segment, SpeakerTurn, Transcript, Word
 SHORT = SAMPLES["short"].path.read_bytes()
 
 
-def transcribe(url: str, file: bytes = SHORT, **form: Any) -> httpx.Response:
-    return httpx.post(f"{url}/ui/transcribe", files={"file": ("recording", file)}, data=form, timeout=60)
+def transcribe(url: str, **form: str) -> httpx.Response:
+    return httpx.post(f"{url}/ui/transcribe", files={"file": ("recording", SHORT)}, data=form, timeout=60)
 
 
 def events(answer: httpx.Response) -> list[dict[str, Any]]:

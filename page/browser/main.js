@@ -85,7 +85,9 @@ class Page {
   show(transcript, file, took) {
     const speed = took > 0 ? transcript.duration / took : 0;
     this.tell(`${seconds(transcript.duration)} of audio in ${took.toFixed(1)} s${speed >= 2 ? `, ${Math.round(speed)} times as fast as it was said` : ""}`);
+    const waited = document.activeElement === byId("stop");
     byId("progress").hidden = byId("stop").hidden = true;
+    if (waited) byId("play").focus({ preventScroll: true });
     this.transcript.show(transcript);
     this.player.turns(transcript.turns ?? [], this.transcript.order);
     this.speakers.show(transcript, this.transcript.order);
@@ -109,13 +111,17 @@ class Page {
 
   tell(stage, share = null) {
     byId("stage").textContent = stage;
+    const name = stage.split(":")[0]; // every second of it would be too much to listen to
+    if (byId("said").textContent !== name) byId("said").textContent = name;
     if (share === null) byId("progress").removeAttribute("value");
     else byId("progress").value = share;
   }
 
   fail(message) {
+    const waited = document.activeElement === byId("stop");
     byId("view").hidden = false;
     byId("status").hidden = true;
+    if (waited) byId("transcribe").focus({ preventScroll: true });
     byId("error").textContent = message;
     byId("error").hidden = false;
     byId("error").scrollIntoView({ block: "nearest" });
