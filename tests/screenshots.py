@@ -20,20 +20,20 @@ def shown(page: Page, url: str) -> Page:
     )
     page.wait_for_selector(".word.now")
     page.evaluate("document.activeElement.blur()")
+    page.mouse.move(0, 0)
     page.evaluate("window.scrollTo(0, document.getElementById('status').getBoundingClientRect().top + scrollY - 24)")
     return page
 
 
 def main() -> None:
-    """One of the start, one of a transcript, the same in the dark and on a phone."""
+    """A transcript, in the light, in the dark and on a phone."""
     DOCS.mkdir(exist_ok=True)
     settings = ModelSettings.from_environment(
         asr_model=str(DEMO), assistant_model=str(ASSISTANT), diarization_model=str(DIARIZATION)
     )
     with serving(Transcriber(settings)) as server, chromium() as browser:
-        page = browser.new_page(viewport=DESKTOP)
-        opened(page, server.url).screenshot(path=DOCS / "page-start.png")
-        shown(page, server.url).screenshot(path=DOCS / "page.png")
+        light = browser.new_page(viewport=DESKTOP)
+        shown(light, server.url).screenshot(path=DOCS / "page.png")
         dark = browser.new_page(viewport=DESKTOP, color_scheme="dark")
         shown(dark, server.url).screenshot(path=DOCS / "page-dark.png")
         phone = browser.new_page(viewport=PHONE, device_scale_factor=2, has_touch=True, is_mobile=True)

@@ -145,6 +145,22 @@ class TestShell:
         ]
         assert [answer.status_code for answer in answers] == [404] * len(answers)
 
+    def test_gradio_asks_nobody(self) -> None:
+        script = """if True:
+            import asyncio, socket, time, httpx
+            asked, found = [], socket.getaddrinfo
+            socket.getaddrinfo = lambda *where, **how: asked.append(where[0]) or found(*where, **how)
+            from page.shell import Shell
+            async def visit():
+                async with httpx.AsyncClient(transport=httpx.ASGITransport(Shell()), base_url="http://here") as client:
+                    return (await client.get("/")).status_code
+            print(asyncio.run(visit()))
+            time.sleep(1)  # for threads that would
+            print(asked)
+        """
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == ["200", "[]"]
+
     def test_the_page_can_be_left_out(self, transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch) -> None:
         with serving(transcriber, ui=False) as server:
             assert httpx.get(f"{server.url}/ui/").status_code == 404

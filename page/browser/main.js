@@ -105,6 +105,7 @@ class Page {
     byId("view").dataset.state = "working";
     for (const id of ["error", "warnings", "people", "tools", "empty", "player", "marks"]) byId(id).hidden = true;
     byId("progress").hidden = byId("stop").hidden = false;
+    byId("search").value = "";
     this.player.stop();
     this.transcript.clear();
   }
