@@ -5,13 +5,13 @@ INSTALLED := $(VENV)/.installed
 CONTAINER := .venv-container
 IMAGE := .venv-image
 
-.PHONY: demo serve test check test-container test-image bench models samples clean
+.PHONY: demo serve test check test-container test-image bench models samples screenshots clean
 
 demo: $(INSTALLED)  ## a bundled meeting, who says what, with the bundled models
 	$(VENV)/bin/python cli.py samples/meeting.flac --model models/demo-whisper \
 		--diarization-model models/demo-diarization --timestamps word
 
-serve: $(INSTALLED)  ## the HTTP server on port 8000, with the bundled models
+serve: $(INSTALLED)  ## the HTTP server on port 8000 and its page at /ui, with the bundled models
 	ASR_MODEL=models/demo-whisper ASSISTANT_MODEL=models/demo-whisper-assistant \
 		DIARIZATION_MODEL=models/demo-diarization $(VENV)/bin/python server.py
 
@@ -56,13 +56,16 @@ models:  ## rebuild models/ from nothing (over three hours; needs libespeak-ng)
 samples:  ## make what is missing in samples/ (needs libespeak-ng)
 	$(VENV)/bin/python -m training.samples
 
+screenshots: $(INSTALLED)  ## the README's pictures of the page (needs chromium)
+	$(VENV)/bin/python -m tests.screenshots
+
 clean:
 	rm -rf $(VENV) $(CONTAINER) $(IMAGE)
 
-$(INSTALLED): requirements.txt requirements-diarization.txt requirements-server.txt requirements-cluster.txt constraints.txt tests/requirements.txt
+$(INSTALLED): requirements.txt requirements-diarization.txt requirements-server.txt requirements-ui.txt requirements-cluster.txt constraints.txt tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install -q -r requirements.txt -r requirements-diarization.txt -r requirements-server.txt \
-		-r requirements-cluster.txt -r tests/requirements.txt -c constraints.txt
+		-r requirements-ui.txt -r requirements-cluster.txt -r tests/requirements.txt -c constraints.txt
 	touch $@
 
 $(CONTAINER)/.installed: requirements.txt requirements-diarization.txt requirements-server.txt tests/requirements.txt tests/constraints-container.txt

@@ -149,9 +149,14 @@ def _letters(number: int) -> str:
 def to_rttm(transcript: Transcript) -> str:
     """NIST's Rich Transcription Time Marked: who speaks when, overlaps included."""
     return "".join(
-        f"SPEAKER audio 1 {turn.start:.3f} {turn.end - turn.start:.3f} <NA> <NA> {turn.speaker} <NA> <NA>\n"
+        f"SPEAKER audio 1 {turn.start:.3f} {turn.end - turn.start:.3f} <NA> <NA> {_field(turn.speaker)} <NA> <NA>\n"
         for turn in transcript.turns or ()
     )
+
+
+def _field(name: str) -> str:
+    """A name as one field of a line whose fields end at white space."""
+    return "_".join(name.split()) or "<NA>"
 
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
@@ -253,8 +258,12 @@ def _named(cue: Cue) -> str:
 
 
 def _voiced(cue: Cue) -> str:
-    text = "\n".join(line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for line in cue.lines)
-    return f"<v {cue.speaker}>{text}</v>" if cue.speaker else text
+    text = "\n".join(map(_escaped, cue.lines))
+    return f"<v {_escaped(cue.speaker)}>{text}</v>" if cue.speaker else text
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 FORMATS: dict[str, Format] = {

@@ -64,6 +64,10 @@ def create_app(settings: ServerSettings, load: Callable[[], Transcriber], wait: 
             CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"],
             allow_headers=["*"], expose_headers=["x-request-id", "retry-after", "x-should-retry"],
         )  # fmt: skip
+    if settings.ui:
+        from page.mounting import mount  # here, as most requests never see it
+
+        mount(app, authorised)
     for kind in (Problem, TranscriptionError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, refused)
     return app
@@ -132,8 +136,13 @@ def main() -> int:
     except InvalidSettings as error:
         logger.error(error)
         return 2
-    app = create_app(settings, lambda: Transcriber(models))
+    return serve(create_app(settings, lambda: Transcriber(models)))
+
+
+def serve(app: FastAPI) -> int:
+    """Serves an application of create_app until it is told to end; the exit code."""
     service: Service = app.state.service
+    settings = service.settings
     config = uvicorn.Config(
         app, settings.host, settings.port, log_config=None, access_log=False, server_header=False,
         timeout_graceful_shutdown=5,

@@ -12,7 +12,7 @@ from typing import IO, Any, TypeVar
 
 from starlette.requests import Request
 
-from audio import SAMPLE_RATE, load_audio
+from audio import SAMPLE_RATE, Audio, load_audio
 from config import InferenceConfig
 from errors import Cancelled, InvalidSettings
 from handler import EndpointHandler
@@ -158,12 +158,17 @@ class Service:
             gone.cancel()
             task.cancel()
 
-    def transcribe(self, file: IO[bytes], config: InferenceConfig, watch: Watch, record: Record) -> Transcript:
-        """The work itself, for a thread. Raises TranscriptionError."""
+    def transcribe(
+        self, file: IO[bytes], config: InferenceConfig, watch: Watch, record: Record,
+        decoded: Callable[[Audio], None] | None = None,
+    ) -> Transcript:  # fmt: skip
+        """The work itself, for a thread. decoded: told the audio, before it is heard. Raises TranscriptionError."""
         transcriber = self.transcriber
         with explained():
             with record.stage("decode"):
                 audio = load_audio(file, transcriber.limits, config.multichannel, watch)
+            if decoded is not None:
+                decoded(audio)
             with record.stage("transcribe"):
                 transcript = transcriber.transcribe(audio, config, watch)
         record.heard(transcript.duration)

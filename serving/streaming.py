@@ -82,7 +82,7 @@ class Stream:
         parts, record = self._parts(request, service_of(request), task), record_of(request)
         first = await anext(parts)
         lines = _lines(first, parts, events, record)
-        return _Closed(lines, media_type="text/event-stream", headers=HEADERS)
+        return Closed(lines, media_type="text/event-stream", headers=HEADERS)
 
     async def _parts(
         self, request: Request, service: Service, task: asyncio.Task[Transcript]
@@ -116,7 +116,7 @@ class Stream:
             task.cancel()
 
 
-class _Closed(StreamingResponse):
+class Closed(StreamingResponse):
     """Whose lines are closed when it ends, however that is, and with them the work."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,130 @@
+// The page from top to bottom: a recording is chosen, sent, followed, shown.
+import { Downloads } from "./downloads.js";
+import { follow } from "./follow.js";
+import { Player } from "./player.js";
+import { Search } from "./search.js";
+import { Source } from "./source.js";
+import { Speakers } from "./speakers.js";
+import { Transcript } from "./transcript.js";
+import { byId, headers, rememberKey, seconds } from "./tools.js";
+
+const STAGES = { transcribe: "Transcribing", diarize: "Telling speakers apart" };
+
+export async function start() {
+  const page = new Page();
+  document.addEventListener("transcribe", (event) => page.transcribe(event.detail));
+  await page.ready();
+}
+
+class Page {
+  constructor() {
+    this.running = null;
+    this.source = new Source((message) => this.fail(message));
+    this.player = new Player((time) => this.transcript.at(time));
+    this.transcript = new Transcript((time) => this.player.playFrom(time));
+    this.search = new Search(this.transcript);
+    this.speakers = new Speakers((names) => this.transcript.call(names));
+    this.downloads = new Downloads((message) => this.fail(message));
+    byId("stop").addEventListener("click", () => this.running?.stop());
+    byId("key").addEventListener("input", (event) => rememberKey(event.target.value));
+    byId("key-form").addEventListener("submit", (event) => event.preventDefault());
+  }
+
+  /** Asks the service how it is until its models are loaded. */
+  async ready() {
+    for (let first = true; ; first = false) {
+      const about = await fetch("about").then((answer) => answer.json()).catch(() => null);
+      if (about && first) this.greet(about);
+      if (about) this.source.mostBytes = about.max_bytes;
+      const message = !about ? "The server cannot be reached: is it still running?"
+        : about.status === "loading" ? "The models are being loaded: this page tells when they are there."
+        : about.status === "ok" ? "" : `The service is ${about.status}: try again in a while.`;
+      byId("notice").textContent = message;
+      byId("notice").hidden = !message;
+      if (about?.status === "ok") return;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+
+  greet(about) {
+    this.source.offer(about.samples);
+    this.downloads.offer(about.documents);
+    byId("key-form").hidden = !about.needs_key;
+    byId("key").value = headers().Authorization?.slice(7) ?? "";
+  }
+
+  async transcribe(options) {
+    if (this.running) return;
+    this.source.finish();
+    const problem = this.source.problem();
+    this.clear();
+    if (problem) return this.fail(problem);
+    byId("status").hidden = false;
+    this.tell("Sending the recording");
+    byId("stop").focus({ preventScroll: true });
+    byId("view").scrollIntoView({ block: "nearest" });
+    const began = performance.now();
+    try {
+      const file = await this.source.file();
+      this.player.load(file);
+      this.running = follow(file, options, {
+        sent: (share) => this.tell(share < 1 ? "Sending the recording" : "Waiting for its turn", share < 1 ? share : null),
+        audio: (audio) => { this.player.show(audio); this.tell("Transcribing", 0); },
+        progress: ({ stage, done, total }) => this.tell(`${STAGES[stage]}: ${seconds(done)} of ${seconds(total)}`, total ? done / total : 0),
+        segments: (segments) => this.transcript.more(segments),
+      });
+      this.show(await this.running.transcript, file, (performance.now() - began) / 1000);
+    } catch (error) {
+      this.fail(error.message);
+    } finally {
+      this.running = null;
+      byId("view").dataset.state = "done";
+    }
+  }
+
+  show(transcript, file, took) {
+    const speed = took > 0 ? transcript.duration / took : 0;
+    this.tell(`${seconds(transcript.duration)} of audio in ${took.toFixed(1)} s${speed >= 2 ? `, ${Math.round(speed)} times as fast as it was said` : ""}`);
+    const waited = document.activeElement === byId("stop");
+    byId("progress").hidden = byId("stop").hidden = true;
+    if (waited) byId("play").focus({ preventScroll: true });
+    this.transcript.show(transcript);
+    this.player.turns(transcript.turns ?? [], this.transcript.order);
+    this.speakers.show(transcript, this.transcript.order);
+    this.downloads.show(transcript, this.speakers, file.name);
+    this.search.again();
+    byId("tools").hidden = !transcript.segments.length;
+    byId("empty").hidden = transcript.segments.length > 0;
+    const told = [...transcript.warnings, ...(transcript.partial ? ["The recording ends before its file says it would."] : [])];
+    byId("warnings").replaceChildren(...told.map((text) => Object.assign(document.createElement("li"), { textContent: `Note: ${text}` })));
+    byId("warnings").hidden = !told.length;
+  }
+
+  clear() {
+    byId("view").hidden = false;
+    byId("view").dataset.state = "working";
+    for (const id of ["error", "warnings", "people", "tools", "empty", "player", "marks"]) byId(id).hidden = true;
+    byId("progress").hidden = byId("stop").hidden = false;
+    byId("search").value = "";
+    this.player.stop();
+    this.transcript.clear();
+  }
+
+  tell(stage, share = null) {
+    byId("stage").textContent = stage;
+    const name = stage.split(":")[0]; // every second of it would be too much to listen to
+    if (byId("said").textContent !== name) byId("said").textContent = name;
+    if (share === null) byId("progress").removeAttribute("value");
+    else byId("progress").value = share;
+  }
+
+  fail(message) {
+    const waited = document.activeElement === byId("stop");
+    byId("view").hidden = false;
+    byId("status").hidden = true;
+    if (waited) byId("transcribe").focus({ preventScroll: true });
+    byId("error").textContent = message;
+    byId("error").hidden = false;
+    byId("error").scrollIntoView({ block: "nearest" });
+  }
+}

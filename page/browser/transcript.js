@@ -1,0 +1,178 @@
+// The words: who says them, how sure that is, which one is being played.
+import { byId, calm, clock, made } from "./tools.js";
+
+const GUESS = 0.5; // a word less probable is marked
+const UNSURE = 2 / 3; // so is one whose speaker is less sure
+
+export class Transcript {
+  constructor(play) {
+    this.play = play;
+    this.root = byId("transcript");
+    this.clear();
+    this.root.addEventListener("click", (event) => this.clicked(event));
+    this.root.addEventListener("keydown", (event) => this.key(event));
+    for (const name of ["focusin", "mouseover"]) this.root.addEventListener(name, (event) => this.about(event.target));
+  }
+
+  clear() {
+    this.root.replaceChildren();
+    this.words = []; // {data, element}, in order
+    this.order = []; // speakers, as they appear
+    this.names = {};
+    this.now = this.last = null;
+    byId("about-word").textContent = "";
+  }
+
+  /** One more window, before it is known who says it. */
+  more(segments) {
+    for (const segment of segments) this.turn([segment]);
+  }
+
+  show({ segments, turns }) {
+    this.clear();
+    this.order = [...new Set((turns ?? []).map((turn) => turn.speaker))];
+    for (const part of talk(segments, turns !== null)) this.turn(part);
+    this.enter(this.words[0]?.element);
+    const marked = (name) => this.root.querySelector(`.${name}`) !== null;
+    byId("marks").hidden = !(marked("doubted") || marked("unsure") || marked("crowded"));
+  }
+
+  turn(segments) {
+    const { speaker, start } = segments[0];
+    const said = made("p", { className: "said" });
+    const lane = this.order.indexOf(speaker);
+    const turn = made("section", { className: `turn ${lane < 0 ? "nobody" : `speaker-${lane % 8}`}` }, made("time", { textContent: clock(start) }));
+    if (lane >= 0) turn.append(made("span", { className: "name", textContent: this.name(speaker) }));
+    if (lane >= 0) turn.lastChild.dataset.speaker = speaker;
+    for (const segment of segments) for (const word of spoken(segment)) this.word(word, said);
+    turn.append(said);
+    this.root.append(turn);
+  }
+
+  word(data, said) {
+    const text = data.word.trimStart();
+    const element = made("span", { className: "word", textContent: text, tabIndex: -1 });
+    element.setAttribute("role", "button");
+    element.dataset.start = data.start;
+    element.dataset.end = data.end;
+    element.dataset.at = this.words.length;
+    element.classList.toggle("doubted", data.probability !== null && data.probability < GUESS);
+    element.classList.toggle("unsure", data.confidence !== null && data.confidence < UNSURE);
+    element.classList.toggle("crowded", data.overlap);
+    const word = { data, element };
+    element.title = this.told(word);
+    this.words.push(word);
+    said.append(data.word.slice(0, data.word.length - text.length), element);
+  }
+
+  /** All that is known of a word, in words. */
+  told({ data, element }) {
+    const parts = [`${data.start.toFixed(2)} s`];
+    if (data.speaker) parts.push(this.name(data.speaker));
+    if (element.classList.contains("doubted")) parts.push(`a guess: ${percent(data.probability)} sure`);
+    if (element.classList.contains("unsure")) parts.push(`speaker unsure${data.second_speaker ? `: may be ${this.name(data.second_speaker)}` : ""}`);
+    if (data.overlap) parts.push("several people talk");
+    return parts.join(", ");
+  }
+
+  name(speaker) {
+    return this.names[speaker] || speaker;
+  }
+
+  /** The speakers' new names. */
+  call(names) {
+    this.names = names;
+    for (const element of this.root.querySelectorAll(".name")) element.textContent = this.name(element.dataset.speaker);
+    for (const word of this.words) word.element.title = this.told(word);
+  }
+
+  clicked(event) {
+    const element = event.target.closest(".word");
+    if (!element || String(getSelection())) return; // text is being selected
+    this.enter(element);
+    this.play(Number(element.dataset.start));
+  }
+
+  key(event) {
+    const element = event.target.closest(".word");
+    if (!element) return;
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      this.play(Number(element.dataset.start));
+      return;
+    }
+    const to = this.neighbour(element, event.key);
+    if (!to) return;
+    event.preventDefault();
+    this.enter(to);
+    to.focus();
+  }
+
+  neighbour(element, key) {
+    const at = Number(element.dataset.at), turn = element.closest(".turn");
+    switch (key) {
+      case "ArrowRight": return this.words[at + 1]?.element;
+      case "ArrowLeft": return this.words[at - 1]?.element;
+      case "ArrowDown": return turn.nextElementSibling?.querySelector(".word");
+      case "ArrowUp": return turn.previousElementSibling?.querySelector(".word");
+      case "Home": return this.words[0].element;
+      case "End": return this.words.at(-1).element;
+    }
+  }
+
+  /** Tab comes back to this word. */
+  enter(element) {
+    if (this.last) this.last.tabIndex = -1;
+    this.last = element ?? null;
+    if (element) element.tabIndex = 0;
+  }
+
+  about(target) {
+    const element = target.closest?.(".word");
+    if (element) byId("about-word").textContent = `${element.textContent}: ${element.title}`;
+  }
+
+  /** Marks the word at this time. */
+  at(time) {
+    let low = 0, high = this.words.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.words[middle].data.start <= time + 0.001) low = middle + 1;
+      else high = middle;
+    }
+    const found = this.words[low - 1];
+    const now = found && (time < found.data.end || time < found.data.start + 0.3) ? found.element : null;
+    if (now === this.now) return;
+    this.now?.classList.remove("now");
+    this.now?.removeAttribute("aria-current");
+    this.now = now;
+    if (!now) return;
+    now.classList.add("now");
+    now.setAttribute("aria-current", "true");
+    if (!byId("audio").paused && !calm()) seen(now);
+  }
+}
+
+/** Scrolls to a word that is out of sight. */
+export function seen(element) {
+  const box = element.getBoundingClientRect(), above = byId("player").getBoundingClientRect().bottom;
+  if (box.top < above || box.bottom > innerHeight - 24) element.scrollIntoView({ block: "center", behavior: calm() ? "auto" : "smooth" });
+}
+
+/** Segments of one speaker that follow each other, together; each alone where nobody knows who speaks. */
+function talk(segments, known) {
+  const parts = [];
+  for (const segment of segments) {
+    if (known && parts.length && parts.at(-1)[0].speaker === segment.speaker) parts.at(-1).push(segment);
+    else parts.push([segment]);
+  }
+  return parts;
+}
+
+/** A segment's words; all of it as one where it has none. */
+function spoken(segment) {
+  return segment.words.length ? segment.words
+    : [{ word: segment.text, start: segment.start, end: segment.end, probability: null, speaker: segment.speaker, confidence: null, second_speaker: null, overlap: false }];
+}
+
+const percent = (share) => `${Math.round(100 * share)} %`;

@@ -1,0 +1,110 @@
+"""A request as its page sees it: events while it is worked on, one JSON object a line."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+
+from audio import Audio
+from errors import Cancelled, TranscriptionError
+from serving.bodies import disconnected
+from serving.problems import Problem, problem
+from serving.records import record_of
+from serving.service import Service, service_of
+from serving.streaming import HEADERS, KEEP_ALIVE, Closed
+from transcript import Segment, Transcript
+from watch import Watch
+
+PEAKS = 1600  # of the waveform: as many as a wide screen has points
+TRANSCRIPT = TypeAdapter(Transcript)
+_SEGMENTS = TypeAdapter(tuple[Segment, ...])
+Event = dict[str, Any]
+
+
+class Following:
+    """One request's events on their way from its threads to the page."""
+
+    def __init__(self) -> None:
+        self._queue = asyncio.Queue[Event | None]()
+        self._loop = asyncio.get_running_loop()
+        self.watch = Watch(self._progress, self._heard)
+
+    def decoded(self, audio: Audio) -> None:
+        """The recording is read: how long it is, and how loud when."""
+        self._tell({"audio": {"duration": round(audio.duration, 3), "peaks": peaks(audio)}})
+
+    def _progress(self, stage: str, done: float, total: float) -> None:
+        self._tell({"progress": {"stage": stage, "done": round(done, 1), "total": round(total, 1)}})
+
+    def _heard(self, segments: Sequence[Segment]) -> None:
+        self._tell({"segments": _SEGMENTS.dump_python(tuple(segments), mode="json")})
+
+    def _tell(self, event: Event) -> None:
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
+
+    async def response(self, request: Request, task: asyncio.Task[Transcript]) -> StreamingResponse:
+        """The answer, begun with the first event: what fails before has a status of its own.
+
+        Raises TranscriptionError, Problem.
+        """
+        events = self._events(request, service_of(request), task)
+        first = await anext(events)
+        return Closed(_lines(request, first, events), media_type="application/x-ndjson", headers=HEADERS)
+
+    async def _events(
+        self, request: Request, service: Service, task: asyncio.Task[Transcript]
+    ) -> AsyncGenerator[Event | None]:  # fmt: skip
+        """None where nothing has happened for a while."""
+        record, gone = record_of(request), asyncio.create_task(disconnected(request))
+        for end in (task, gone):
+            end.add_done_callback(lambda _: self._queue.put_nowait(None))
+        try:
+            while not (task.done() and self._queue.empty()):
+                left = service.remaining(record)
+                try:
+                    event = await asyncio.wait_for(self._queue.get(), min(left, KEEP_ALIVE))
+                except TimeoutError:
+                    if left <= KEEP_ALIVE:
+                        raise service.late() from None
+                    yield None
+                    continue
+                if event is not None:
+                    yield event
+                elif not task.done():
+                    raise Cancelled
+            yield {"transcript": TRANSCRIPT.dump_python(task.result(), mode="json")}
+        finally:
+            gone.cancel()
+            task.cancel()
+
+
+async def _lines(request: Request, first: Event | None, events: AsyncGenerator[Event | None]) -> AsyncGenerator[str]:
+    """Events as lines, empty ones while nothing happens; a failure is an event too, as the status is long sent."""
+    try:
+        yield _line(first)
+        async for event in events:
+            yield _line(event)
+    except (Problem, TranscriptionError) as error:
+        refusal = error if isinstance(error, Problem) else problem(error)
+        record_of(request).refused(refusal.reason)
+        yield _line({"error": refusal.message})
+    finally:
+        await events.aclose()
+
+
+def _line(event: Event | None) -> str:
+    return "\n" if event is None else json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def peaks(audio: Audio) -> list[int]:
+    """The loudest moment of each of PEAKS equal parts, in percent of the loudest of all."""
+    count = min(PEAKS, len(audio.samples))
+    edges = np.linspace(0, len(audio.samples), count, endpoint=False).astype(int)
+    loud = np.maximum(np.maximum.reduceat(audio.samples, edges), -np.minimum.reduceat(audio.samples, edges))
+    most = float(loud.max())
+    return [round(100 * float(one) / most) for one in loud] if most > 0 else [0] * count
