@@ -15,8 +15,8 @@ serve: $(INSTALLED)  ## the HTTP server on port 8000 and its page at /ui, with t
 	ASR_MODEL=models/demo-whisper ASSISTANT_MODEL=models/demo-whisper-assistant \
 		DIARIZATION_MODEL=models/demo-diarization $(VENV)/bin/python server.py
 
-test: check  ## style, types and all tests
-	$(VENV)/bin/python -m pytest -q
+test: check  ## style, types and all tests, by two processes of one thread each
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
 
 check: $(INSTALLED)
 	$(VENV)/bin/ruff check .

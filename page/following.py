@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,10 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from audio import Audio
-from errors import Cancelled, TranscriptionError
-from serving.bodies import disconnected
+from errors import TranscriptionError
 from serving.problems import Problem, problem
 from serving.records import record_of
-from serving.service import Service, service_of
-from serving.streaming import HEADERS, KEEP_ALIVE, Closed
+from serving.streaming import HEADERS, Closed, Feed
 from transcript import Segment, Transcript
 from watch import Watch
 
@@ -30,57 +29,34 @@ class Following:
     """One request's events on their way from its threads to the page."""
 
     def __init__(self) -> None:
-        self._queue = asyncio.Queue[Event | None]()
-        self._loop = asyncio.get_running_loop()
+        self._feed = Feed[Event]()
         self.watch = Watch(self._progress, self._heard)
 
     def decoded(self, audio: Audio) -> None:
         """The recording is read: how long it is, and how loud when."""
-        self._tell({"audio": {"duration": round(audio.duration, 3), "peaks": peaks(audio)}})
+        self._feed.tell({"audio": {"duration": round(audio.duration, 3), "peaks": peaks(audio)}})
 
     def _progress(self, stage: str, done: float, total: float) -> None:
-        self._tell({"progress": {"stage": stage, "done": round(done, 1), "total": round(total, 1)}})
+        self._feed.tell({"progress": {"stage": stage, "done": round(done, 1), "total": round(total, 1)}})
 
     def _heard(self, segments: Sequence[Segment]) -> None:
-        self._tell({"segments": _SEGMENTS.dump_python(tuple(segments), mode="json")})
-
-    def _tell(self, event: Event) -> None:
-        self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
+        self._feed.tell({"segments": _SEGMENTS.dump_python(tuple(segments), mode="json")})
 
     async def response(self, request: Request, task: asyncio.Task[Transcript]) -> StreamingResponse:
         """The answer, begun with the first event: what fails before has a status of its own.
 
         Raises TranscriptionError, Problem.
         """
-        events = self._events(request, service_of(request), task)
+        events = self._events(request, task)
         first = await anext(events)
         return Closed(_lines(request, first, events), media_type="application/x-ndjson", headers=HEADERS)
 
-    async def _events(
-        self, request: Request, service: Service, task: asyncio.Task[Transcript]
-    ) -> AsyncGenerator[Event | None]:  # fmt: skip
+    async def _events(self, request: Request, task: asyncio.Task[Transcript]) -> AsyncGenerator[Event | None]:
         """None where nothing has happened for a while."""
-        record, gone = record_of(request), asyncio.create_task(disconnected(request))
-        for end in (task, gone):
-            end.add_done_callback(lambda _: self._queue.put_nowait(None))
-        try:
-            while not (task.done() and self._queue.empty()):
-                left = service.remaining(record)
-                try:
-                    event = await asyncio.wait_for(self._queue.get(), min(left, KEEP_ALIVE))
-                except TimeoutError:
-                    if left <= KEEP_ALIVE:
-                        raise service.late() from None
-                    yield None
-                    continue
-                if event is not None:
-                    yield event
-                elif not task.done():
-                    raise Cancelled
-            yield {"transcript": TRANSCRIPT.dump_python(task.result(), mode="json")}
-        finally:
-            gone.cancel()
-            task.cancel()
+        async with aclosing(self._feed.told(request, task)) as told:
+            async for event in told:
+                yield event
+        yield {"transcript": TRANSCRIPT.dump_python(task.result(), mode="json")}
 
 
 async def _lines(request: Request, first: Event | None, events: AsyncGenerator[Event | None]) -> AsyncGenerator[str]:

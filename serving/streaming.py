@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -19,10 +19,11 @@ from serving.bodies import disconnected
 from serving.parameters import AudioRequest
 from serving.problems import Problem, problem
 from serving.records import Record, record_of
-from serving.service import Service, service_of
+from serving.service import service_of
 from transcript import Segment, TokenLogprob, Transcript
 from watch import Watch
 
+T = TypeVar("T")
 KEEP_ALIVE = 15.0  # seconds without an event after which a comment is sent: proxies hang up on silence
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
@@ -63,57 +64,73 @@ class Text:
         return Delta(new, logprobs)
 
 
+class Feed(Generic[T]):
+    """What one request's threads tell, on its way to the client."""
+
+    def __init__(self) -> None:
+        self._queue = asyncio.Queue[T | None]()
+        self._loop = asyncio.get_running_loop()
+
+    def tell(self, item: T) -> None:
+        """From any thread."""
+        self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+
+    async def told(self, request: Request, task: asyncio.Task[Transcript]) -> AsyncGenerator[T | None]:
+        """Until the task has ended, None where nothing is told for a while; closed early, it ends the task.
+
+        Raises Problem after the deadline, Cancelled when the client has gone.
+        """
+        service, record = service_of(request), record_of(request)
+        gone = asyncio.create_task(disconnected(request))
+        for end in (task, gone):
+            end.add_done_callback(lambda _: self._queue.put_nowait(None))
+        try:
+            while not (task.done() and self._queue.empty()):
+                left = service.remaining(record)
+                try:
+                    item = await asyncio.wait_for(self._queue.get(), min(left, KEEP_ALIVE))
+                except TimeoutError:
+                    if left <= KEEP_ALIVE:
+                        raise service.late() from None
+                    yield None
+                    continue
+                if item is not None:
+                    yield item
+                elif not task.done():
+                    raise Cancelled
+        finally:
+            gone.cancel()
+            task.cancel()
+
+
 class Stream:
     """One request's words on their way from its thread to the client."""
 
     def __init__(self) -> None:
-        self._queue = asyncio.Queue[Sequence[Segment] | None]()
-        self._loop = asyncio.get_running_loop()
-        self.watch = Watch(segments=self._heard)
-
-    def _heard(self, segments: Sequence[Segment]) -> None:
-        self._loop.call_soon_threadsafe(self._queue.put_nowait, tuple(segments))
+        self._feed = Feed[Sequence[Segment]]()
+        self.watch = Watch(segments=self._feed.tell)
 
     async def response(self, request: Request, task: asyncio.Task[Transcript], events: Events) -> StreamingResponse:
         """The answer, begun when there is something to say: until then, what fails has a status of its own.
 
         Raises TranscriptionError, Problem.
         """
-        parts, record = self._parts(request, service_of(request), task), record_of(request)
+        parts, record = self._parts(request, task), record_of(request)
         first = await anext(parts)
         lines = _lines(first, parts, events, record)
         return Closed(lines, media_type="text/event-stream", headers=HEADERS)
 
-    async def _parts(
-        self, request: Request, service: Service, task: asyncio.Task[Transcript]
-    ) -> AsyncGenerator[Part]:  # fmt: skip
-        text, record = Text(), record_of(request)
-        gone = asyncio.create_task(disconnected(request))
-        for end in (task, gone):
-            end.add_done_callback(lambda _: self._queue.put_nowait(None))
-        try:
-            while True:
-                left = service.remaining(record)
-                try:
-                    found = await asyncio.wait_for(self._queue.get(), min(left, KEEP_ALIVE))
-                except TimeoutError:
-                    if left <= KEEP_ALIVE:
-                        raise service.late() from None
-                    yield None
-                    continue
-                if found is None:
-                    break
-                if delta := text.more(found):
+    async def _parts(self, request: Request, task: asyncio.Task[Transcript]) -> AsyncGenerator[Part]:
+        text = Text()
+        async with aclosing(self._feed.told(request, task)) as told:
+            async for found in told:
+                delta = None if found is None else text.more(found)
+                if delta or found is None:
                     yield delta
-            if not task.done():
-                raise Cancelled
-            transcript = task.result()
-            if delta := text.upto(transcript.text):
-                yield delta
-            yield transcript
-        finally:
-            gone.cancel()
-            task.cancel()
+        transcript = task.result()
+        if delta := text.upto(transcript.text):
+            yield delta
+        yield transcript
 
 
 class Closed(StreamingResponse):

@@ -4,6 +4,7 @@ import contextlib
 import json
 import socket
 from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Self
 
 import httpx
@@ -43,6 +44,16 @@ def streamed(client: httpx.Client, audio: bytes, **fields: str) -> str:
     deltas = [event["delta"] for event in found if event["type"] == "transcript.text.delta"]
     assert "".join(deltas) == found[-1]["text"]
     return "".join(deltas)
+
+
+def answer_in_json(door: BaseHTTPRequestHandler, status: int, answer: object) -> None:
+    """What a stand-in of a service says."""
+    data = json.dumps(answer).encode()
+    door.send_response(status)
+    door.send_header("Content-Type", "application/json")
+    door.send_header("Content-Length", str(len(data)))
+    door.end_headers()
+    door.wfile.write(data)
 
 
 class Leaver:

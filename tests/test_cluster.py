@@ -2,6 +2,7 @@
 
 import base64
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,8 @@ from ray import serve
 from ray.util import list_named_actors
 
 from cluster import Cluster, app
+from errors import EngineFailure
+from replicas import calls
 from tests.clients import SLOWLY, TRANSCRIPTIONS, Leaver, events, http, post, sample
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, SAMPLES
 from tests.serving import Running, until
@@ -61,8 +64,15 @@ class Deployed:
 
     def running(self) -> float:
         """Requests that the door lets be worked on."""
+        return self._metric("vllm:num_requests_running")
+
+    def waiting(self) -> float:
+        """Requests that wait at the door."""
+        return self._metric("vllm:num_requests_waiting")
+
+    def _metric(self, name: str) -> float:
         lines = httpx.get(f"{self.url}/metrics").text.splitlines()
-        return float(next(line.split()[-1] for line in lines if line.startswith("vllm:num_requests_running")))
+        return float(next(line.split()[-1] for line in lines if line.startswith(name)))
 
     def is_idle(self) -> bool:
         """Whether nothing is left of any request."""
@@ -206,7 +216,7 @@ def test_who_is_too_many_is_told_when_to_come_again(client: httpx.Client, cluste
     with ExitStack() as held:
         for _ in range(8):
             held.enter_context(_asked(cluster, **SLOWLY))
-        until(lambda: post(client, sample("short"), language="xx").status_code == 429)
+        until(lambda: (cluster.running(), cluster.waiting()) == (6, 2))
         answer = post(client, sample("short"))
         assert (answer.status_code, answer.json()["error"]["code"]) == (429, "queue_full")
         assert int(answer.headers["retry-after"]) >= 1
@@ -228,6 +238,35 @@ def test_nothing_is_lost_when_a_recogniser_dies(client: httpx.Client, cluster: D
 def _posted(cluster: Deployed, file: bytes, **fields: str) -> httpx.Response:
     with http(cluster.url) as client:
         return post(client, file, **fields)
+
+
+class Broken:
+    """A replica on which calls fail, and one that does not survive them."""
+
+    async def fail(self) -> None:
+        raise ValueError("/secret/path")
+
+    async def die(self) -> None:
+        os._exit(1)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("fail", "transcription failed inside a replica: its log says why"),
+        ("die", "the replicas that worked on it died: send the request again, or shorter audio"),
+    ],
+)
+def test_what_no_replica_can_do_is_said(
+    cluster: Deployed, monkeypatch: pytest.MonkeyPatch, method: str, message: str
+) -> None:
+    monkeypatch.setattr(calls, "_TRIES", 2)
+    broken = serve.deployment(ray_actor_options={"num_cpus": 0})(Broken)
+    called = calls.Calls(serve.run(broken.bind(), name="broken", route_prefix=None))
+    with pytest.raises(EngineFailure) as failure:
+        called.begin(called.call(method)).result(60)
+    assert str(failure.value) == message
+    serve.delete("broken")
 
 
 def test_an_update_drops_nothing(cluster: Deployed) -> None:

@@ -16,6 +16,7 @@ import pytest
 from huggingface_hub import constants
 
 from deploy.endpoint import main
+from tests.clients import answer_in_json
 from tests.conftest import ROOT
 
 TOKEN = "hf_manages"
@@ -87,12 +88,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         def handle_one(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status, answer = service.answer(Request(self.command, self.path, dict(self.headers), body))
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            answer_in_json(self, status, answer)
 
         do_GET = do_POST = do_PUT = do_DELETE = handle_one
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ import torch
 from audio import Audio
 from config import WHISPER_LADDER, InferenceConfig, ModelSettings
 from engines.slots.engine import SlotEngine
+from engines.slots.jobs import Answer, Job, Window
 from engines.slots.loop import Loop
+from engines.slots.requests import answer_of
 from errors import Cancelled, EngineFailure
 from tests.conftest import ASSISTANT, DEMO, SAMPLES
 from transcript import Transcript
@@ -232,3 +235,18 @@ def test_int8_says_nearly_the_same() -> None:
     for name in ("short", "meeting", "noisy"):
         said = SAMPLES[name].truth["text"]
         assert jiwer.wer(said, small.transcribe(SAMPLES[name].audio, SEGMENTS).text) <= 0.12
+
+
+def test_a_window_that_never_ends_has_times_for_all_its_words(engine: SlotEngine) -> None:
+    job = Job(InferenceConfig(timestamps="word"), "en", brief=True)
+    window = Window(job, 0, SHORT.samples)
+    with engine.loop.job(job):
+        engine.loop.submit(window)
+        answer = answer_of(job)
+    assert isinstance(answer, Answer)
+    assert answer.attention is not None
+    whole = engine._read(answer, window)
+    endless = engine._read(replace(answer, attention=answer.attention[:, :-1]), window)
+    words, same = ([word for segment in heard.segments for word in segment.words] for heard in (whole, endless))
+    assert [word.word for word in same] == [word.word for word in words]
+    assert same[-1].end <= SHORT.duration

@@ -20,6 +20,7 @@ import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 
 from handler import EndpointHandler
+from tests.clients import answer_in_json
 from tests.conftest import DEMO, ROOT, SAMPLES
 
 AUDIO_TYPES = {
@@ -50,12 +51,7 @@ def endpoint(handler: EndpointHandler) -> Iterator[str]:
                 answer, status = handler(self.received(kind, body)), 200
             except Exception as error:
                 answer, status = {"error": str(error)}, 400
-            data = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            answer_in_json(self, status, answer)
 
         def received(self, kind: str, body: bytes) -> dict[str, Any]:
             if kind == "application/json":
