@@ -47,10 +47,10 @@ class Deployed:
             serve.run(app(Cluster(**SIZE | changes)), name=NAME, route_prefix="/")
         until(lambda: httpx.get(f"{self.url}/health").is_success)
 
-    def recognisers(self) -> list[str]:
+    def replicas(self, deployment: str) -> list[str]:
         """The names of Ray's actors."""
         names = [found["name"] for found in list_named_actors(all_namespaces=True)]
-        return [name for name in names if "#Recogniser#" in name]
+        return [name for name in names if f"#{deployment}#" in name]
 
     def kill(self, name: str) -> None:
         """As a machine that fails does."""
@@ -226,13 +226,23 @@ def test_who_is_too_many_is_told_when_to_come_again(client: httpx.Client, cluste
 def test_nothing_is_lost_when_a_recogniser_dies(client: httpx.Client, cluster: Deployed) -> None:
     file, asked = long_file(), {"response_format": "verbose_json", "batch_size": "2", "diarize": "false"}
     whole = post(client, file, **asked)
-    before = cluster.recognisers()
+    before = cluster.replicas("Recogniser")
     with ThreadPoolExecutor(3) as pool:
         answers = [pool.submit(lambda: _posted(cluster, file, **asked)) for _ in range(3)]
         until(lambda: cluster.owed() > 0)
         cluster.kill(before[0])
         assert all(same(answer.result(), whole) for answer in answers)
-    until(lambda: len(set(cluster.recognisers()) - {before[0]}) == 2)
+    until(lambda: len(set(cluster.replicas("Recogniser")) - {before[0]}) == 2)
+
+
+def test_nothing_is_lost_when_the_diarizer_dies(client: httpx.Client, cluster: Deployed) -> None:
+    asked = {"response_format": "diarized_json"}
+    whole = post(client, sample("conversation"), **asked)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(lambda: _posted(cluster, sample("conversation"), **asked))
+        until(lambda: cluster.owed() > 0)
+        cluster.kill(cluster.replicas("Diarizer")[0])
+        assert same(answer.result(), whole)
 
 
 def _posted(cluster: Deployed, file: bytes, **fields: str) -> httpx.Response:
@@ -282,9 +292,9 @@ def test_an_update_drops_nothing(cluster: Deployed) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         asking = [pool.submit(ask) for _ in range(2)]
-        before = set(cluster.recognisers())
+        before = set(cluster.replicas("Recogniser"))
         cluster.deploy(min_recognisers=1)
-        until(lambda: not before & set(cluster.recognisers()))
+        until(lambda: not before & set(cluster.replicas("Recogniser")))
         ended = True
         found = [answer for each in asking for answer in each.result()]
     assert found == [(200, text)] * len(found)
