@@ -113,7 +113,7 @@ def counted(total: int, before: int, quiet: bool) -> Iterator[Tell]:
     def state() -> str:
         took = time.monotonic() - began
         speed = f", {audio / took:.0f} × real time" if audio else ""
-        told = f"{done} of {total} done, {before} of them before{speed}"
+        told = f"{done} of {total} done" + (f", {before} of them before" if before else "") + speed
         return told + (f", {failures} failed" if failures else "")
 
     with Progress(

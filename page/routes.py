@@ -34,7 +34,8 @@ SAMPLES = {
 """Which of the repository's recordings the page offers, where they are there, and as what."""
 DOCUMENTS = {"text": "txt", "srt": "srt", "vtt": "vtt", "verbose_json": "json", "rttm": "rttm"}
 """What can be downloaded: a format's name, and what its file's name ends in."""
-_FOLDER = Path(__file__).parent.parent / "samples"
+_ROOT = Path(__file__).resolve().parent.parent
+_FOLDER = _ROOT / "samples"
 _DOCUMENT = 64 * 1024**2  # bytes of a transcript that comes back to be written down: days of talk
 _BLOCK = 1 << 20  # samples
 
@@ -58,6 +59,7 @@ async def about(request: Request) -> JSONResponse:
             "status": "shutting down" if service.door.draining else service.status,
             "needs_key": bool(service.settings.api_keys),
             "max_bytes": service.transcriber.settings.max_audio_bytes if loaded else None,
+            "demo": loaded and Path(service.transcriber.settings.asr_model).resolve().is_relative_to(_ROOT / "models"),
             "samples": {name: told for name, told in SAMPLES.items() if (_FOLDER / name).is_file()},
             "documents": DOCUMENTS,
         },

@@ -335,8 +335,12 @@ class TestErrors:
         page.click("#transcribe")
         expect(page.get_by_role("alert")).to_have_text(told)
         expect(page.locator("#status")).to_be_hidden()
+        expect(page.locator("#document")).to_be_hidden()
         transcribed(page, "short.wav")  # and goes on
         expect(page.get_by_role("alert")).to_be_hidden()
+
+    def test_what_the_demo_models_cannot_do(self, tab: Callable[..., Page]) -> None:
+        expect(tab().locator("#demo")).to_contain_text("do not understand people")
 
     def test_no_recording(self, tab: Callable[..., Page]) -> None:
         page = tab()

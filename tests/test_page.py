@@ -72,6 +72,7 @@ class TestRoutes:
     def test_what_the_page_is_told(self, server: Running) -> None:
         about = httpx.get(f"{server.url}/ui/about").json()
         assert (about["status"], about["needs_key"], about["max_bytes"]) == ("ok", False, 1024**3)
+        assert about["demo"] is True
         for name in about["samples"]:
             assert httpx.get(f"{server.url}/ui/samples/{name}").content == (ROOT / "samples" / name).read_bytes()
         assert set(about["documents"]) <= set(FORMATS)

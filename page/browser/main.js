@@ -36,6 +36,7 @@ class Page {
       const about = await fetch("about").then((answer) => answer.json()).catch(() => null);
       if (about && first) this.greet(about);
       if (about) this.source.mostBytes = about.max_bytes;
+      byId("demo").hidden = !about?.demo;
       const message = !about ? "The server cannot be reached: is it still running?"
         : about.status === "loading" ? "The models are being loaded: this page tells when they are there."
         : about.status === "ok" ? "" : `The service is ${about.status}: try again in a while.`;
@@ -71,7 +72,7 @@ class Page {
         sent: (share) => this.tell(share < 1 ? "Sending the recording" : "Waiting for its turn", share < 1 ? share : null),
         audio: (audio) => { this.player.show(audio); this.tell("Transcribing", 0); },
         progress: ({ stage, done, total }) => this.tell(`${STAGES[stage]}: ${seconds(done)} of ${seconds(total)}`, total ? done / total : 0),
-        segments: (segments) => this.transcript.more(segments),
+        segments: (segments) => { byId("document").hidden = false; this.transcript.more(segments); },
       });
       this.show(await this.running.transcript, file, (performance.now() - began) / 1000);
     } catch (error) {
@@ -88,6 +89,7 @@ class Page {
     const waited = document.activeElement === byId("stop");
     byId("progress").hidden = byId("stop").hidden = true;
     if (waited) byId("play").focus({ preventScroll: true });
+    byId("document").hidden = false;
     this.transcript.show(transcript);
     this.player.turns(transcript.turns ?? [], this.transcript.order);
     this.speakers.show(transcript, this.transcript.order);
@@ -103,7 +105,7 @@ class Page {
   clear() {
     byId("view").hidden = false;
     byId("view").dataset.state = "working";
-    for (const id of ["error", "warnings", "people", "tools", "empty", "player", "marks"]) byId(id).hidden = true;
+    for (const id of ["error", "warnings", "people", "tools", "empty", "player", "marks", "document"]) byId(id).hidden = true;
     byId("progress").hidden = byId("stop").hidden = false;
     byId("search").value = "";
     this.player.stop();
