@@ -28,7 +28,7 @@ from display import counted
 from errors import InvalidSettings, TranscriptionError
 from formats import FORMATS
 from replicas.archive import Archive
-from replicas.bulk import Workers, transcribed
+from replicas.bulk import Outcome, Workers, transcribed
 from replicas.calls import Calls
 from replicas.diarizer import WAITING, DiarizerReplica
 from replicas.far import FarDiarizer, FarEngine
@@ -200,24 +200,44 @@ def transcribe(
     config: InferenceConfig,
 ) -> int:  # fmt: skip
     """Transcribes what the archive does not have yet; the exit code. Raises InvalidSettings."""
-    left = [recording for recording in found if recording.address not in archive.done]
+    left = [recording for recording in found if recording.source not in archive.done]
     failed = 0
     with counted(len(found), len(found) - len(left), options.quiet) as tell:
-        if left:
-            ray.init(options.address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
         least, most = options.workers
         workers = Workers(least, most, options.gpus, options.cpus, options.together)
-        for outcome in transcribed(left, settings, config, options.format, workers) if left else ():
-            recording = outcome.recording
-            if outcome.answer is None:
+        if left:
+            connect(options.address, workers)
+        for outcome in transcribed(left, settings, config, options.format, workers):
+            error = outcome.error or kept(archive, outcome)
+            if error is not None:
                 failed += 1
-                print(f"error: {recording.address}: {outcome.error}", file=sys.stderr)
-                archive.fail(recording.address, outcome.error or "")
-            else:
-                archive.add(recording.address, recording.name, outcome.answer, outcome.documents or {})
+                print(f"error: {outcome.recording.source}: {error}", file=sys.stderr)
+                archive.fail(outcome.recording.source, error)
             tell(outcome.answer["duration"] if outcome.answer else 0.0, failed)
     archive.tabulate()
     return 1 if failed else 0
+
+
+def kept(archive: Archive, outcome: Outcome) -> str | None:
+    """Puts a transcript into the archive; why it cannot be put there, None where it is."""
+    try:
+        archive.add(outcome.recording, outcome.answer or {}, outcome.documents or {})
+    except OSError as error:
+        return f"its transcript cannot be written: {error.strerror}"
+    return None
+
+
+def connect(address: str | None, workers: Workers) -> None:
+    """To a Ray that runs, or to one that is started on this machine. Raises InvalidSettings."""
+    try:
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
+    except ConnectionError:
+        raise InvalidSettings("no Ray answers: name a running one as --address, or none to start one here") from None
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    machines = [node["Resources"] for node in nodes if node["Alive"]]
+    if not any(one.get("GPU", 0) >= workers.gpus and one.get("CPU", 0) >= workers.cpus for one in machines):
+        wanted = f"{workers.gpus:g} GPU and {workers.cpus:g} CPU"
+        print(f"warning: no machine has the {wanted} that a worker is to get: waiting for one", file=sys.stderr)
 
 
 if __name__ == "__main__":

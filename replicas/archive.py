@@ -1,15 +1,15 @@
 """Archive: a folder of transcripts that a run can be killed in, and another goes on with.
 
-transcripts.jsonl has a line for each recording that is done: its source, and the endpoint's answer. transcripts.parquet
-is the same as a table. errors.jsonl says what could not be done in the last run. Documents are named as recordings are.
+transcripts.jsonl has a line for each recording that is done: its source, its documents' name, the endpoint's answer.
+transcripts.parquet is the same as a table. errors.jsonl says what could not be done in the last run.
 """
 
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Set
+from itertools import chain, count, islice
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -17,11 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from errors import InvalidRequest
+from replicas.sources import Recording
 
 _SPAN = pa.list_(pa.float64())
 SCHEMA = pa.schema(
     {
         "source": pa.string(),
+        "name": pa.string(),
         "text": pa.string(),
         "language": pa.string(),
         "duration": pa.float64(),
@@ -58,33 +60,59 @@ class Archive:
         except OSError:
             self._lines.close()
             raise InvalidRequest(f"another run writes to {folder}: let it end") from None
-        self.done = frozenset(self._read())
+        self._names = dict(self._read())
         self._errors: IO[str] = (folder / "errors.jsonl").open("w", encoding="utf-8")
 
-    def _read(self) -> Iterator[str]:
-        """The sources that are done. A last line that was not finished is cut off."""
+    @property
+    def done(self) -> Set[str]:
+        """The sources that have their transcript."""
+        return self._names.keys()
+
+    def _read(self) -> Iterator[tuple[str, str]]:
+        """The sources that are done, and their names. A last line that was not finished is cut off.
+
+        Raises InvalidRequest where the file is not ours.
+        """
         self._lines.seek(0)
-        whole = 0
+        whole, torn = 0, False
         for line in self._lines:
+            if torn:
+                self._lines.close()
+                raise InvalidRequest(f"{self._lines.name} has other lines than transcripts: move it away")
             try:
-                source = json.loads(line)["source"]
+                found = json.loads(line)
+                entry = str(found["source"]), str(found["name"])
             except (ValueError, KeyError, TypeError):
-                break
-            if not line.endswith(b"\n"):
-                break
-            whole += len(line)
-            yield source
+                torn = True
+                continue
+            torn = not line.endswith(b"\n")
+            if not torn:
+                whole += len(line)
+                yield entry
         self._lines.truncate(whole)
 
-    def add(self, source: str, name: str, answer: Mapping[str, Any], documents: Mapping[str, str]) -> None:
-        """One more transcript. Its documents (by their extension) come first: what has a line is whole."""
+    def add(self, recording: Recording, answer: Mapping[str, Any], documents: Mapping[str, str]) -> None:
+        """One more transcript. Its documents (by their extension) come first: what has a line is whole.
+
+        Raises OSError.
+        """
+        name = self._name(recording)
         for extension, text in documents.items():
             path = self.folder / f"{name}.{extension}"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
-        self._lines.write(json.dumps({"source": source, **answer}, ensure_ascii=False).encode() + b"\n")
+        line = json.dumps({"source": recording.source, "name": name, **answer}, ensure_ascii=False)
+        self._lines.write(line.encode() + b"\n")
         self._lines.flush()
         os.fsync(self._lines.fileno())
+        self._names[recording.source] = name
+
+    def _name(self, recording: Recording) -> str:
+        """What its documents are called: its path without the suffix, or more of it where another has that name."""
+        taken = set(self._names.values())
+        path = PurePosixPath(recording.path)
+        names = chain([str(path.with_suffix("")), str(path)], (f"{path}-{number}" for number in count(2)))
+        return next(name for name in names if name not in taken)
 
     def fail(self, source: str, error: str) -> None:
         """One that could not be transcribed; the next run tries again."""

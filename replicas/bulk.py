@@ -24,7 +24,7 @@ from transcript import Transcript
 
 logger = logging.getLogger(__name__)
 _IN_MEMORY = 64 * 1024 * 1024  # bytes of a recording before it goes to disk
-_BLOCKS = 10_000  # what Ray Data keeps an eye on, at most
+_BLOCKS = 10_000  # recordings that Ray Data has before it: each is by itself, so that it is told when it is done
 _TRIES = 2  # how often a recording is tried again after its worker died
 
 
@@ -66,7 +66,13 @@ class Worker:
 
         Everything is text: of rows in other shapes than the first ones have, Ray would lose what does not fit.
         """
-        told: dict[str, Any] = {"name": row["name"], "answer": None, "documents": None, "error": None, "refusal": None}
+        told: dict[str, Any] = {
+            "source": row["source"],
+            "answer": None,
+            "documents": None,
+            "error": None,
+            "refusal": None,
+        }
         if isinstance(self._transcriber, InvalidSettings):
             return told | {"refusal": str(self._transcriber)}
         try:
@@ -100,37 +106,33 @@ def transcribed(
 
     A recording that kills its worker takes along what else that has: those are done again, one at a time.
     """
-    waiting = {recording.name: recording for recording in recordings}
-    for together in (workers.together, 1):
-        if not waiting:
-            return
-        try:
+    for first in range(0, len(recordings), _BLOCKS):
+        waiting = {recording.source: recording for recording in recordings[first : first + _BLOCKS]}
+        for together in (workers.together, 1):
+            if not waiting:
+                break
             for row in _rows(list(waiting.values()), Worker, (settings, config, formats), workers, together):
                 if row["refusal"] is not None:
                     raise InvalidSettings(row["refusal"])
-                recording = waiting.pop(row["name"])
+                recording = waiting.pop(row["source"])
                 if row["error"] is not None:
                     yield Outcome(recording, error=row["error"])
                 else:
                     yield Outcome(recording, json.loads(row["answer"]), json.loads(row["documents"]))
-        except RayError:
-            logger.exception("the workers failed")
-            raise InvalidSettings("Ray cannot run the workers: the log says why") from None
-    for recording in waiting.values():
-        yield Outcome(recording, error="the worker dies on it: its log says why")
+        for recording in waiting.values():
+            yield Outcome(recording, error="the worker dies on it: its log says why")
 
 
 def _rows(
     recordings: Sequence[Recording], worker: type[Any], arguments: tuple[Any, ...], workers: Workers, together: int
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """A row for each recording on which no worker died too often."""
+    """A row for each recording on which no worker died too often. Raises InvalidSettings."""
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     rows = ray.data.from_items(
-        [{"name": one.name, "address": one.address} for one in recordings],
-        override_num_blocks=min(len(recordings), _BLOCKS),
+        [{"source": one.source, "address": one.address} for one in recordings], override_num_blocks=len(recordings)
     )
     pool = ActorPoolStrategy(
         min_size=workers.least, max_size=workers.most, max_concurrent_calls_per_actor=together,
@@ -142,4 +144,8 @@ def _rows(
             worker, fn_constructor_args=arguments, num_cpus=workers.cpus, num_gpus=workers.gpus, compute=pool,
             max_task_retries=_TRIES,
         )  # fmt: skip
-    yield from outcomes.iter_rows()
+    try:
+        yield from outcomes.iter_rows()
+    except RayError:
+        logger.exception("the workers failed")
+        raise InvalidSettings("Ray cannot run the workers: the log says why") from None

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from ray.exceptions import RayError, RayTaskError, TaskCancelledError
-from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from errors import EngineFailure, TranscriptionError
@@ -16,9 +16,8 @@ from errors import EngineFailure, TranscriptionError
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _TRIES = 5  # replicas that may die on one call: more, and it is the call that kills them
-_PAUSE = 0.25  # seconds before the next try, twice as many before each one after
-_LOST = (RayError, ReplicaUnavailableError, BackPressureError)
-_ANSWERED = (RayTaskError, TaskCancelledError)  # among those: the replica is alive
+_FAILURES = 2  # replicas that may fail on it and live
+_PAUSE = 0.5  # seconds before the next try, twice as many before each one after
 
 
 class Calls:
@@ -35,24 +34,41 @@ class Calls:
 
     async def call(self, method: str, *arguments: object) -> Any:
         """What a method of any replica returns. Raises TranscriptionError, those that it returns among them."""
+        failures = 0
         for attempt in range(_TRIES):
             if attempt:
-                await asyncio.sleep(_PAUSE * 2**attempt)
-            response = getattr(self._handle, method).remote(*arguments)
+                await asyncio.sleep(_PAUSE * 2 ** (attempt - 1))
             try:
-                found = await response
-            except asyncio.CancelledError:
-                response.cancel()
-                raise
-            except DeploymentUnavailableError:
-                break
-            except _LOST as error:
-                if isinstance(error, _ANSWERED):
-                    logger.exception("a replica failed")
-                    raise EngineFailure("transcription failed inside a replica: its log says why") from None
+                found = await self._once(method, *arguments)
+            except EngineFailure:
+                failures += 1
+                if failures == _FAILURES:
+                    raise
+                continue
+            except (RayError, RayServeException) as error:
                 logger.warning("a replica was lost: going on elsewhere", extra={"told": {"why": type(error).__name__}})
                 continue
             if isinstance(found, TranscriptionError):
                 raise found
             return found
         raise EngineFailure("the replicas that worked on it died: send the request again, or shorter audio")
+
+    async def _once(self, method: str, *arguments: object) -> Any:
+        """What one replica returns. Raises EngineFailure, what it returns as such among them, and what Ray raises."""
+        response = getattr(self._handle, method).remote(*arguments)
+        try:
+            found = await response
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                response.cancel()
+                raise
+            raise RayServeException("cancelled over there, which nobody here asked for") from None
+        except RayTaskError as error:
+            if isinstance(error.cause, RayError):  # an argument was lost on its way
+                raise error.cause from None
+            logger.exception("a replica failed")
+            raise EngineFailure("transcription failed inside a replica: its log says why") from None
+        if isinstance(found, EngineFailure):
+            raise found
+        return found

@@ -94,7 +94,7 @@ class FarDesk:
             said: Said = await self._calls.call("hear", part)
         except TranscriptionError as error:
             job.answers.put(error)
-        except Exception:
+        except BaseException:  # nobody is left waiting, whatever happens here
             job.answers.put(EngineFailure("a replica could not be called: the log says why"))
             raise
         else:

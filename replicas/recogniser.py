@@ -10,13 +10,15 @@ from config import ModelSettings
 from engines.abilities import Abilities
 from engines.slots.engine import SlotEngine
 from engines.slots.jobs import Job, Share, Window
-from errors import TranscriptionError
+from errors import EngineFailure, TranscriptionError
 from replicas.wire import Part, Said
 from transcribe import explained
 from watch import Watch, in_thread
 
 MOST = 1024
 """Windows at a time. More than any engine has slots: which goes first is decided beside the slots, not before."""
+
+_FAILING = 5  # windows in a row, after which a replica is to be started anew
 
 
 class Recogniser:
@@ -29,6 +31,7 @@ class Recogniser:
         self._threads = ThreadPoolExecutor(MOST, "window")
         self._shares = WeakValueDictionary[str, Share]()  # of the requests whose windows are here
         self._here = set[Part]()
+        self._failures = 0  # windows in a row
 
     def abilities(self) -> Abilities:
         """What a request may ask of the model."""
@@ -48,11 +51,20 @@ class Recogniser:
 
         self._here.add(part)
         try:
-            return await in_thread(self._threads, work, watch)
+            said = await in_thread(self._threads, work, watch)
         except TranscriptionError as error:
+            self._failures += isinstance(error, EngineFailure)
             return error
+        else:
+            self._failures = 0
+            return said
         finally:
             self._here.discard(part)
+
+    def check_health(self) -> None:
+        """Asked by Ray, which starts a replica anew that raises: one whose device fails answers sooner than others."""
+        if self._failures >= _FAILING:
+            raise RuntimeError(f"{self._failures} windows in a row have failed")
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What Ray scales by (replicas/scaling.py): seconds of audio that are worked on here, or wait behind them."""

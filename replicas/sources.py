@@ -2,10 +2,12 @@
 
 import csv
 import json
-from collections import Counter
+import posixpath
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import fsspec
 
@@ -15,26 +17,40 @@ from errors import InvalidRequest
 _MANIFESTS = (".txt", ".csv", ".tsv", ".jsonl")
 _COLUMNS = ("file_name", "path", "audio", "address", "url", "file", "audio_filepath")
 """What manifests call the column: Hugging Face's audiofolder says file_name, NeMo audio_filepath."""
+_SIGNATURE = re.compile(r"(?i)(x-(amz|goog)-)?signature|sig")
+_SIGNED = re.compile(r"(?i)x-(amz|goog)-.*|signature|expires|.*accesskeyid|.*accessid|key-pair-id|policy|s[a-z]{1,4}")
+"""Parameters that addresses signed by AWS, Google and Azure have, a signature among them."""
+_LONGEST = 200  # bytes of a file's name; 255 is what most file systems take
 
 
 @dataclass(frozen=True)
 class Recording:
-    """address: as fsspec opens it. name: a path without a suffix, under which documents about it are written."""
+    """address: as fsspec opens it. path: where it lies within its source, for the names of documents about it."""
 
     address: str
-    name: str
+    path: str
+
+    @property
+    def source(self) -> str:
+        """What it is known by, now and in later runs: its address without a signature, which is new each time."""
+        parts = urlsplit(self.address)
+        given = parse_qsl(parts.query, keep_blank_values=True)
+        if parts.scheme not in ("http", "https") or not any(_SIGNATURE.fullmatch(name) for name, _ in given):
+            return self.address
+        kept = [(name, value) for name, value in given if not _SIGNED.fullmatch(name)]
+        return urlunsplit(parts._replace(query=urlencode(kept)))
 
 
 def recordings(sources: Iterable[str]) -> list[Recording]:
     """Every recording that the sources name, once, in order. Raises InvalidRequest."""
-    found = dict[str, str]()
+    found = dict[str, Recording]()
     for source in sources:
-        named = list(_named(source))
+        named = [Recording(address, _inside(path)) for address, path in _named(source)]
         if not named:
             raise InvalidRequest(f"{source} holds no recordings: name a folder, a pattern, a file or a manifest")
-        for address, within in named:
-            found.setdefault(address, within)
-    return list(_with_names(found))
+        for recording in named:
+            found.setdefault(recording.source, recording)
+    return list(found.values())
 
 
 def _named(source: str) -> Iterator[tuple[str, str]]:
@@ -44,17 +60,17 @@ def _named(source: str) -> Iterator[tuple[str, str]]:
         return
     files, path = _opened(source)
     try:
-        if "*" in path or "?" in path:
-            names, root = sorted(files.glob(path)), ""
-        elif _is_remote_file(source) or files.isfile(path):
-            names, root = [path], str(PurePosixPath(path).parent)
+        if _is_remote_file(source) or files.isfile(path):
+            names = [path]
+        elif "*" in path or "?" in path:
+            names = sorted(files.glob(path))
         else:
-            names, root = sorted(files.find(path)), path
+            names = sorted(name for name in files.find(path) if name.lower().endswith(RECORDINGS))
+            yield from ((_address(files, name), name.removeprefix(path)) for name in names)
+            return
     except OSError as error:
         raise InvalidRequest(f"{source} cannot be read: {error.strerror or type(error).__name__}") from None
-    for name in names:
-        if root == "" or len(names) == 1 or name.lower().endswith(RECORDINGS):
-            yield _address(files, name), name.removeprefix(root).lstrip("/") if root else PurePosixPath(name).name
+    yield from ((_address(files, name), _last(name)) for name in names)
 
 
 def _opened(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -82,13 +98,14 @@ def _manifest(source: str) -> Iterator[tuple[str, str]]:
             names = list(_listed(source, file))
     except (OSError, ValueError, ImportError) as error:
         raise InvalidRequest(f"{source} cannot be read: {error}") from None
-    files, path = _opened(source)
+    beside, path = _opened(source)
     folder = PurePosixPath(path).parent
     for name in names:
         if "://" in name or name.startswith("/"):
-            yield name, PurePosixPath(name).name
+            files, whole = _opened(name)
+            yield name if _is_remote_file(name) else _address(files, posixpath.normpath(whole)), _last(name)
         else:
-            yield _address(files, str(folder / name)), name
+            yield _address(beside, posixpath.normpath(folder / name)), name
 
 
 def _listed(source: str, lines: Iterable[str]) -> Iterator[str]:
@@ -101,7 +118,7 @@ def _listed(source: str, lines: Iterable[str]) -> Iterator[str]:
     else:
         rows = csv.DictReader(lines, delimiter="\t" if source.lower().endswith(".tsv") else ",")
     for row in rows:
-        name = next((row[column] for column in _COLUMNS if row.get(column)), None)
+        name = next((row[column] for column in _COLUMNS if row.get(column)), None) if isinstance(row, dict) else None
         if not isinstance(name, str):
             raise InvalidRequest(
                 f"{source} has a row without a recording: name the column one of {', '.join(_COLUMNS)}"
@@ -109,20 +126,12 @@ def _listed(source: str, lines: Iterable[str]) -> Iterator[str]:
         yield name
 
 
-def _with_names(found: dict[str, str]) -> Iterator[Recording]:
-    """Without its suffix where that is enough to tell a recording from the others."""
-    taken = set[str]()
-    stems = [str(PurePosixPath(within).with_suffix("")) for within in found.values()]
-    counts = Counter(stems)
-    for (address, within), stem in zip(found.items(), stems, strict=True):
-        name = _inside(stem if counts[stem] == 1 else within)
-        number = 2
-        while name in taken:
-            name, number = f"{_inside(within)}-{number}", number + 1
-        taken.add(name)
-        yield Recording(address, name)
+def _last(address: str) -> str:
+    """The last part of an address, without what stands behind a question mark."""
+    return PurePosixPath(urlsplit(address).path).name
 
 
 def _inside(path: str) -> str:
-    """The same path without a way out of the folder it is written in."""
-    return "/".join(part for part in path.split("/") if part not in ("", ".", ".."))
+    """The same path without a way out of the folder it is written in, and in parts that a file system takes."""
+    parts = [part.encode()[:_LONGEST].decode(errors="ignore") for part in path.split("/")]
+    return "/".join(part for part in parts if part not in ("", ".", "..")) or "recording"

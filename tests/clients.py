@@ -13,7 +13,7 @@ from tests.conftest import SAMPLES
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 SLOWLY = {"chunk_length_s": "1", "batch_size": "1", "temperature": "0,0,0,0,0", "compression_ratio_threshold": "0.01"}
-"""Second after second, each five times over: the first words come soon, the last ones later than any test waits."""
+"""Second after second, each five times over: the first words come soon, the last ones much later."""
 
 
 def http(url: str) -> httpx.Client:

@@ -1,6 +1,7 @@
 """What the tests share: the shipped models, loaded once, and the shipped recordings with their truth."""
 
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from handler import EndpointHandler
 from serving.settings import ServerSettings
 from tests.serving import Running, serving
 from transcribe import Transcriber
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job, whose processes would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every machine, however slow it is.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])

@@ -19,11 +19,14 @@ from config import InferenceConfig
 from errors import InvalidRequest
 from formats import FORMATS
 from replicas.archive import Archive
+from replicas.sources import Recording
 from tests.conftest import DEMO, ROOT, SAMPLES
 from tests.serving import until
 from transcribe import Transcriber
 
 ANSWER = {"text": "One.", "chunks": [{"text": " One.", "timestamp": [0.0, 1.5]}], "speakers": [], "language": "en"}
+
+ONE, TWO = Recording("/calls/one.wav", "one.wav"), Recording("/calls/two.wav", "two.wav")
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -33,11 +36,11 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def test_what_is_added_is_there_for_the_next_run(tmp_path: Path) -> None:
     with Archive(tmp_path) as archive:
         assert archive.done == set()
-        archive.add("/calls/one.wav", "calls/one", ANSWER, {"srt": "1\n", "txt": "One."})
+        archive.add(Recording("/calls/one.wav", "calls/one.wav"), ANSWER, {"srt": "1\n", "txt": "One."})
         archive.fail("/calls/two.wav", "it is not there")
     with Archive(tmp_path) as archive:
         assert archive.done == {"/calls/one.wav"}
-    assert lines(tmp_path / "transcripts.jsonl") == [{"source": "/calls/one.wav", **ANSWER}]
+    assert lines(tmp_path / "transcripts.jsonl") == [{"source": "/calls/one.wav", "name": "calls/one", **ANSWER}]
     assert (tmp_path / "calls/one.srt").read_text() + (tmp_path / "calls/one.txt").read_text() == "1\nOne."
 
 
@@ -50,16 +53,36 @@ def test_errors_are_the_last_runs(tmp_path: Path) -> None:
     assert lines(tmp_path / "errors.jsonl") == []
 
 
-@pytest.mark.parametrize("torn", [b'{"source": "/calls/two.wav", "te', b'{"source": "/calls/two.wav"}', b"\x00\x00\n"])
+@pytest.mark.parametrize(
+    "torn", [b'{"source": "/calls/two.wav", "te', b'{"source": "/calls/two.wav", "name": "two"}', b"\x00\x00\n"]
+)
 def test_a_line_that_was_not_finished_is_done_again(tmp_path: Path, torn: bytes) -> None:
     with Archive(tmp_path) as archive:
-        archive.add("/calls/one.wav", "one", ANSWER, {})
+        archive.add(ONE, ANSWER, {})
     with (tmp_path / "transcripts.jsonl").open("ab") as file:
         file.write(torn)
     with Archive(tmp_path) as archive:
         assert archive.done == {"/calls/one.wav"}
-        archive.add("/calls/two.wav", "two", ANSWER, {})
+        archive.add(TWO, ANSWER, {})
     assert [line["source"] for line in lines(tmp_path / "transcripts.jsonl")] == ["/calls/one.wav", "/calls/two.wav"]
+
+
+def test_no_transcript_is_written_over_by_another_run(tmp_path: Path) -> None:
+    sources = ("/a/talk.wav", "/b/talk.mp3", "/c/talk.mp3")
+    same = [Recording(source, source.split("/")[2]) for source in sources]
+    for recording in same:
+        with Archive(tmp_path) as archive:
+            archive.add(recording, ANSWER, {"txt": recording.source})
+    found = {path.name: path.read_text() for path in tmp_path.glob("*.txt")}
+    assert found == {"talk.txt": "/a/talk.wav", "talk.mp3.txt": "/b/talk.mp3", "talk.mp3-2.txt": "/c/talk.mp3"}
+
+
+def test_a_file_that_is_not_ours_stays_as_it_is(tmp_path: Path) -> None:
+    text = '{"source": "/calls/one.wav"}\n{"source": "/calls/two.wav"}\n'
+    (tmp_path / "transcripts.jsonl").write_text(text)
+    with pytest.raises(InvalidRequest, match="has other lines than transcripts: move it away"):
+        Archive(tmp_path)
+    assert (tmp_path / "transcripts.jsonl").read_text() == text
 
 
 def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
@@ -77,7 +100,7 @@ def test_the_table_holds_what_the_lines_hold(tmp_path: Path) -> None:
     with Archive(tmp_path) as archive:
         archive.tabulate()
         assert pq.read_table(tmp_path / "transcripts.parquet").num_rows == 0
-        archive.add("/calls/one.wav", "one", ANSWER, {})
+        archive.add(ONE, ANSWER, {})
         archive.tabulate()
     (row,) = pq.read_table(tmp_path / "transcripts.parquet").to_pylist()
     assert (row["source"], row["text"], row["partial"]) == ("/calls/one.wav", "One.", None)
@@ -139,7 +162,7 @@ def test_what_is_done_needs_no_worker(recordings: Path, tmp_path: Path, capfd: p
     (recordings / "broken.wav").unlink()
     with Archive(tmp_path / "done") as archive:
         for number in range(10):
-            archive.add(f"{recordings}/below/{number}.wav", f"below/{number}", ANSWER, {})
+            archive.add(Recording(f"{recordings}/below/{number}.wav", f"below/{number}.wav"), ANSWER, {})
     assert main(["transcribe", str(recordings), "--output", str(tmp_path / "done"), "--model", "nobody/nothing"]) == 0
     assert capfd.readouterr().err == "10 of 10 done, 10 of them before\n"
 

@@ -25,7 +25,7 @@ def application(config: dict[str, Any]) -> dict[str, Any]:
 def known(names: set[str]) -> bool:
     """Whether these are variables that somebody reads."""
     fields = {name.upper() for name in (*ModelSettings.model_fields, *ServerSettings.model_fields)}
-    return names <= fields | {"RAY_USAGE_STATS_ENABLED"}
+    return names <= fields | {"RAY_USAGE_STATS_ENABLED", "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S"}
 
 
 def test_the_configuration_is_one_that_serve_takes() -> None:

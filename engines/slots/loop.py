@@ -310,4 +310,6 @@ class Loop:
             for job in self.jobs:
                 job.cancelled = True
                 job.answers.put(EngineFailure(why))
+            for window in self.rows:
+                window.job.running -= 1
             self.jobs, self.rows = [], []
