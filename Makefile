@@ -64,7 +64,7 @@ clean:
 
 $(INSTALLED): requirements.txt requirements-diarization.txt requirements-server.txt requirements-ui.txt requirements-cluster.txt constraints.txt tests/requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q --no-compile -r requirements.txt -r requirements-diarization.txt -r requirements-server.txt \
+	$(VENV)/bin/pip install -q -r requirements.txt -r requirements-diarization.txt -r requirements-server.txt \
 		-r requirements-ui.txt -r requirements-cluster.txt -r tests/requirements.txt -c constraints.txt
 	touch $@
 
