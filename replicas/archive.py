@@ -61,6 +61,7 @@ class Archive:
             self._lines.close()
             raise InvalidRequest(f"another run writes to {folder}: let it end") from None
         self._names = dict(self._read())
+        self._taken = set(self._names.values())
         self._errors: IO[str] = (folder / "errors.jsonl").open("w", encoding="utf-8")
 
     @property
@@ -106,13 +107,13 @@ class Archive:
         self._lines.flush()
         os.fsync(self._lines.fileno())
         self._names[recording.source] = name
+        self._taken.add(name)
 
     def _name(self, recording: Recording) -> str:
         """What its documents are called: its path without the suffix, or more of it where another has that name."""
-        taken = set(self._names.values())
         path = PurePosixPath(recording.path)
         names = chain([str(path.with_suffix("")), str(path)], (f"{path}-{number}" for number in count(2)))
-        return next(name for name in names if name not in taken)
+        return next(name for name in names if name not in self._taken)
 
     def fail(self, source: str, error: str) -> None:
         """One that could not be transcribed; the next run tries again."""
