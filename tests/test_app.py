@@ -18,6 +18,7 @@ from page.names import renamed
 from server import create_app
 from serving.settings import ServerSettings
 from tests.browser import CHROMIUM, PHONE, chromium, opened, transcribed
+from tests.comparing import differences
 from tests.conftest import SAMPLES
 from tests.serving import Running, serving, until
 from transcript import Transcript
@@ -79,25 +80,17 @@ def downloaded(page: Page, ending: str) -> tuple[str, str]:
     return waiting.value.suggested_filename, Path(waiting.value.path()).read_text()
 
 
-def written(name: str, transcript: Transcript) -> str:
-    document = FORMATS[name].render(transcript)
-    return document if isinstance(document, str) else json.dumps(document, ensure_ascii=False, indent=1) + "\n"
-
-
 class TestTheWay:
     """From a recording to a file."""
 
     def test_from_a_sample_to_its_documents(self, tab: Callable[..., Page], meeting: Transcript) -> None:
         page = transcribed(tab(), "meeting.flac")
         assert page.locator("#transcript .word").all_text_contents() == [word.word.strip() for word in meeting.words]
-        for name, ending in (
-            ("srt", "srt"),
-            ("text", "txt"),
-            ("vtt", "vtt"),
-            ("verbose_json", "json"),
-            ("rttm", "rttm"),
-        ):
-            assert downloaded(page, ending) == (f"meeting.{ending}", written(name, meeting))
+        for name, ending in (("srt", "srt"), ("text", "txt"), ("vtt", "vtt"), ("rttm", "rttm")):
+            assert downloaded(page, ending) == (f"meeting.{ending}", FORMATS[name].render(meeting))
+        name, text = downloaded(page, "json")
+        assert name == "meeting.json"
+        assert list(differences(json.loads(text), FORMATS["verbose_json"].render(meeting))) == []
 
     def test_words_appear_while_it_works(self, tab: Callable[..., Page]) -> None:
         page = tab()

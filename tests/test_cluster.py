@@ -21,6 +21,7 @@ from cluster import Cluster, app
 from errors import EngineFailure
 from replicas import calls
 from tests.clients import SLOWLY, TRANSCRIPTIONS, Leaver, events, http, post, sample
+from tests.comparing import differences
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, SAMPLES
 from tests.serving import Running, until
 from training.encoding import encoded
@@ -101,18 +102,6 @@ def client(cluster: Deployed) -> Iterator[httpx.Client]:
 def long_file() -> bytes:
     """Two and a half minutes."""
     return encoded(np.tile(SAMPLES["long"].audio.samples, 2), "flac")
-
-
-def differences(one: Any, other: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two answers are not equal, but for what another number of threads rounds otherwise."""
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        for key in one:
-            yield from differences(one[key], other[key], f"{where}/{key}")
-    elif isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
-        for number, (mine, its) in enumerate(zip(one, other, strict=True)):
-            yield from differences(mine, its, f"{where}/{number}")
-    elif one != (pytest.approx(other, abs=2e-3) if isinstance(other, float) else other):
-        yield where, one, other
 
 
 def same(one: httpx.Response, other: httpx.Response) -> bool:

@@ -22,6 +22,7 @@ from formats import FORMATS
 from page.following import PEAKS, TRANSCRIPT, peaks
 from page.names import LONGEST, cleaned, renamed
 from page.palette import DARK, LIGHT, SPEAKERS_DARK, SPEAKERS_LIGHT
+from tests.comparing import differences
 from tests.conftest import DEMO, DIARIZATION, ROOT, SAMPLES
 from tests.serving import Running, serving
 from transcribe import Transcriber
@@ -53,7 +54,7 @@ class TestRoutes:
         whole: Transcript = server.service.transcriber.transcribe(
             audio, InferenceConfig(timestamps="word", num_speakers=1)
         )
-        assert TRANSCRIPT.validate_python(told[-1]["transcript"]) == whole
+        assert list(differences(told[-1]["transcript"], TRANSCRIPT.dump_python(whole, mode="json"))) == []
         assert "".join(heard).strip() == whole.text
 
     @pytest.mark.parametrize(
