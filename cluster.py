@@ -36,12 +36,14 @@ from replicas.recogniser import MOST, Recogniser
 from replicas.scaling import ByAudio
 from replicas.sources import Recording, recordings
 from server import create_app
+from serving.door import Door
 from serving.records import log_lines
 from serving.settings import ServerSettings, mounted
 from transcribe import Transcriber
 
 logger = logging.getLogger("transcription")
 _BESIDE = 100  # requests to a door that its own line does not count: probes, metrics, refusals
+_LOOK = 2.0  # seconds after which Ray misses a replica that is gone, and starts another
 
 
 class Cluster(BaseModel):
@@ -59,6 +61,9 @@ class Cluster(BaseModel):
     max_diarizers: int = Field(1, ge=1, description="diarization pipelines, at most")
     diarizer_gpus: float = Field(0, ge=0, description="of a GPU for each pipeline")
     diarizer_cpus: float = Field(1, gt=0, description="CPU cores for each pipeline")
+    surge: int = Field(
+        100, ge=0, le=100, description="percent of engines and pipelines that an update starts before it stops old ones"
+    )
 
 
 def app(cluster: Cluster) -> Application:
@@ -91,22 +96,31 @@ def _doors(settings: ServerSettings, models: ModelSettings, cluster: Cluster) ->
         def calls(deployment: str) -> Calls:
             return Calls(serve.get_deployment_handle(deployment, name))
 
-        return create_app(
-            settings,
-            lambda: Transcriber(models, FarEngine(calls("Recogniser")), lambda _: FarDiarizer(calls("Diarizer"))),
-            wait=True,  # in an update the door before it answers until then
-        )
+        def transcriber() -> Transcriber:
+            door: Door = found.state.service.door
+            engine = FarEngine(calls("Recogniser"), _long(cluster), lambda: door.crowd)
+            return Transcriber(models, engine, lambda _: FarDiarizer(calls("Diarizer")))
+
+        found = create_app(settings, transcriber, wait=True)  # in an update the door before it answers until then
+        return found
 
     most = settings.max_running + settings.max_waiting + settings.max_uploads + _BESIDE
     return serve.deployment(
         name="Door", num_replicas=cluster.doors, max_ongoing_requests=most,  # who is too many, Door itself tells
-        graceful_shutdown_timeout_s=settings.shutdown_seconds, ray_actor_options={"num_cpus": 1},
+        max_surge_percent=100, health_check_period_s=_LOOK, graceful_shutdown_timeout_s=settings.shutdown_seconds,
+        ray_actor_options={"num_cpus": 1},
     )(serve.ingress(application)())  # fmt: skip
+
+
+def _long(cluster: Cluster) -> int:
+    """Windows of long requests that a door may have at each recogniser: all doors together fill half of its places."""
+    return max(MOST // (2 * cluster.doors), 1)
 
 
 def _recognisers(models: ModelSettings, cluster: Cluster) -> Any:
     return serve.deployment(
-        name="Recogniser", max_ongoing_requests=MOST, graceful_shutdown_timeout_s=120,
+        name="Recogniser", max_ongoing_requests=MOST, graceful_shutdown_timeout_s=120, max_surge_percent=cluster.surge,
+        health_check_period_s=_LOOK,
         ray_actor_options={"num_cpus": cluster.recogniser_cpus, "num_gpus": cluster.recogniser_gpus},
         autoscaling_config=AutoscalingConfig(
             min_replicas=cluster.min_recognisers, max_replicas=cluster.max_recognisers,
@@ -118,7 +132,8 @@ def _recognisers(models: ModelSettings, cluster: Cluster) -> Any:
 
 def _diarizers(models: ModelSettings, cluster: Cluster) -> Any:
     return serve.deployment(
-        name="Diarizer", max_ongoing_requests=WAITING, graceful_shutdown_timeout_s=900,
+        name="Diarizer", max_ongoing_requests=WAITING, graceful_shutdown_timeout_s=900, max_surge_percent=cluster.surge,
+        health_check_period_s=_LOOK,
         ray_actor_options={"num_cpus": cluster.diarizer_cpus, "num_gpus": cluster.diarizer_gpus},
         autoscaling_config=AutoscalingConfig(
             min_replicas=cluster.min_diarizers, max_replicas=cluster.max_diarizers, target_ongoing_requests=1,

@@ -51,7 +51,7 @@ class Calls:
             if isinstance(found, TranscriptionError):
                 raise found
             return found
-        raise EngineFailure("the replicas that worked on it died: send the request again, or shorter audio")
+        raise EngineFailure("the replicas that worked on it died, one after the other: send shorter audio")
 
     async def _once(self, method: str, *arguments: object) -> Any:
         """What one replica returns. Raises EngineFailure, what it returns as such among them, and what Ray raises."""

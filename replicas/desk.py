@@ -1,6 +1,7 @@
 """FarDesk: windows are decoded wherever a replica has room."""
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -31,9 +32,13 @@ class _Request:
 class FarDesk:
     """A desk (engines.slots.requests.Desk) over replicas. What it knows is touched by the calls' thread alone."""
 
-    def __init__(self, calls: Calls, tells_language: bool) -> None:
-        """tells_language: the model has several, so that a request's first window says which."""
-        self._calls, self._tells_language = calls, tells_language
+    def __init__(self, calls: Calls, tells_language: bool, most: int, crowd: Callable[[], float]) -> None:
+        """tells_language: the model has several, so that a request's first window says which.
+
+        most: windows of long requests that each replica may have from here, so that short ones always find a place.
+        crowd: how many requests have come in for each that is worked on.
+        """
+        self._calls, self._tells_language, self._most, self._crowd = calls, tells_language, most, crowd
         self._requests: dict[Job, _Request] = {}
         self._replicas: dict[str, float] = {}  # when each was last heard of
 
@@ -52,7 +57,7 @@ class FarDesk:
 
         def queue() -> None:
             window.job.waiting.append(window)
-            self._send(window.job)
+            self._send()
 
         self._soon(queue)
 
@@ -64,17 +69,36 @@ class FarDesk:
         for task in self._requests.pop(job).tasks:
             task.cancel()
 
-    def _send(self, job: Job) -> None:
-        """As many of its windows as may be worked on together."""
+    def _send(self) -> None:
+        """As many windows as may be worked on together, of those requests first that have the fewest."""
         replicas = self._count()
-        while job.may_enter(job.config.batch_size * replicas, _FIRST * replicas, self._tells_language):
-            window = job.waiting.popleft()
-            job.running += 1
-            job.answers.put(None)
-            request = self._requests[job]
-            task = self._calls.loop.create_task(self._hear(window, request))
-            request.tasks.add(task)
-            task.add_done_callback(request.tasks.discard)
+        for job in sorted(self._requests, key=lambda job: job.running):
+            together = 1 if job.config.sequential else min(job.config.batch_size, self._most) * replicas
+            while job.may_enter(together, _FIRST * replicas, self._tells_language):
+                if not job.brief and self._long() >= self._most * replicas:
+                    break
+                self._enter(job, together)
+
+    def _long(self) -> int:
+        """Windows of long requests that are worked on."""
+        return sum(job.running for job in self._requests if not job.brief)
+
+    def _enter(self, job: Job, together: int) -> None:
+        window, request = job.waiting.popleft(), self._requests[job]
+        job.running += 1
+        job.answers.put(None)
+        task = self._calls.loop.create_task(self._hear(window, request, self._owed(window, request, together)))
+        request.tasks.add(task)
+        task.add_done_callback(request.tasks.discard)
+
+    def _owed(self, window: Window, request: _Request, together: int) -> float:
+        """Seconds of audio for which a window stands: its own, its share of what is left of its request, and of the
+        requests that wait to come in, which may be taken to be like those that are worked on.
+        """
+        seconds = len(window.samples) / SAMPLE_RATE
+        request.rest = max(request.rest - seconds, 0.0)
+        beside = min(together, math.ceil(request.rest / seconds))
+        return (seconds + (request.rest / beside if beside else 0.0)) * self._crowd()
 
     def _count(self) -> int:
         """Replicas that have lately been heard of; new ones are called too, and are then counted."""
@@ -82,14 +106,9 @@ class FarDesk:
         self._replicas = {name: heard for name, heard in self._replicas.items() if heard > since}
         return max(len(self._replicas), 1)
 
-    async def _hear(self, window: Window, request: _Request) -> None:
+    async def _hear(self, window: Window, request: _Request, owed: float) -> None:
         job = window.job
-        seconds = len(window.samples) / SAMPLE_RATE
-        request.rest = max(request.rest - seconds, 0.0)
-        part = Part(
-            request.name, window.number, window.samples, request.config, job.language, job.brief,
-            owed=seconds + request.rest / job.running,
-        )  # fmt: skip
+        part = Part(request.name, window.number, window.samples, request.config, job.language, job.brief, owed)
         try:
             said: Said = await self._calls.call("hear", part)
         except TranscriptionError as error:
@@ -104,7 +123,7 @@ class FarDesk:
             job.answers.put(said.heard)
         finally:
             job.running -= 1
-            self._send(job)
+            self._send()
 
     def _learn(self, job: Job, said: Said) -> None:
         """The language, from a window that was asked for it."""

@@ -1,5 +1,6 @@
 """FarEngine and FarDiarizer: what a Transcriber works with when the models are elsewhere."""
 
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,10 @@ class FarEngine:
 
     out_of_memory = 0  # of this process's device: none
 
-    def __init__(self, calls: Calls) -> None:
-        """Waits until a recogniser answers."""
+    def __init__(self, calls: Calls, most: int, crowd: Callable[[], float]) -> None:
+        """Waits until a recogniser answers. most, crowd: FarDesk's."""
         abilities: Abilities = calls.begin(calls.call("abilities")).result()
-        self._requests = Requests(FarDesk(calls, bool(abilities.languages)), abilities, _read)
+        self._requests = Requests(FarDesk(calls, bool(abilities.languages), most, crowd), abilities, _read)
 
     def transcribe(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Transcript:
         """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure, Cancelled."""

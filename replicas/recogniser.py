@@ -18,7 +18,7 @@ from watch import Watch, in_thread
 MOST = 1024
 """Windows at a time. More than any engine has slots: which goes first is decided beside the slots, not before."""
 
-_FAILING = 5  # windows in a row, after which a replica is to be started anew
+_FAILING = 5  # times that a window failed, one after the other, after which a replica is to be started anew
 
 
 class Recogniser:
@@ -31,7 +31,7 @@ class Recogniser:
         self._threads = ThreadPoolExecutor(MOST, "window")
         self._shares = WeakValueDictionary[str, Share]()  # of the requests whose windows are here
         self._here = set[Part]()
-        self._failures = 0  # windows in a row
+        self._failures = 0  # one after the other: windows that fail together are one failure
 
     def abilities(self) -> Abilities:
         """What a request may ask of the model."""
@@ -50,10 +50,12 @@ class Recogniser:
             return Said(heard, job.language, job.guess, job.language_probability, self._name)
 
         self._here.add(part)
+        failures = self._failures
         try:
             said = await in_thread(self._threads, work, watch)
         except TranscriptionError as error:
-            self._failures += isinstance(error, EngineFailure)
+            if isinstance(error, EngineFailure):
+                self._failures = min(self._failures, failures) + 1
             return error
         else:
             self._failures = 0
@@ -64,7 +66,7 @@ class Recogniser:
     def check_health(self) -> None:
         """Asked by Ray, which starts a replica anew that raises: one whose device fails answers sooner than others."""
         if self._failures >= _FAILING:
-            raise RuntimeError(f"{self._failures} windows in a row have failed")
+            raise RuntimeError(f"{self._failures} windows have failed, one after the other")
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """What Ray scales by (replicas/scaling.py): seconds of audio that are worked on here, or wait behind them."""

@@ -7,7 +7,8 @@ class ByAudio:
     """A policy of Ray Serve: so many replicas that each has `seconds` of audio before it, at most.
 
     A request says little of the work it brings: five seconds or five hours. Its windows carry the audio that waits
-    behind them (replicas/wire.py), and recognisers report the sum.
+    behind them, its own and that of requests which still wait at the door (replicas/wire.py); recognisers report the
+    sum.
     """
 
     def __init__(self, seconds: float) -> None:

@@ -12,7 +12,7 @@ class Part:
     """One window of a request.
 
     request: a name of its own for each request. language: None where this window is to tell it. owed: seconds of
-    audio for which this window stands: its own, and its share of what waits behind it.
+    audio for which this window stands: its own, and its share of what waits behind it, at the door too.
     """
 
     request: str

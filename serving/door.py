@@ -28,6 +28,11 @@ class Door:
         self._mean = 1.0  # seconds that a request has lately been worked on
         self._tasks = set[asyncio.Task[Any]]()
 
+    @property
+    def crowd(self) -> float:
+        """How many requests have come in for each that is worked on."""
+        return 1 + self.waiting / max(self.running, 1)
+
     def check(self) -> None:
         """Whether one more may come in. Raises Problem: better before its upload than after."""
         if self.draining:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import ray
 from ray import serve
+from ray.serve.handle import DeploymentHandle
 from ray.util import list_named_actors
 
 from cluster import Cluster, app
@@ -46,7 +48,7 @@ class Deployed:
             for name, value in ENVIRONMENT.items():
                 patch.setenv(name, str(value))
             serve.run(app(Cluster(**SIZE | changes)), name=NAME, route_prefix="/")
-        until(lambda: httpx.get(f"{self.url}/health").is_success)
+        until(lambda: httpx.get(f"{self.url}/health", timeout=60).is_success)
 
     def replicas(self, deployment: str) -> list[str]:
         """The names of Ray's actors."""
@@ -57,10 +59,13 @@ class Deployed:
         """As a machine that fails does."""
         ray.kill(ray.get_actor(name, namespace="serve"), no_restart=True)
 
+    @cached_property
+    def _recognisers(self) -> DeploymentHandle[Any]:
+        return serve.get_deployment_handle("Recogniser", NAME)
+
     def owed(self) -> list[float]:
         """Seconds of audio that recognisers still have, by several looks at any of them."""
-        handle = serve.get_deployment_handle("Recogniser", NAME)
-        return [handle.record_autoscaling_stats.remote().result()["audio_seconds"] for _ in range(8)]
+        return [self._recognisers.record_autoscaling_stats.remote().result()["audio_seconds"] for _ in range(8)]
 
     def running(self) -> float:
         """Requests that the door lets be worked on."""
@@ -71,7 +76,7 @@ class Deployed:
         return self._metric("vllm:num_requests_waiting")
 
     def _metric(self, name: str) -> float:
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        lines = httpx.get(f"{self.url}/metrics", timeout=60).text.splitlines()
         return float(next(line.split()[-1] for line in lines if line.startswith(name)))
 
     def is_idle(self) -> bool:
@@ -181,8 +186,8 @@ def test_a_stream_begins_before_the_file_is_finished(client: httpx.Client, clust
 
 
 def test_a_short_request_overtakes_a_long_one(client: httpx.Client, cluster: Deployed) -> None:
-    with _asked(cluster, **SLOWLY):
-        until(lambda: any(cluster.owed()))
+    with _asked(cluster, **SLOWLY | {"batch_size": "64"}):  # more than there are slots
+        until(lambda: all(cluster.owed()))
         assert post(client, sample("short")).status_code == 200
         assert cluster.running() == 1
     until(cluster.is_idle)
@@ -250,22 +255,17 @@ class Broken:
         os._exit(1)
 
 
-@pytest.mark.parametrize(
-    ("method", "message"),
-    [
-        ("fail", "transcription failed inside a replica: its log says why"),
-        ("die", "the replicas that worked on it died: send the request again, or shorter audio"),
-    ],
-)
-def test_what_no_replica_can_do_is_said(
-    cluster: Deployed, monkeypatch: pytest.MonkeyPatch, method: str, message: str
-) -> None:
+def test_what_no_replica_can_do_is_said(cluster: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "_TRIES", 2)
-    broken = serve.deployment(ray_actor_options={"num_cpus": 0})(Broken)
+    broken = serve.deployment(num_replicas=2, ray_actor_options={"num_cpus": 0})(Broken)
     called = calls.Calls(serve.run(broken.bind(), name="broken", route_prefix=None))
-    with pytest.raises(EngineFailure) as failure:
-        called.begin(called.call(method)).result(60)
-    assert str(failure.value) == message
+    for method, message in (
+        ("fail", "transcription failed inside a replica: its log says why"),
+        ("die", "the replicas that worked on it died, one after the other: send shorter audio"),
+    ):
+        with pytest.raises(EngineFailure) as failure:
+            called.begin(called.call(method)).result(60)
+        assert str(failure.value) == message
     serve.delete("broken")
 
 

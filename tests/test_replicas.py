@@ -96,6 +96,28 @@ def test_a_failure_comes_back_as_a_value(recogniser: Recogniser, monkeypatch: py
     assert str(failure) == "transcription failed inside the model: the log says why"
 
 
+def test_one_that_fails_again_and_again_is_started_anew(
+    recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise EngineFailure("out of order")
+
+    async def together(count: int) -> None:
+        await asyncio.gather(*(recogniser.hear(part()) for _ in range(count)))
+
+    asyncio.run(together(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(recogniser._engine, "hear", fail)
+        asyncio.run(together(9))  # of one step, say, that had all of them
+        for _ in range(4):
+            recogniser.check_health()
+            asyncio.run(together(1))
+        with pytest.raises(RuntimeError, match="5 windows have failed, one after the other"):
+            recogniser.check_health()
+    asyncio.run(together(1))
+    recogniser.check_health()
+
+
 def test_a_diarizer_tells_speakers_apart(listener: Transcriber) -> None:
     replica = DiarizerReplica(ModelSettings.from_environment(asr_model=str(DEMO), diarization_model=str(DIARIZATION)))
     assert replica.refusal() is None
