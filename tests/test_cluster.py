@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -196,7 +197,7 @@ def test_a_short_request_overtakes_a_long_one(client: httpx.Client, cluster: Dep
 def test_who_leaves_frees_the_replicas(client: httpx.Client, cluster: Deployed) -> None:
     with _asked(cluster, **SLOWLY, stream="true") as leaver:
         leaver.hears(b"delta")
-    until(cluster.is_idle, 5)  # the work itself takes four times as long
+    until(cluster.is_idle, 10)  # the work itself takes twice as long
     assert post(client, sample("short")).status_code == 200
 
 
@@ -290,3 +291,12 @@ def test_an_update_drops_nothing(cluster: Deployed) -> None:
         found = [each.result() for each in asking]
     assert found == [[(200, text)] * len(told) for text, told in zip(texts, found, strict=True)]
     assert all(len(told) > 1 for told in found)
+
+
+def test_an_update_that_cannot_start_leaves_what_runs(
+    cluster: Deployed, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "ASR_MODEL", tmp_path)
+    with pytest.raises(RuntimeError, match="Recogniser"):
+        cluster.deploy(min_recognisers=1, max_recognisers=1)
+    assert post(client, sample("short")).status_code == 200
