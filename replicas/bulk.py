@@ -145,7 +145,11 @@ def _rows(
             max_task_retries=_TRIES,
         )  # fmt: skip
     try:
-        yield from outcomes.iter_rows()
+        # Not iter_rows: its threads outlive a run that is left in the middle, and one that asks Ray for something after
+        # Ray has ended makes Ray end the process.
+        for bundle in outcomes.iter_internal_ref_bundles():
+            for block in ray.get(bundle.block_refs):
+                yield from block.to_pylist()
     except RayError:
         logger.exception("the workers failed")
         raise InvalidSettings("Ray cannot run the workers: the log says why") from None

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,8 +173,10 @@ def test_models_that_cannot_be_loaded_are_said(
 ) -> None:
     (tmp_path / "empty").mkdir()
     call = ["transcribe", str(recordings), "--output", str(tmp_path / "none"), "--model", str(tmp_path / "empty")]
+    before = set(threading.enumerate())
     assert main([*call, "--address", address, "--quiet"]) == 2
     assert capfd.readouterr().err.startswith("error: ASR_MODEL empty cannot be loaded: is it a Whisper")
+    assert set(threading.enumerate()) - before == set()  # one that asks a Ray which has ended would end the process
 
 
 @pytest.mark.parametrize(
