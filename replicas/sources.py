@@ -17,9 +17,13 @@ from errors import InvalidRequest
 _MANIFESTS = (".txt", ".csv", ".tsv", ".jsonl")
 _COLUMNS = ("file_name", "path", "audio", "address", "url", "file", "audio_filepath")
 """What manifests call the column: Hugging Face's audiofolder says file_name, NeMo audio_filepath."""
-_SIGNATURE = re.compile(r"(?i)(x-(amz|goog)-)?signature|sig")
-_SIGNED = re.compile(r"(?i)x-(amz|goog)-.*|signature|expires|.*accesskeyid|.*accessid|key-pair-id|policy|s[a-z]{1,4}")
-"""Parameters that addresses signed by AWS, Google and Azure have, a signature among them."""
+_SIGNED = {
+    "x-amz-signature": r"x-amz-.*",
+    "x-goog-signature": r"x-goog-.*",
+    "signature": r"signature|expires|policy|key-pair-id|(aws|oss)accesskeyid|x-amz-security-token|googleaccessid",
+    "sig": r"sig|sv|ss|srt|sp|se|st|spr|sr|si|sip|ses|skoid|sktid|skt|ske|sks|skv|saoid|suoid|scid|sdd",
+}
+"""Signatures in addresses (of AWS; of Google; of both before, CloudFront and Alibaba; of Azure), and what they sign."""
 _LONGEST = 200  # bytes of a file's name; 255 is what most file systems take
 
 
@@ -34,10 +38,11 @@ class Recording:
     def source(self) -> str:
         """What it is known by, now and in later runs: its address without a signature, which is new each time."""
         parts = urlsplit(self.address)
-        given = parse_qsl(parts.query, keep_blank_values=True)
-        if parts.scheme not in ("http", "https") or not any(_SIGNATURE.fullmatch(name) for name, _ in given):
+        given = parse_qsl(parts.query, keep_blank_values=True) if parts.scheme in ("http", "https") else []
+        signed = "|".join(_SIGNED[name.lower()] for name, _ in given if name.lower() in _SIGNED)
+        if not signed:
             return self.address
-        kept = [(name, value) for name, value in given if not _SIGNED.fullmatch(name)]
+        kept = [(name, value) for name, value in given if not re.fullmatch(signed, name, re.IGNORECASE)]
         return urlunsplit(parts._replace(query=urlencode(kept)))
 
 

@@ -97,6 +97,8 @@ def test_no_path_leads_out_of_its_folder(folder: Path) -> None:
         ("sv=2024&se=2026&sp=r&sig=a%3D", ""),
         ("id=7&GoogleAccessId=a&Expires=1&Signature=b", "?id=7"),
         ("id=7&sp=1&expires=2", "?id=7&sp=1&expires=2"),
+        ("sid=1&start=0&sig=a", "?sid=1&start=0"),
+        ("start=30&sp=1&expires=2&X-Goog-Signature=ab", "?start=30&sp=1&expires=2"),
     ],
 )
 def test_a_recording_is_known_without_its_signature(query: str, kept: str) -> None:
