@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -116,13 +117,17 @@ def address() -> Iterator[str]:
     ray.shutdown()
 
 
+NAMES = {**{str(number): str(number) for number in range(8)}, "a::b": "a::b", os.fsdecode(b"caf\xe9"): r"caf\udce9"}
+"""Of recordings, and as they are written: the last one's bytes are not UTF-8."""
+
+
 @pytest.fixture
 def recordings(tmp_path: Path) -> Path:
     """Ten short recordings, and one that is none."""
     folder = tmp_path / "recordings"
     (folder / "below").mkdir(parents=True)
-    for number in range(10):
-        shutil.copy(SAMPLES["short"].path, folder / f"below/{number}.wav")
+    for name in NAMES:
+        shutil.copy(SAMPLES["short"].path, folder / f"below/{name}.wav")
     (folder / "broken.wav").write_text("no audio")
     return folder
 
@@ -147,10 +152,11 @@ def test_a_run_that_is_killed_is_gone_on_with(
     assert main(call) == 1
     assert written.read_bytes().startswith(before)
     found = lines(written)
-    assert sorted(line["source"] for line in found) == [f"{recordings}/below/{number}.wav" for number in range(10)]
+    assert sorted(line["source"] for line in found) == [f"{recordings}/below/{name}.wav" for name in NAMES.values()]
     heard = transcriber.transcribe(SAMPLES["short"].audio, InferenceConfig())
     assert [line["text"] for line in found] == [heard.text] * 10
-    assert [(output / f"below/{number}.srt").read_text() for number in range(10)] == [FORMATS["srt"].render(heard)] * 10
+    srt = FORMATS["srt"].render(heard)
+    assert [(output / f"below/{name}.srt").read_text() for name in NAMES.values()] == [srt] * 10
     assert [row["text"] for row in pq.read_table(output / "transcripts.parquet").to_pylist()] == [heard.text] * 10
     (error,) = lines(output / "errors.jsonl")
     assert error["source"] == f"{recordings}/broken.wav"
@@ -162,8 +168,8 @@ def test_a_run_that_is_killed_is_gone_on_with(
 def test_what_is_done_needs_no_worker(recordings: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (recordings / "broken.wav").unlink()
     with Archive(tmp_path / "done") as archive:
-        for number in range(10):
-            archive.add(Recording(f"{recordings}/below/{number}.wav", f"below/{number}.wav"), ANSWER, {})
+        for name, written in NAMES.items():
+            archive.add(Recording(f"{recordings}/below/{name}.wav", f"below/{written}.wav"), ANSWER, {})
     assert main(["transcribe", str(recordings), "--output", str(tmp_path / "done"), "--model", "nobody/nothing"]) == 0
     assert capfd.readouterr().err == "10 of 10 done, 10 of them before\n"
 
