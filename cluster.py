@@ -146,7 +146,8 @@ EPILOG = """examples:
   python cluster.py transcribe s3://bucket/calls list.csv "more/*.mp3" --output transcripts --format srt
   python cluster.py transcribe samples --output transcripts --model models/demo-whisper
 
-Run again, it does what is not yet done. Exit codes: 0 all are done, 1 some could not be, 2 the call was wrong."""
+Run again, it does what is not yet done. Exit codes: 0 all are done, 1 some could not be, 2 the call was wrong, or no
+more could be written."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -214,7 +215,10 @@ def transcribe(
     options: argparse.Namespace, found: Sequence[Recording], archive: Archive, settings: ModelSettings,
     config: InferenceConfig,
 ) -> int:  # fmt: skip
-    """Transcribes what the archive does not have yet; the exit code. Raises InvalidSettings."""
+    """Transcribes what the archive does not have yet; the exit code.
+
+    Raises InvalidSettings, and InvalidRequest where the archive takes no more.
+    """
     left = [recording for recording in found if recording.source not in archive.done]
     failed = 0
     with counted(len(found), len(found) - len(left), options.quiet) as tell:
@@ -234,7 +238,10 @@ def transcribe(
 
 
 def kept(archive: Archive, outcome: Outcome) -> str | None:
-    """Puts a transcript into the archive; why it cannot be put there, None where it is."""
+    """Puts a transcript into the archive; why it cannot be put there, None where it is.
+
+    Raises InvalidRequest where no other can be put there either.
+    """
     try:
         archive.add(outcome.recording, outcome.answer or {}, outcome.documents or {})
     except OSError as error:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
-import fsspec
 import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
@@ -18,7 +17,7 @@ from audio import load_audio
 from config import InferenceConfig, ModelSettings
 from errors import InvalidAudio, InvalidSettings, TranscriptionError
 from formats import FORMATS, to_chunks
-from replicas.sources import Recording
+from replicas.sources import Recording, opened
 from transcribe import Transcriber, explained
 from transcript import Transcript
 
@@ -77,7 +76,7 @@ class Worker:
             return told | {"refusal": str(self._transcriber)}
         try:
             with explained():
-                transcript = self._heard(row["address"], self._transcriber)
+                transcript = self._heard(json.loads(row["address"]), self._transcriber)
                 documents = {FORMATS[name].extension: FORMATS[name].render(transcript) for name in self._formats}
         except TranscriptionError as error:
             return told | {"error": str(error)}
@@ -86,11 +85,11 @@ class Worker:
     def _heard(self, address: str, transcriber: Transcriber) -> Transcript:
         with SpooledTemporaryFile(_IN_MEMORY) as file:
             try:
-                with fsspec.open(address, "rb") as source:
+                with opened(address) as source:
                     shutil.copyfileobj(source, file)
             except FileNotFoundError:
                 raise InvalidAudio("it is not there") from None
-            except Exception as error:  # of any of fsspec's file systems
+            except Exception as error:  # of any file system
                 logger.warning("a recording cannot be read", exc_info=error)
                 raise InvalidAudio(f"it cannot be read: {type(error).__name__}") from None
             file.seek(0)
@@ -132,7 +131,9 @@ def _rows(
     context.max_errored_blocks = -1
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     rows = ray.data.from_items(
-        [{"source": one.source, "address": one.address} for one in recordings], override_num_blocks=len(recordings)
+        # Addresses as JSON: Ray has no room for a name that is not UTF-8.
+        [{"source": one.source, "address": json.dumps(one.address)} for one in recordings],
+        override_num_blocks=len(recordings),
     )
     pool = ActorPoolStrategy(
         min_size=workers.least, max_size=workers.most, max_concurrent_calls_per_actor=together,
@@ -145,7 +146,11 @@ def _rows(
             max_task_retries=_TRIES,
         )  # fmt: skip
     try:
-        yield from outcomes.iter_rows()
+        # Not iter_rows: its threads outlive a run that is left in the middle, and one that asks Ray for something after
+        # Ray has ended makes Ray end the process.
+        for bundle in outcomes.iter_internal_ref_bundles():
+            for block in ray.get(bundle.block_refs):
+                yield from block.to_pylist()
     except RayError:
         logger.exception("the workers failed")
         raise InvalidSettings("Ray cannot run the workers: the log says why") from None

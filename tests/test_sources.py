@@ -1,13 +1,18 @@
 """What an archive's sources name."""
 
 import json
+import os
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
 import pytest
 
 from errors import InvalidRequest
-from replicas.sources import Recording, recordings
+from replicas.sources import Recording, opened, recordings
 
 
 @pytest.fixture
@@ -36,8 +41,57 @@ def test_a_file_is_itself_whatever_it_is_called(folder: Path) -> None:
     assert recordings([f"{folder}/talk.xyz"]) == [Recording(f"{folder}/talk.xyz", "talk.xyz")]
 
 
-def test_a_pattern_is_what_it_matches(folder: Path) -> None:
-    assert paths(f"{folder}/*.wav", f"{folder}/**/*.flac") == ["one.wav", "three.flac"]
+def test_a_pattern_is_the_files_it_matches(folder: Path) -> None:
+    (folder / "older.wav").mkdir()
+    (folder / "linked.wav").symlink_to(folder / "below/three.flac")
+    assert paths(f"{folder}/*.wav", f"{folder}/**/*.flac") == ["linked.wav", "one.wav", "three.flac"]
+
+
+def test_names_are_no_addresses(folder: Path) -> None:
+    names = ["a::b.wav", "talk #1.wav", "talk #2.wav", "what? 1.wav"]
+    for name in names:
+        (folder / name).write_text(name)
+    (folder / "list.txt").write_text(f"{folder}/a::b.wav\n")
+    found = recordings([f"{folder}/list.txt", f"{folder}/t*.wav", f"{folder}/what? 1.wav", str(folder)])
+    assert [recording for recording in found if recording.path in names] == [
+        Recording(f"{folder}/{name}", name) for name in names
+    ]
+    for recording in found[:4]:
+        with opened(recording.address) as file:
+            assert file.read().decode() == recording.path
+
+
+def test_a_name_that_is_not_utf_8_is_known_by_what_can_be_written(folder: Path) -> None:
+    (folder / "below" / os.fsdecode(b"caf\xe9.wav")).write_text("bonjour")
+    found, *_ = recordings([str(folder)])
+    assert (found.source, found.path) == (rf"{folder}/below/caf\udce9.wav", r"below/caf\udce9.wav")
+    with opened(found.address) as file:
+        assert file.read() == b"bonjour"
+
+
+def test_links_are_followed_and_each_folder_is_listed_once(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "four.wav").touch()
+    (elsewhere / "back").symlink_to(folder)
+    (folder / "around").symlink_to(folder)
+    (folder / "also").symlink_to(folder / "below")
+    (folder / "below/linked").symlink_to(elsewhere)
+    assert paths(folder) == ["below/linked/four.wav", "below/three.flac", "one.wav", "two.MP3"]
+
+
+def test_a_folder_that_cannot_be_listed_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if path.endswith("below"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InvalidRequest, match="/below cannot be read: Permission denied"):
+        recordings([str(folder)])
 
 
 @pytest.mark.parametrize(
@@ -74,6 +128,43 @@ def test_any_file_system_that_fsspec_knows() -> None:
     ]
 
 
+def test_a_manifest_names_what_is_beside_it_in_any_file_system() -> None:
+    absolute = "memory:///other//five/../six.wav"
+    names = "one.wav\n./deep//two.wav\n../three.wav\n10:00.wav\n" + absolute
+    fsspec.filesystem("memory").pipe({"/talks/list.txt": names.encode()})
+    assert recordings(["memory://talks/list.txt"]) == [
+        Recording("memory:///talks/one.wav", "one.wav"),
+        Recording("memory:///talks/deep//two.wav", "deep/two.wav"),
+        Recording("memory:///three.wav", "three.wav"),
+        Recording("memory:///talks/10:00.wav", "10:00.wav"),
+        Recording(absolute, "six.wav"),
+    ]
+
+
+@pytest.fixture
+def site(folder: Path) -> Iterator[str]:
+    """The folder on a web server."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=folder))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_manifest_on_the_web_names_what_is_beside_it(folder: Path, site: str) -> None:
+    names = ("one.wav", "../two.MP3?version=2", "/three.wav", "10:00.wav", "https://example.org/talks/four.ogg")
+    (folder / "below/list.txt").write_text("\n".join(names))
+    assert recordings([f"{site}/below/list.txt"]) == [
+        Recording(f"{site}/below/one.wav", "one.wav"),
+        Recording(f"{site}/two.MP3?version=2", "two.MP3"),
+        Recording(f"{site}/three.wav", "three.wav"),
+        Recording(f"{site}/below/10:00.wav", "10:00.wav"),
+        Recording("https://example.org/talks/four.ogg", "four.ogg"),
+    ]
+
+
 def test_what_is_named_twice_is_done_once(folder: Path) -> None:
     (folder / "list.txt").write_text(f"below/../one.wav\nfile://{folder}/two.MP3\n")
     assert paths(folder, f"{folder}/one.wav", f"{folder}/list.txt") == ["below/three.flac", "one.wav", "two.MP3"]
@@ -97,6 +188,8 @@ def test_no_path_leads_out_of_its_folder(folder: Path) -> None:
         ("sv=2024&se=2026&sp=r&sig=a%3D", ""),
         ("id=7&GoogleAccessId=a&Expires=1&Signature=b", "?id=7"),
         ("id=7&sp=1&expires=2", "?id=7&sp=1&expires=2"),
+        ("sid=1&start=0&sig=a", "?sid=1&start=0"),
+        ("start=30&sp=1&expires=2&X-Goog-Signature=ab", "?start=30&sp=1&expires=2"),
     ],
 )
 def test_a_recording_is_known_without_its_signature(query: str, kept: str) -> None:
