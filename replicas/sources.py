@@ -6,7 +6,7 @@ import os
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO
@@ -16,7 +16,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from audio import RECORDINGS
-from errors import InvalidRequest
+from errors import InvalidRequest, TranscriptionError
 
 _MANIFESTS = (".txt", ".csv", ".tsv", ".jsonl")
 _COLUMNS = ("file_name", "path", "audio", "address", "url", "file", "audio_filepath")
@@ -77,8 +77,8 @@ def _named(source: str) -> Iterator[tuple[str, str]]:
     if source.lower().endswith(_MANIFESTS):
         yield from _manifest(source)
         return
-    files, path = _located(source)
-    try:
+    with _readable(source):
+        files, path = _located(source)
         if _is_web(source) or files.isfile(path):
             names = [path]
         elif "*" in path or "?" in path:
@@ -87,10 +87,23 @@ def _named(source: str) -> Iterator[tuple[str, str]]:
             names = sorted(name for name in _below(files, path) if name.lower().endswith(RECORDINGS))
             yield from ((_address(files, name), name.removeprefix(path)) for name in names)
             return
-    except OSError as error:
-        what, why = error.filename or source, error.strerror or type(error).__name__
-        raise InvalidRequest(f"{what} cannot be read: {why}") from None
     yield from ((_address(files, name), _last(name)) for name in names)
+
+
+@contextmanager
+def _readable(source: str) -> Iterator[None]:
+    """Raises InvalidRequest for whatever its file system raises."""
+    try:
+        yield
+    except TranscriptionError:
+        raise
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise InvalidRequest(f"{error.filename or source} cannot be read: {why}") from None
+    except (ValueError, ImportError) as error:
+        raise InvalidRequest(f"{source} cannot be read: {error}") from None
+    except Exception as error:  # those of object stores, without credentials for instance
+        raise InvalidRequest(f"{source} cannot be read: {type(error).__name__}") from None
 
 
 def _located(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -98,10 +111,7 @@ def _located(source: str) -> tuple[fsspec.AbstractFileSystem, str]:
     local = source.removeprefix("file://")
     if local.startswith("/") or "://" not in local:
         return LocalFileSystem(), os.path.abspath(os.path.expanduser(local))
-    try:
-        files, path = fsspec.url_to_fs(source)
-    except (ValueError, ImportError) as error:
-        raise InvalidRequest(f"{source} cannot be read: {error}") from None
+    files, path = fsspec.url_to_fs(source)
     return files, path
 
 
@@ -151,17 +161,17 @@ def _address(files: fsspec.AbstractFileSystem, name: str) -> str:
 
 def _manifest(source: str) -> Iterator[tuple[str, str]]:
     """A list of recordings: one a line, or a column of a table; relative ones are beside it."""
-    files, path = _located(source)
-    try:
+    with _readable(source):
+        files, path = _located(source)
         with files.open(path, "rt", encoding="utf-8-sig") as file:
             names = list(_listed(source, file))
-    except (OSError, ValueError) as error:
-        raise InvalidRequest(f"{source} cannot be read: {error}") from None
     for name in names:
         if _is_web(name):
             yield name, _last(name)
         elif "://" in name:
-            yield _address(*_located(name)), _last(name)
+            with _readable(name):
+                located = _located(name)
+            yield _address(*located), _last(name)
         elif _is_web(source):
             reference = posixpath.join("./", name)  # else what is before a colon would be its scheme
             yield urljoin(source, reference), urlsplit(reference).path

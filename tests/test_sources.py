@@ -10,6 +10,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from errors import InvalidRequest
 from replicas.sources import Recording, opened, recordings
@@ -214,6 +215,21 @@ def test_a_path_is_cut_where_no_file_could_be_called_so(folder: Path) -> None:
 def test_what_names_nothing_is_said(source: str, message: str) -> None:
     with pytest.raises(InvalidRequest, match=message):
         recordings([source])
+
+
+@pytest.mark.parametrize("source", ["memory://calls", "memory://calls/list.txt"])
+def test_what_a_file_system_raises_is_said_by_its_name(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoCredentialsError(Exception):
+        """As object stores have them."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise NoCredentialsError("the key of /home/somebody")
+
+    for method in ("isfile", "_open"):
+        monkeypatch.setattr(MemoryFileSystem, method, refuse)
+    with pytest.raises(InvalidRequest) as refused:
+        recordings([source])
+    assert str(refused.value) == f"{source} cannot be read: NoCredentialsError"
 
 
 @pytest.mark.parametrize(("name", "text"), [("list.csv", "id\n1\n"), ("list.jsonl", "[1]\n")])
