@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from config import InferenceConfig
 from formats import FORMATS
@@ -106,6 +106,22 @@ class TestTheWay:
         page.click("#transcribe")
         heard(page)
         expect(page.locator("#speakers input")).to_have_count(2)
+        wrong = page.evaluate(
+            """async () => {
+                const audio = document.getElementById("audio"), wrong = [];
+                const marked = (word) => word.getAttribute("aria-current") || wrong.push(word.textContent);
+                for (const word of document.querySelectorAll("#transcript .word")) {
+                    const there = new Promise((resolve) => audio.addEventListener("seeked", resolve, { once: true }));
+                    word.click();
+                    marked(word);
+                    audio.pause();
+                    await there;
+                    marked(word);
+                }
+                return wrong;
+            }"""
+        )
+        assert wrong == [], "people talk at once, and the word that is clicked is marked"
 
     def test_silence(self, tab: Callable[..., Page]) -> None:
         page = tab()
@@ -113,6 +129,14 @@ class TestTheWay:
         page.click("#transcribe")
         expect(page.locator("#empty")).to_be_visible()
         expect(page.locator("#tools")).to_be_hidden()
+
+    def test_one_at_a_time(self, tab: Callable[..., Page]) -> None:
+        page, sent = tab(), list[str]()
+        page.on("request", lambda asked: sent.append(asked.url) if asked.method == "POST" else None)
+        page.click("[data-sample='short.wav']")
+        page.locator("#transcribe").evaluate("button => { button.click(); button.click(); }")
+        expect(heard(page).locator("#transcript")).to_contain_text("Sarah wants")
+        assert len(sent) == 1
 
     def test_two_tabs_at_once(self, tab: Callable[..., Page]) -> None:
         pages = {"meeting.flac": tab(), "german.ogg": tab()}
@@ -155,16 +179,32 @@ class TestErrors:
         page = tab()
         page.click("#transcribe")
         expect(page.get_by_role("alert")).to_contain_text("choose a file, record one or take a sample")
+        expect(page.locator("#status")).to_be_hidden()
+        expect(page.locator("#document")).to_be_hidden()
 
     def test_too_large_is_said_before_it_is_sent(self, tab: Callable[..., Page]) -> None:
         page = tab()
-        page.route("**/ui/transcribe", lambda route: route.abort())
         page.route("**/ui/about", lambda route: route.fulfill(json=route.fetch().json() | {"max_bytes": 1000}))
         page.reload()
-        page.wait_for_selector("#samples button")
+        transcribed(page, "german.ogg")
+        page.route("**/ui/transcribe", lambda route: route.abort())
         page.set_input_files("#file", SAMPLES["short"].path)
         page.click("#transcribe")
         expect(page.get_by_role("alert")).to_contain_text("larger than the 1 kB allowed here")
+        expect(page.locator("#view")).to_have_attribute("data-state", "done")
+        assert downloaded(page, "txt")[0] == "german.txt", "the transcript that was there stays"
+
+    def test_a_server_that_comes_and_goes(self, tab: Callable[..., Page]) -> None:
+        page = tab()
+        page.route("**/ui/about", lambda route: route.abort(), times=1)
+        page.reload()
+        expect(page.locator("#notice")).to_contain_text("The server cannot be reached")
+        page.click("[data-sample='short.wav']")
+        expect(page.locator("#notice")).to_be_hidden()
+        expect(page.locator("#downloads button")).to_have_count(5)
+        page.route("**/ui/samples/*", lambda route: route.abort())
+        page.click("#transcribe")
+        expect(page.get_by_role("alert")).to_have_text("The server cannot be reached: is it still running?")
 
     def test_a_key_is_asked_for(self, tab: Callable[..., Page], server: Running) -> None:
         with serving(server.service.transcriber, api_keys="first,second") as locked:
@@ -213,6 +253,21 @@ class TestGivingUp:
         expect(page.get_by_role("alert")).to_contain_text("Stopped.")
         assert page.locator("#transcript .word").count() > 0
         until(lambda: server.service.door.running == 0)
+
+    def test_stop_before_it_is_sent(self, tab: Callable[..., Page]) -> None:
+        page, held = tab(), list[Route]()
+
+        def hold(route: Route) -> None:
+            held.append(route)
+
+        page.route("**/ui/samples/*", hold)
+        page.route("**/ui/transcribe", lambda route: route.abort())
+        page.click("[data-sample='short.wav']")
+        with page.expect_request("**/ui/samples/*"):
+            page.click("#transcribe")
+        page.click("#stop")
+        held.pop().continue_()
+        expect(page.get_by_role("alert")).to_have_text("Stopped.")
 
     def test_a_tab_that_is_closed(self, tab: Callable[..., Page], server: Running) -> None:
         page = tab()

@@ -70,6 +70,37 @@ class TestTheView:
         time = page.evaluate("document.getElementById('audio').currentTime")
         assert time == pytest.approx(meeting.duration / 2, abs=0.2)
 
+    def test_the_page_follows_its_reader(self, page: Page) -> None:
+        page.set_viewport_size({"width": 900, "height": 480})
+        audio, now, word = page.locator("#audio"), page.locator(".word.now"), page.locator(".word").nth(1)
+
+        def heard_until(at: int) -> None:
+            page.wait_for_function("at => document.querySelector('.word.now')?.dataset.at > at", arg=at)
+
+        def far() -> None:
+            audio.evaluate("audio => { audio.currentTime = audio.duration - 5 }")
+            heard_until(20)
+            heard_until(int(page.evaluate("document.querySelector('.word.now')?.dataset.at ?? 20")))
+
+        word.click()
+        far()
+        expect(now).to_be_in_viewport()
+        word.click()
+        page.evaluate("scrollTo({ top: document.body.scrollHeight, behavior: 'instant' })")
+        there = page.evaluate("scrollY")
+        heard_until(4)
+        assert page.evaluate("scrollY") == there, "who looks elsewhere is left alone"
+        page.locator("#wave").click(position={"x": 20, "y": 10})
+        expect(now).to_be_in_viewport()
+        word.click()
+        page.evaluate("document.getElementById('search').focus({ preventScroll: true })")
+        word.evaluate("word => word.scrollIntoView({ block: 'center', behavior: 'instant' })")
+        there = page.evaluate("scrollY")
+        far()
+        assert page.evaluate("scrollY") == there, "so is who writes"
+        page.get_by_role("button", name="Pause").click()
+        page.set_viewport_size({"width": 1280, "height": 720})
+
     def test_turns_have_their_speakers_colours(self, page: Page, meeting: Transcript) -> None:
         order = list(meeting.speakers)
         shown = page.locator(".turn").evaluate_all(

@@ -20,7 +20,7 @@ class Page {
   constructor() {
     this.running = null;
     this.source = new Source((message) => this.fail(message));
-    this.player = new Player((time) => this.transcript.at(time));
+    this.player = new Player((time, sought) => this.transcript.at(time, sought));
     this.transcript = new Transcript((time) => this.player.playFrom(time));
     this.search = new Search(this.transcript);
     this.speakers = new Speakers((names) => this.transcript.call(names));
@@ -32,9 +32,10 @@ class Page {
 
   /** Asks the service how it is until its models are loaded. */
   async ready() {
-    for (let first = true; ; first = false) {
-      const about = await fetch("about").then((answer) => answer.json()).catch(() => null);
-      if (about && first) this.greet(about);
+    for (let greeted = false; ; ) {
+      const about = await fetch("about").then((answer) => (answer.ok ? answer.json() : null)).catch(() => null);
+      if (about && !greeted) this.greet(about);
+      greeted ||= Boolean(about);
       if (about) this.source.mostBytes = about.max_bytes;
       byId("demo").hidden = !about?.demo;
       const message = !about ? "The server cannot be reached: is it still running?"
@@ -58,15 +59,17 @@ class Page {
     if (this.running) return;
     this.source.finish();
     const problem = this.source.problem();
-    this.clear();
     if (problem) return this.fail(problem);
-    byId("status").hidden = false;
+    let stopped = false;
+    this.running = { stop: () => (stopped = true) };
+    this.clear();
     this.tell("Sending the recording");
     byId("stop").focus({ preventScroll: true });
     byId("view").scrollIntoView({ block: "nearest" });
     const began = performance.now();
     try {
       const file = await this.source.file();
+      if (stopped) throw new Error("Stopped.");
       this.player.load(file);
       this.running = follow(file, options, {
         sent: (share) => this.tell(share < 1 ? "Sending the recording" : "Waiting for its turn", share < 1 ? share : null),
@@ -76,7 +79,7 @@ class Page {
       });
       this.show(await this.running.transcript, file, (performance.now() - began) / 1000);
     } catch (error) {
-      this.fail(error.message);
+      this.failed(error.message);
     } finally {
       this.running = null;
       byId("view").dataset.state = "done";
@@ -106,7 +109,7 @@ class Page {
     byId("view").hidden = false;
     byId("view").dataset.state = "working";
     for (const id of ["error", "warnings", "people", "tools", "empty", "player", "marks", "document"]) byId(id).hidden = true;
-    byId("progress").hidden = byId("stop").hidden = false;
+    for (const id of ["status", "progress", "stop"]) byId(id).hidden = false;
     byId("search").value = "";
     this.player.stop();
     this.transcript.clear();
@@ -120,11 +123,17 @@ class Page {
     else byId("progress").value = share;
   }
 
-  fail(message) {
+  /** No transcript comes of it. */
+  failed(message) {
     const waited = document.activeElement === byId("stop");
-    byId("view").hidden = false;
     byId("status").hidden = true;
     if (waited) byId("transcribe").focus({ preventScroll: true });
+    this.fail(message);
+  }
+
+  /** Says what went wrong; whatever is on its way goes on. */
+  fail(message) {
+    byId("view").hidden = false;
     byId("error").textContent = message;
     byId("error").hidden = false;
     byId("error").scrollIntoView({ block: "nearest" });

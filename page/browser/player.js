@@ -80,7 +80,7 @@ export class Player {
 
   seek(time) {
     this.audio.currentTime = Math.min(Math.max(time, 0), this.duration);
-    this.follow();
+    this.follow(true);
   }
 
   drag(event) {
@@ -101,8 +101,8 @@ export class Player {
     event.preventDefault();
   }
 
-  /** Shows where the sound is; again with every frame while it plays. */
-  follow() {
+  /** Shows where the sound is; again with every frame while it plays. sought: somebody went there. */
+  follow(sought = false) {
     const time = this.audio.currentTime;
     byId("head").style.left = `${this.duration ? Math.min(100, (100 * time) / this.duration) : 0}%`;
     byId("clock").textContent = `${clock(time)} / ${clock(this.duration)}`;
@@ -110,7 +110,7 @@ export class Player {
     this.wave.setAttribute("aria-valuetext", `${clock(time)} of ${clock(this.duration)}`);
     byId("play").classList.toggle("playing", !this.audio.paused);
     byId("play").setAttribute("aria-label", this.audio.paused ? "Play" : "Pause");
-    this.moved(time);
+    this.moved(time, sought);
     cancelAnimationFrame(this.frame);
     if (!this.audio.paused) this.frame = requestAnimationFrame(() => this.follow());
   }

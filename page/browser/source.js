@@ -1,5 +1,5 @@
 // Where a recording comes from: a file, the microphone, a sample.
-import { byId, clock, made } from "./tools.js";
+import { byId, clock, made, refusal } from "./tools.js";
 
 export class Source {
   constructor(fail) {
@@ -44,9 +44,12 @@ export class Source {
   async file() {
     await this.recorded;
     if (typeof this.chosen !== "string") return this.chosen;
-    const answer = await fetch(`samples/${encodeURIComponent(this.chosen)}`);
+    const name = this.chosen;
+    const answer = await fetch(`samples/${encodeURIComponent(name)}`).catch(() => null);
+    const sound = await answer?.blob().catch(() => null);
+    if (!sound) throw new Error(refusal(0));
     if (!answer.ok) throw new Error("The sample is not there any more: choose another.");
-    return new File([await answer.blob()], this.chosen);
+    return new File([sound], name);
   }
 
   async record() {
