@@ -91,11 +91,22 @@ def downloaded(page: Page, ending: str) -> tuple[str, str]:
     return waiting.value.suggested_filename, Path(waiting.value.path()).read_text()
 
 
+def held(page: Page, address: str) -> list[Route]:
+    """Requests to an address, which wait until the test goes on with them."""
+    routes = list[Route]()
+
+    def hold(route: Route) -> None:
+        routes.append(route)
+
+    page.route(address, hold)
+    return routes
+
+
 def answered_with(page: Page, *events: dict[str, Any]) -> None:
     """The next transcript is this."""
-    lines = "".join(json.dumps(event) + "\n" for event in events)
+    page.route("**/ui/transcribe", lambda route: route.fulfill(body=in_lines(*events)))
 
-    def answer(route: Route) -> None:
-        route.fulfill(status=200, content_type="application/x-ndjson", body=lines)
 
-    page.route("**/ui/transcribe", answer)
+def in_lines(*events: dict[str, Any]) -> str:
+    """As the server writes them."""
+    return "".join(json.dumps(event) + "\n" for event in events)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from config import InferenceConfig
 from formats import FORMATS
 from server import create_app
 from serving.settings import ServerSettings
-from tests.browser import CHROMIUM, downloaded, heard, tabs, transcribed, visiting
+from tests.browser import CHROMIUM, downloaded, heard, held, in_lines, tabs, transcribed, visiting
 from tests.comparing import differences
 from tests.conftest import SAMPLES
 from tests.serving import Running, serving, until
@@ -67,6 +67,43 @@ class TestTheWay:
         counts = [count for state, count in page.evaluate("window.seen") if state == "working" and count]
         assert len(set(counts)) > 1, "in one piece"
         assert counts == sorted(counts)
+
+    def test_how_far_it_is(self, tab: Callable[..., Page]) -> None:
+        page = tab()
+        page.evaluate(
+            """() => { for (const id of ["stage", "said"]) { const texts = window[`${id}_texts`] = [];
+                new MutationObserver((changes) => texts.push(...changes.map((change) => change.addedNodes[0].data)))
+                    .observe(document.getElementById(id), { childList: true }); } }"""
+        )
+        asked = held(page, "**/ui/transcribe")
+        page.click("[data-sample='short.wav']")
+        with page.expect_request("**/ui/transcribe"):
+            page.click("#transcribe")
+        page.evaluate("() => { navigator.mediaDevices.getUserMedia = () => Promise.reject() }")
+        page.click("#record")
+        expect(page.get_by_role("alert")).to_contain_text("The microphone is not allowed")
+        expect(page.locator("#stop")).to_be_visible()
+        done = [("transcribe", 60), ("diarize", 30), ("transcribe", 120), ("diarize", 180), ("transcribe", 600)]
+        asked.pop().fulfill(
+            body=in_lines(
+                {"audio": {"duration": 600, "peaks": [1]}},
+                *({"progress": {"stage": stage, "done": seconds, "total": 600}} for stage, seconds in done),
+                {"weather": "an event that this page does not know"},
+                {"transcript": {"segments": [], "turns": None, "duration": 600, "warnings": [], "partial": False}},
+            )
+        )
+        expect(heard(page).get_by_role("alert")).to_be_hidden()
+        assert [text for text in page.evaluate("stage_texts") if " of 10:00" in text] == [
+            "Transcribing: 60 s of 10:00",
+            "Telling speakers apart: 30 s of 10:00",
+            "Telling speakers apart: 30 s of 10:00",
+            "Transcribing: 2:00 of 10:00",
+            "Telling speakers apart: 3:00 of 10:00",
+        ], "the one that is behind"
+        *stages, end = page.evaluate("said_texts")
+        assert stages[-2:] == ["Transcribing", "Telling speakers apart"]
+        assert len(set(stages)) == len(stages), "each is read out once"
+        assert end.startswith("10:00 of audio in")
 
     def test_a_file_of_the_visitors(self, tab: Callable[..., Page]) -> None:
         page = tab()
@@ -194,6 +231,13 @@ class TestErrors:
         expect(page.locator("#view")).to_have_attribute("data-state", "done")
         assert downloaded(page, "txt")[0] == "german.txt", "the transcript that was there stays"
 
+    def test_what_the_page_does_not_understand(self, tab: Callable[..., Page]) -> None:
+        page = tab()
+        page.route("**/ui/transcribe", lambda route: route.fulfill(body="<html>\n"))
+        page.click("[data-sample='short.wav']")
+        page.click("#transcribe")
+        expect(page.get_by_role("alert")).to_contain_text("does not understand what the server says: load it again.")
+
     def test_a_server_that_comes_and_goes(self, tab: Callable[..., Page]) -> None:
         page = tab()
         page.route("**/ui/about", lambda route: route.abort(), times=1)
@@ -212,6 +256,10 @@ class TestErrors:
             page.click("[data-sample='short.wav']")
             page.click("#transcribe")
             expect(page.get_by_role("alert")).to_contain_text("write one of the service's API keys above")
+            page.get_by_label("This service asks for a key").fill("ключ")  # which no header can hold
+            page.click("#transcribe")
+            expect(page.locator("#status")).to_be_hidden()
+            expect(page.get_by_role("alert")).to_contain_text("The key is missing or wrong")
             page.get_by_label("This service asks for a key").fill("second")
             page.click("#transcribe")
             expect(page.locator("#transcript")).to_contain_text("Sarah wants")
@@ -250,23 +298,19 @@ class TestGivingUp:
         page = tab()
         self.begin(page, server)
         page.click("#stop")
-        expect(page.get_by_role("alert")).to_contain_text("Stopped.")
+        expect(page.get_by_role("alert")).to_have_text("Stopped. What was heard so far stands below.")
         assert page.locator("#transcript .word").count() > 0
         until(lambda: server.service.door.running == 0)
 
     def test_stop_before_it_is_sent(self, tab: Callable[..., Page]) -> None:
-        page, held = tab(), list[Route]()
-
-        def hold(route: Route) -> None:
-            held.append(route)
-
-        page.route("**/ui/samples/*", hold)
+        page = tab()
+        sample = held(page, "**/ui/samples/*")
         page.route("**/ui/transcribe", lambda route: route.abort())
         page.click("[data-sample='short.wav']")
         with page.expect_request("**/ui/samples/*"):
             page.click("#transcribe")
         page.click("#stop")
-        held.pop().continue_()
+        sample.pop().continue_()
         expect(page.get_by_role("alert")).to_have_text("Stopped.")
 
     def test_a_tab_that_is_closed(self, tab: Callable[..., Page], server: Running) -> None:
