@@ -122,6 +122,22 @@ class TestTheWay:
         heard(page)
         until(lambda: bool(page.evaluate("Number.isFinite(document.getElementById('audio').duration)")), 10)
 
+    def test_only_what_is_chosen_last_is_sent(self, tab: Callable[..., Page]) -> None:
+        page = tab(permissions=["microphone"])
+        page.evaluate(
+            """() => { const media = navigator.mediaDevices, ask = media.getUserMedia.bind(media);
+                window.streams = [];
+                media.getUserMedia = async (what) => { streams.push(await ask(what)); return streams.at(-1); }; }"""
+        )
+        page.locator("#record").evaluate("button => { button.click(); button.click(); }")
+        expect(page.locator("#record")).to_contain_text("Stop recording")
+        page.click("[data-sample='short.wav']")
+        expect(page.locator("#record")).to_have_text("Record")
+        assert page.evaluate("streams.map((stream) => stream.active)") == [False], "the microphone is off"
+        page.click("#transcribe")
+        expect(heard(page).locator("#transcript")).to_contain_text("Sarah wants")
+        expect(page.locator("#chosen")).to_contain_text("short.wav")
+
     def test_options_reach_the_service(self, tab: Callable[..., Page]) -> None:
         page = tab()
         page.get_by_role("button", name="Options").click()

@@ -7,12 +7,12 @@ from typing import Any, Literal
 
 import av
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from config import InferenceConfig
 from formats import FORMATS, talk
 from page.names import renamed
-from tests.browser import CHROMIUM, PHONE, answered_with, downloaded, heard, opened, tabs, transcribed, visiting
+from tests.browser import CHROMIUM, PHONE, answered_with, downloaded, heard, held, opened, tabs, transcribed, visiting
 from tests.conftest import SAMPLES
 from tests.serving import Running, until
 from transcript import Transcript
@@ -199,6 +199,28 @@ class TestWhatIsUnsure:
         assert page.locator("#view img, #view script, #chosen img").count() == 0
         assert page.title() == "Transcription"
 
+    def test_a_lecture_in_chinese(self, tab: Callable[..., Page]) -> None:
+        page = tab()
+        segments = [
+            {"text": text, "start": at, "end": at + 30, "speaker": "A"}
+            | {"words": [self.word("", at + number, word=one) for number, one in enumerate(text)]}
+            for text, at in (("你们好", 0), ("我们是", 30), ("学生", 60))
+        ]
+        turns = [{"speaker": "A", "start": 0, "end": 90}]
+        transcript = {"segments": segments, "turns": turns, "duration": 90, "language": "zh", "warnings": []}
+        answered_with(page, {"audio": {"duration": 90, "peaks": [1]}}, {"transcript": transcript})
+        transcribed(page, "short.wav")
+        said = page.locator("#transcript .said")
+        assert said.all_text_contents() == ["你们好我们是", "学生"], "a minute at a time"
+        assert page.locator("#transcript time").all_text_contents() == ["0:00", "1:00"]
+        assert [said.first.get_attribute(name) for name in ("lang", "dir")] == ["zh", "auto"]
+        page.get_by_role("searchbox").fill("好我们")
+        expect(page.locator("#count")).to_have_text("1 of 1")
+        assert page.locator(".word.found").all_text_contents() == ["好", "我", "们"]
+        page.get_by_label("Name of A").fill("Ada")
+        page.keyboard.press("Tab")
+        assert page.locator("#transcript .word").first.get_attribute("title") == "0.00 s, Ada"
+
 
 class TestEverybody:
     """Whatever they look with."""
@@ -252,9 +274,26 @@ class TestEverybody:
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         page = tab()
-        page.set_input_files("#file", {"name": "short.aiff", "mimeType": "audio/aiff", "buffer": file.getvalue()})
-        page.click("#transcribe")
-        heard(page)
+        sound, source = held(page, "**/ui/sound"), "document.getElementById('audio').src"
+
+        def transcribe() -> Route:
+            page.set_input_files("#file", {"name": "short.aiff", "mimeType": "audio/aiff", "buffer": file.getvalue()})
+            with page.expect_request("**/ui/sound"):
+                page.click("#transcribe")
+            heard(page)
+            return sound.pop()
+
+        late = transcribe()
+        transcribed(page, "german.ogg")
+        before = page.evaluate(source)
+        with page.expect_response("**/ui/sound"):
+            late.fulfill(body=SAMPLES["short"].path.read_bytes())
+        page.wait_for_timeout(100)
+        assert page.evaluate(source) == before, "another recording's sound"
+        transcribe().fulfill(status=429, body='{"error": {"message": "too many requests are waiting"}}')
+        expect(page.get_by_role("alert")).to_contain_text("play to ask for it again. Too many requests are waiting.")
+        page.unroute("**/ui/sound")
+        page.get_by_role("button", name="Play").click()
         until(lambda: bool(page.evaluate("document.getElementById('audio').duration > 6")), 10)
         page.locator(".word").nth(3).click()
         until(lambda: page.evaluate("document.getElementById('audio').currentTime") > 0.5, 10)

@@ -21,10 +21,10 @@ class Page {
   constructor() {
     this.running = null;
     this.source = new Source((message) => this.fail(message));
-    this.player = new Player((time, sought) => this.transcript.at(time, sought));
+    this.player = new Player((time, sought) => this.transcript.at(time, sought), (message) => this.fail(message));
     this.transcript = new Transcript((time) => this.player.playFrom(time));
     this.search = new Search(this.transcript);
-    this.speakers = new Speakers((names) => this.transcript.call(names));
+    this.speakers = new Speakers((names, settled) => this.transcript.call(names, settled));
     this.downloads = new Downloads((message) => this.fail(message));
     byId("stop").addEventListener("click", () => this.running?.stop());
     byId("key").addEventListener("input", (event) => rememberKey(event.target.value));

@@ -2,6 +2,7 @@
 import { byId, calm, clock, made } from "./tools.js";
 
 const GUESS = 0.5; // a word less probable is marked
+const LONGEST = 60; // seconds of one speaker's talk that stand together
 const UNSURE = 2 / 3; // so is one whose speaker is less sure
 const TOGETHER = 8; // people who may talk at once: as many as there may be channels
 const SHORTEST = 0.02; // seconds a word lasts
@@ -23,6 +24,7 @@ export class Transcript {
     this.timed = null; // the same by their starts, which are another order where people talk at once
     this.asked = null; // the word to play
     this.order = []; // speakers, as they appear
+    this.language = ""; // not known yet
     this.names = {};
     this.now = this.before = this.last = null;
     byId("about-word").textContent = "";
@@ -33,8 +35,9 @@ export class Transcript {
     for (const segment of segments) this.turn([segment]);
   }
 
-  show({ segments, turns }) {
+  show({ segments, turns, language, task }) {
     this.clear();
+    this.language = task === "translate" ? "en" : language ?? "en"; // none: the model knows no other
     this.order = [...new Set((turns ?? []).map((turn) => turn.speaker))];
     for (const part of talk(segments, turns !== null)) this.turn(part);
     this.enter(this.words[0]?.element);
@@ -44,7 +47,7 @@ export class Transcript {
 
   turn(segments) {
     const { speaker, start } = segments[0];
-    const said = made("p", { className: "said" });
+    const said = made("p", { className: "said", lang: this.language, dir: "auto" });
     const lane = this.order.indexOf(speaker);
     const turn = made("section", { className: `turn ${lane < 0 ? "nobody" : `speaker-${lane % 8}`}` }, made("time", { textContent: clock(start) }));
     if (lane >= 0) turn.append(made("span", { className: "name", textContent: this.name(speaker) }));
@@ -85,11 +88,11 @@ export class Transcript {
     return this.names[speaker] || speaker;
   }
 
-  /** The speakers' new names. */
-  call(names) {
+  /** The speakers' new names. settled: nobody is writing them any more. */
+  call(names, settled) {
     this.names = names;
     for (const element of this.root.querySelectorAll(".name")) element.textContent = this.name(element.dataset.speaker);
-    for (const word of this.words) word.element.title = this.told(word);
+    if (settled) for (const word of this.words) word.element.title = this.told(word); // tens of thousands in a long one
   }
 
   clicked(event) {
@@ -186,11 +189,12 @@ function inSight(element) {
   return box.top >= above && box.bottom <= innerHeight - 24;
 }
 
-/** Segments of one speaker that follow each other, together; each alone where nobody knows who speaks. */
+/** Segments of one speaker that follow each other, together for a while; each alone where nobody knows who speaks. */
 function talk(segments, known) {
   const parts = [];
   for (const segment of segments) {
-    if (known && parts.length && parts.at(-1)[0].speaker === segment.speaker) parts.at(-1).push(segment);
+    const part = parts.at(-1);
+    if (known && part?.[0].speaker === segment.speaker && segment.start < part[0].start + LONGEST) part.push(segment);
     else parts.push([segment]);
   }
   return parts;
