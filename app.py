@@ -29,11 +29,17 @@ MODELS = Path(__file__).parent / "models"
 
 def models() -> ModelSettings:
     """The models that the environment names, else the demo ones with their diarization. Raises InvalidSettings."""
-    named = any(os.environ.get(name) for name in ("ASR_MODEL", "MODEL_ID"))
+    if any(os.environ.get(name) for name in ("ASR_MODEL", "MODEL_ID")):
+        return ModelSettings.from_environment()
     demo: dict[str, Any] = {"asr_model": str(MODELS / "demo-whisper")}
-    if not os.environ.get("DIARIZATION_MODEL") and importlib.util.find_spec("pyannote.audio"):
+    if not os.environ.get("DIARIZATION_MODEL") and _has_pyannote():
         demo["diarization_model"] = str(MODELS / "demo-diarization")
-    return ModelSettings.from_environment(**({} if named else demo))
+    return ModelSettings.from_environment(**demo)
+
+
+def _has_pyannote() -> bool:
+    """Asked of the package first: to look into one that is absent is an error."""
+    return all(importlib.util.find_spec(name) for name in ("pyannote", "pyannote.audio"))
 
 
 def settings() -> ServerSettings:

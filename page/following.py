@@ -51,20 +51,20 @@ class Following:
         first = await anext(events)
         return Closed(_lines(request, first, events), media_type="application/x-ndjson", headers=HEADERS)
 
-    async def _events(self, request: Request, task: asyncio.Task[Transcript]) -> AsyncGenerator[Event | None]:
-        """None where nothing has happened for a while."""
+    async def _events(self, request: Request, task: asyncio.Task[Transcript]) -> AsyncGenerator[bytes]:
+        """As lines, empty ones where nothing has happened for a while."""
         async with aclosing(self._feed.told(request, task)) as told:
             async for event in told:
-                yield event
-        yield {"transcript": TRANSCRIPT.dump_python(task.result(), mode="json")}
+                yield _line(event)
+        yield await asyncio.to_thread(_last, task.result())  # of a long recording it is megabytes
 
 
-async def _lines(request: Request, first: Event | None, events: AsyncGenerator[Event | None]) -> AsyncGenerator[str]:
-    """Events as lines, empty ones while nothing happens; a failure is an event too, as the status is long sent."""
+async def _lines(request: Request, first: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    """A failure is an event too, as the status is long sent."""
     try:
-        yield _line(first)
-        async for event in events:
-            yield _line(event)
+        yield first
+        async for line in events:
+            yield line
     except (Problem, TranscriptionError) as error:
         refusal = error if isinstance(error, Problem) else problem(error)
         record_of(request).refused(refusal.reason)
@@ -73,8 +73,12 @@ async def _lines(request: Request, first: Event | None, events: AsyncGenerator[E
         await events.aclose()
 
 
-def _line(event: Event | None) -> str:
-    return "\n" if event is None else json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
+def _line(event: Event | None) -> bytes:
+    return b"\n" if event is None else json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _last(transcript: Transcript) -> bytes:
+    return b'{"transcript":' + TRANSCRIPT.dump_json(transcript) + b"}\n"
 
 
 def peaks(audio: Audio) -> list[int]:

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-import struct
+import wave
 from collections.abc import Iterator
+from os import SEEK_END
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -37,7 +39,7 @@ DOCUMENTS = {"text": "txt", "srt": "srt", "vtt": "vtt", "verbose_json": "json", 
 _ROOT = Path(__file__).resolve().parent.parent
 _FOLDER = _ROOT / "samples"
 _DOCUMENT = 64 * 1024**2  # bytes of a transcript that comes back to be written down: days of talk
-_BLOCK = 1 << 20  # samples
+_BLOCK = 1 << 20  # samples, or bytes
 
 open_router = APIRouter(prefix="/ui", include_in_schema=False)
 router = APIRouter(prefix="/ui", include_in_schema=False)
@@ -153,17 +155,25 @@ async def sound(request: Request) -> StreamingResponse:
     """A recording that the browser cannot play, as 16-bit wav of 16 kHz."""
     service, watch = service_of(request), Watch()
     body = await service.receive(request, read_body, service.transcriber.settings.max_audio_bytes)
-    work = service.begin(request, lambda: load_audio(body, service.transcriber.limits, watch=watch), watch)
+    work = service.begin(request, lambda: _wav(load_audio(body, service.transcriber.limits, watch=watch)), watch)
     work.add_done_callback(lambda _: body.close())
-    audio = await service.finished(request, work)
-    size = 44 + 2 * len(audio.samples)
-    return StreamingResponse(_wav(audio), media_type="audio/wav", headers={"Content-Length": str(size)})
+    file = await service.finished(request, work)
+    size = file.seek(0, SEEK_END)
+    return StreamingResponse(_blocks(file), media_type="audio/wav", headers={"Content-Length": str(size)})
 
 
-def _wav(audio: Audio) -> Iterator[bytes]:
-    size, rate = 2 * len(audio.samples), audio.sample_rate
-    yield struct.pack(
-        "<4sI8sIHHIIHH4sI", b"RIFF", 36 + size, b"WAVEfmt ", 16, 1, 1, rate, 2 * rate, 2, 16, b"data", size
-    )
-    for at in range(0, len(audio.samples), _BLOCK):
-        yield (np.clip(audio.samples[at : at + _BLOCK], -1, 1) * 32767).astype("<i2").tobytes()
+def _wav(audio: Audio) -> IO[bytes]:
+    """On disk: whoever reads it may be slow."""
+    file = TemporaryFile()  # noqa: SIM115  it outlives this function
+    with wave.open(file, "wb") as sound:
+        sound.setparams((1, 2, audio.sample_rate, 0, "NONE", "NONE"))
+        for at in range(0, len(audio.samples), _BLOCK):
+            sound.writeframesraw((np.clip(audio.samples[at : at + _BLOCK], -1, 1) * 32767).astype("<i2").tobytes())
+    return file
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        file.seek(0)
+        while block := file.read(_BLOCK):
+            yield block

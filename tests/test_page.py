@@ -239,6 +239,8 @@ class TestEntry:
     def test_it_shows_the_demo_models_where_none_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert app.models().asr_model == str(DEMO)
         assert app.models().diarization_model == str(DIARIZATION)
+        monkeypatch.setitem(sys.modules, "pyannote", None)  # as where it is not installed
+        assert (app.models().asr_model, app.models().diarization_model) == (str(DEMO), None)
         monkeypatch.setenv("ASR_MODEL", "openai/whisper-tiny")
         assert (app.models().asr_model, app.models().diarization_model) == ("openai/whisper-tiny", None)
 

@@ -20,7 +20,7 @@ export class Downloads {
     this.transcript = transcript;
     this.speakers = speakers;
     this.stem = name.replace(/\.[^.]*$/, "").replace(/[^\p{L}\p{N}._-]+/gu, "_") || "transcript";
-    byId("downloads").querySelector("[data-format=rttm]").hidden = transcript.turns === null; // it has nothing but speakers
+    byId("downloads").classList.toggle("no-speakers", transcript.turns === null);
   }
 
   async save(format, ending) {

@@ -8,13 +8,18 @@ export function follow(file, options, told) {
     let read = 0;
     let found = null;
     const lines = () => {
-      for (let end; request.status === 200 && (end = request.responseText.indexOf("\n", read)) >= 0; read = end + 1) {
-        const line = request.responseText.slice(read, end);
-        if (!line) continue;
-        const [[kind, value]] = Object.entries(JSON.parse(line));
-        if (kind === "error") reject(new Error(sentence(value)));
-        else if (kind === "transcript") found = value;
-        else told[kind](value);
+      try {
+        for (let end; request.status === 200 && (end = request.responseText.indexOf("\n", read)) >= 0; read = end + 1) {
+          const line = request.responseText.slice(read, end);
+          if (!line) continue;
+          const [[kind, value]] = Object.entries(JSON.parse(line));
+          if (kind === "error") reject(new Error(sentence(value)));
+          else if (kind === "transcript") found = value;
+          else told[kind]?.(value);
+        }
+      } catch {
+        reject(new Error("The page does not understand what the server says: load it again."));
+        request.abort();
       }
     };
     request.upload.onprogress = (event) => told.sent(event.total ? event.loaded / event.total : 0);
@@ -27,7 +32,7 @@ export function follow(file, options, told) {
       else reject(new Error("The connection ended before the transcript did: try again."));
     };
     request.onerror = () => reject(new Error("The connection broke: is the server still running?"));
-    request.onabort = () => reject(new Error("Stopped. What was heard so far stands below."));
+    request.onabort = () => reject(new Error("Stopped."));
   });
   const form = new FormData();
   form.append("options", JSON.stringify(options));

@@ -1,12 +1,13 @@
 // The recording: its waveform with the speakers' turns over it, and the sound.
-import { byId, clock, headers } from "./tools.js";
+import { byId, clock, headers, refusal } from "./tools.js";
 
 const WAVE = 56, LANE = 9; // pixels
 const STEP = 5; // seconds an arrow key moves
 
 export class Player {
-  constructor(moved) {
+  constructor(moved, fail) {
     this.moved = moved;
+    this.fail = fail;
     this.audio = byId("audio");
     this.wave = byId("wave");
     this.duration = 0;
@@ -43,8 +44,13 @@ export class Player {
   async ask() {
     if (this.asked || !this.file || !this.duration) return; // not before the server could read it
     this.asked = true;
-    const answer = await fetch("sound", { method: "POST", headers: headers(), body: this.file }).catch(() => null);
-    if (answer?.ok) this.sound(await answer.blob());
+    const file = this.file;
+    const answer = await fetch("sound", { method: "POST", headers: headers(), body: file }).catch(() => null);
+    const sound = await answer?.blob().catch(() => null);
+    if (file !== this.file) return; // another recording has come since
+    if (answer?.ok && sound) return this.sound(sound);
+    this.asked = false;
+    this.fail(`There is no sound yet: play to ask for it again. ${refusal(answer?.status ?? 0, await sound?.text())}`);
   }
 
   show({ duration, peaks }) {
@@ -69,18 +75,23 @@ export class Player {
   }
 
   toggle() {
-    if (this.audio.paused) this.audio.play().catch(() => {});
+    if (this.audio.paused) this.play();
     else this.audio.pause();
   }
 
   playFrom(time) {
     this.seek(time);
+    this.play();
+  }
+
+  play() {
+    if (this.audio.error) this.ask();
     this.audio.play().catch(() => {});
   }
 
   seek(time) {
     this.audio.currentTime = Math.min(Math.max(time, 0), this.duration);
-    this.follow();
+    this.follow(true);
   }
 
   drag(event) {
@@ -101,8 +112,8 @@ export class Player {
     event.preventDefault();
   }
 
-  /** Shows where the sound is; again with every frame while it plays. */
-  follow() {
+  /** Shows where the sound is; again with every frame while it plays. sought: somebody went there. */
+  follow(sought = false) {
     const time = this.audio.currentTime;
     byId("head").style.left = `${this.duration ? Math.min(100, (100 * time) / this.duration) : 0}%`;
     byId("clock").textContent = `${clock(time)} / ${clock(this.duration)}`;
@@ -110,7 +121,7 @@ export class Player {
     this.wave.setAttribute("aria-valuetext", `${clock(time)} of ${clock(this.duration)}`);
     byId("play").classList.toggle("playing", !this.audio.paused);
     byId("play").setAttribute("aria-label", this.audio.paused ? "Play" : "Pause");
-    this.moved(time);
+    this.moved(time, sought);
     cancelAnimationFrame(this.frame);
     if (!this.audio.paused) this.frame = requestAnimationFrame(() => this.follow());
   }

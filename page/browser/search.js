@@ -19,8 +19,8 @@ export class Search {
 
   /** Finds what stands in the field, from the start. */
   again() {
-    for (const { element } of this.transcript.words) element.classList.remove("found", "here");
-    this.matches = found(this.transcript.words.map(({ element }) => element), byId("search").value);
+    for (const match of this.matches) for (const element of match) element.classList.remove("found", "here");
+    this.matches = found(this.transcript.words, byId("search").value);
     for (const match of this.matches) for (const element of match) element.classList.add("found");
     this.at = -1;
     this.go(1);
@@ -39,24 +39,25 @@ export class Search {
   }
 }
 
-/** Runs of words in which the text stands, whatever its case. */
-function found(elements, text) {
-  const sought = plain(text).trim().replace(/\s+/g, " ");
+/** Runs of words in which the text stands, whatever its case. A word has its space with it, where there is one. */
+function found(words, text) {
+  const sought = plain(text).trim();
   if (!sought) return [];
   const starts = [];
   let whole = "";
-  for (const element of elements) {
+  for (const { data } of words) {
+    const said = plain(data.word);
     starts.push(whole.length);
-    whole += `${plain(element.textContent)} `;
+    whole += whole.endsWith(" ") ? said.trimStart() : said;
   }
   const matches = [];
   for (let at = whole.indexOf(sought), word = 0; at >= 0; at = whole.indexOf(sought, at + sought.length)) {
     while (starts[word + 1] <= at) word++;
     let last = word;
     while (starts[last + 1] < at + sought.length) last++;
-    matches.push(elements.slice(word, last + 1));
+    matches.push(words.slice(word, last + 1).map(({ element }) => element));
   }
   return matches;
 }
 
-const plain = (text) => text.normalize("NFC").toLowerCase();
+const plain = (text) => text.normalize("NFC").toLowerCase().replace(/\s+/g, " ");

@@ -1,11 +1,13 @@
 // Where a recording comes from: a file, the microphone, a sample.
-import { byId, clock, made } from "./tools.js";
+import { byId, clock, made, refusal } from "./tools.js";
 
 export class Source {
   constructor(fail) {
     this.fail = fail;
     this.mostBytes = null;
     this.chosen = null; // a File, or the name of a sample
+    this.asking = false; // for the microphone
+    this.recorder = null; // whose recording is chosen when it ends
     byId("file").addEventListener("change", (event) => this.choose(event.target.files[0]));
     byId("record").addEventListener("click", () => (this.recorder ? this.finish() : this.record()));
     const drop = byId("drop");
@@ -27,6 +29,9 @@ export class Source {
 
   choose(what) {
     if (!what) return;
+    const other = this.recorder;
+    this.recorder = null;
+    other?.stop();
     this.chosen = what;
     for (const button of byId("samples").querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.dataset.sample === what));
     if (typeof what === "string") byId("file").value = "";
@@ -44,19 +49,21 @@ export class Source {
   async file() {
     await this.recorded;
     if (typeof this.chosen !== "string") return this.chosen;
-    const answer = await fetch(`samples/${encodeURIComponent(this.chosen)}`);
+    const name = this.chosen;
+    const answer = await fetch(`samples/${encodeURIComponent(name)}`).catch(() => null);
+    const sound = await answer?.blob().catch(() => null);
+    if (!sound) throw new Error(refusal(0));
     if (!answer.ok) throw new Error("The sample is not there any more: choose another.");
-    return new File([await answer.blob()], this.chosen);
+    return new File([sound], name);
   }
 
   async record() {
+    if (this.asking) return;
     if (!navigator.mediaDevices) return this.fail("This browser records only over https or on localhost: choose a file instead.");
-    let stream;
-    try {
-      stream = await navigator.mediaDevices.getUserMedia({ audio: true });
-    } catch {
-      return this.fail("The microphone is not allowed or not there: allow it in the browser, or choose a file.");
-    }
+    this.asking = true;
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true }).catch(() => null);
+    this.asking = false;
+    if (!stream) return this.fail("The microphone is not allowed or not there: allow it in the browser, or choose a file.");
     const parts = [];
     const recorder = (this.recorder = new MediaRecorder(stream));
     const began = Date.now();
@@ -72,9 +79,11 @@ export class Source {
         stream.getTracks().forEach((track) => track.stop());
         byId("record").classList.remove("recording");
         label.textContent = "Record";
+        resolve();
+        if (this.recorder !== recorder) return; // something else was chosen meanwhile
+        this.recorder = null;
         const kind = recorder.mimeType.split(";")[0];
         this.choose(new File(parts, `recording.${kind.split("/")[1] ?? "webm"}`, { type: kind }));
-        resolve();
       };
     });
     this.chosen = new File([], "recording");
@@ -83,8 +92,7 @@ export class Source {
 
   /** Ends a recording that runs. */
   finish() {
-    this.recorder?.stop();
-    this.recorder = null;
+    if (this.recorder?.state === "recording") this.recorder.stop();
   }
 }
 

@@ -14,7 +14,7 @@ export class Speakers {
       const talk = turns.filter((turn) => turn.speaker === speaker).reduce((sum, turn) => sum + turn.end - turn.start, 0);
       const field = made("input", { value: speaker, placeholder: speaker, maxLength: 80, autocomplete: "off", spellcheck: false });
       field.setAttribute("aria-label", `Name of ${speaker}`);
-      field.addEventListener("input", () => this.call(speaker, field.value));
+      for (const name of ["input", "change"]) field.addEventListener(name, () => this.call(speaker, field.value, name === "change"));
       const share = duration ? `, ${Math.round((100 * talk) / duration)} %` : "";
       return made("li", { className: `speaker-${at % 8}` },
         made("span", { className: "face", textContent: String(at + 1), ariaHidden: "true" }), field,
@@ -22,9 +22,9 @@ export class Speakers {
     }));
   }
 
-  call(speaker, name) {
+  call(speaker, name, settled) {
     if (name.trim() && name.trim() !== speaker) this.names[speaker] = name.trim();
     else delete this.names[speaker];
-    this.called({ ...this.names });
+    this.called({ ...this.names }, settled);
   }
 }

@@ -1,5 +1,6 @@
 // What several parts of the page use.
 const KEY = "transcription-key";
+const SENDABLE = /^[\x20-\xff]+$/; // in a header; no other key can be right
 
 export const byId = (id) => document.getElementById(id);
 
@@ -10,7 +11,7 @@ export function headers() {
 }
 
 export function rememberKey(key) {
-  if (key.trim()) sessionStorage.setItem(KEY, key.trim());
+  if (SENDABLE.test(key.trim())) sessionStorage.setItem(KEY, key.trim());
   else sessionStorage.removeItem(KEY);
 }
 

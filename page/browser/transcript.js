@@ -2,7 +2,11 @@
 import { byId, calm, clock, made } from "./tools.js";
 
 const GUESS = 0.5; // a word less probable is marked
+const LONGEST = 60; // seconds of one speaker's talk that stand together
 const UNSURE = 2 / 3; // so is one whose speaker is less sure
+const TOGETHER = 8; // people who may talk at once: as many as there may be channels
+const SHORTEST = 0.02; // seconds a word lasts
+const STAYS = 0.3; // seconds it stays marked where none follows
 
 export class Transcript {
   constructor(play) {
@@ -17,9 +21,12 @@ export class Transcript {
   clear() {
     this.root.replaceChildren();
     this.words = []; // {data, element}, in order
+    this.timed = null; // the same by their starts, which are another order where people talk at once
+    this.asked = null; // the word to play
     this.order = []; // speakers, as they appear
+    this.language = ""; // not known yet
     this.names = {};
-    this.now = this.last = null;
+    this.now = this.before = this.last = null;
     byId("about-word").textContent = "";
   }
 
@@ -28,8 +35,9 @@ export class Transcript {
     for (const segment of segments) this.turn([segment]);
   }
 
-  show({ segments, turns }) {
+  show({ segments, turns, language, task }) {
     this.clear();
+    this.language = task === "translate" ? "en" : language ?? "en"; // none: the model knows no other
     this.order = [...new Set((turns ?? []).map((turn) => turn.speaker))];
     for (const part of talk(segments, turns !== null)) this.turn(part);
     this.enter(this.words[0]?.element);
@@ -39,7 +47,7 @@ export class Transcript {
 
   turn(segments) {
     const { speaker, start } = segments[0];
-    const said = made("p", { className: "said" });
+    const said = made("p", { className: "said", lang: this.language, dir: "auto" });
     const lane = this.order.indexOf(speaker);
     const turn = made("section", { className: `turn ${lane < 0 ? "nobody" : `speaker-${lane % 8}`}` }, made("time", { textContent: clock(start) }));
     if (lane >= 0) turn.append(made("span", { className: "name", textContent: this.name(speaker) }));
@@ -62,6 +70,7 @@ export class Transcript {
     const word = { data, element };
     element.title = this.told(word);
     this.words.push(word);
+    this.timed = null;
     said.append(data.word.slice(0, data.word.length - text.length), element);
   }
 
@@ -79,18 +88,23 @@ export class Transcript {
     return this.names[speaker] || speaker;
   }
 
-  /** The speakers' new names. */
-  call(names) {
+  /** The speakers' new names. settled: nobody is writing them any more. */
+  call(names, settled) {
     this.names = names;
     for (const element of this.root.querySelectorAll(".name")) element.textContent = this.name(element.dataset.speaker);
-    for (const word of this.words) word.element.title = this.told(word);
+    if (settled) for (const word of this.words) word.element.title = this.told(word); // tens of thousands in a long one
   }
 
   clicked(event) {
     const element = event.target.closest(".word");
     if (!element || String(getSelection())) return; // text is being selected
     this.enter(element);
-    this.play(Number(element.dataset.start));
+    this.playFrom(element);
+  }
+
+  playFrom(element) {
+    this.asked = this.words[element.dataset.at];
+    this.play(this.asked.data.start);
   }
 
   key(event) {
@@ -98,7 +112,7 @@ export class Transcript {
     if (!element) return;
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
-      this.play(Number(element.dataset.start));
+      this.playFrom(element);
       return;
     }
     const to = this.neighbour(element, event.key);
@@ -132,16 +146,10 @@ export class Transcript {
     if (element) byId("about-word").textContent = `${element.textContent}: ${element.title}`;
   }
 
-  /** Marks the word at this time. */
-  at(time) {
-    let low = 0, high = this.words.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.words[middle].data.start <= time + 0.001) low = middle + 1;
-      else high = middle;
-    }
-    const found = this.words[low - 1];
-    const now = found && (time < found.data.end || time < found.data.start + 0.3) ? found.element : null;
+  /** Marks the word at this time. sought: the reader went there, and did not come there by listening. */
+  at(time, sought) {
+    if (this.asked && !during(this.asked, time, SHORTEST)) this.asked = null;
+    const now = (this.asked ?? this.heard(time))?.element ?? null;
     if (now === this.now) return;
     this.now?.classList.remove("now");
     this.now?.removeAttribute("aria-current");
@@ -149,21 +157,44 @@ export class Transcript {
     if (!now) return;
     now.classList.add("now");
     now.setAttribute("aria-current", "true");
-    if (!byId("audio").paused && !calm()) seen(now);
+    const follows = sought || !this.before || inSight(this.before); // and does not look elsewhere meanwhile
+    const writes = document.activeElement.matches("input, textarea");
+    if (follows && !writes && !byId("audio").paused && !calm()) seen(now);
+    this.before = now;
+  }
+
+  /** The word at this time; of several, the one begun last. */
+  heard(time) {
+    this.timed ??= [...this.words].sort((one, other) => one.data.start - other.data.start);
+    let low = 0, high = this.timed.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (begun(this.timed[middle], time)) low = middle + 1;
+      else high = middle;
+    }
+    return this.timed.slice(Math.max(0, low - TOGETHER), low).findLast((word) => during(word, time, STAYS));
   }
 }
 
+const begun = ({ data }, time) => data.start <= time + 0.001;
+const during = (word, time, least) => begun(word, time) && time < Math.max(word.data.end, word.data.start + least);
+
 /** Scrolls to a word that is out of sight. */
 export function seen(element) {
-  const box = element.getBoundingClientRect(), above = byId("player").getBoundingClientRect().bottom;
-  if (box.top < above || box.bottom > innerHeight - 24) element.scrollIntoView({ block: "center", behavior: calm() ? "auto" : "smooth" });
+  if (!inSight(element)) element.scrollIntoView({ block: "center", behavior: calm() ? "auto" : "smooth" });
 }
 
-/** Segments of one speaker that follow each other, together; each alone where nobody knows who speaks. */
+function inSight(element) {
+  const box = element.getBoundingClientRect(), above = byId("player").getBoundingClientRect().bottom;
+  return box.top >= above && box.bottom <= innerHeight - 24;
+}
+
+/** Segments of one speaker that follow each other, together for a while; each alone where nobody knows who speaks. */
 function talk(segments, known) {
   const parts = [];
   for (const segment of segments) {
-    if (known && parts.length && parts.at(-1)[0].speaker === segment.speaker) parts.at(-1).push(segment);
+    const part = parts.at(-1);
+    if (known && part?.[0].speaker === segment.speaker && segment.start < part[0].start + LONGEST) part.push(segment);
     else parts.push([segment]);
   }
   return parts;
