@@ -3,13 +3,16 @@
 from collections import deque
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from audio import Samples
 from config import InferenceConfig
-from engines.whisper import Decoded
 from transcript import Segment
+
+if TYPE_CHECKING:  # a cluster's doors know jobs and load no model: they start sooner without what models need
+    from torch import Tensor
+
+    from engines.whisper import Decoded
 
 BRIEF = 2
 """Windows up to which a request counts as short."""
@@ -41,9 +44,9 @@ class Answer:
     """
 
     number: int
-    decoded: Decoded
+    decoded: "Decoded"
     language: str | None
-    attention: Tensor | None
+    attention: "Tensor | None"
 
 
 @dataclass(frozen=True)

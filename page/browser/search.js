@@ -29,7 +29,7 @@ export class Search {
   go(step) {
     const count = this.matches.length;
     byId("previous").disabled = byId("next").disabled = !count;
-    byId("count").textContent = !byId("search").value.trim() ? "" : count ? "" : "nothing";
+    byId("count").textContent = byId("search").value.trim() && !count ? "nothing" : "";
     if (!count) return;
     for (const element of this.matches[this.at] ?? []) element.classList.remove("here");
     this.at = (this.at + step + count) % count;
