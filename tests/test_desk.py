@@ -1,7 +1,6 @@
 """FarDesk before replicas that answer when they are told to: whose window goes when, and what it says of the rest."""
 
 import asyncio
-from collections.abc import Coroutine
 from contextlib import ExitStack
 from typing import Any
 
@@ -86,10 +85,6 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def played(scene: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(scene)
-
-
 def test_as_many_windows_go_out_as_all_replicas_take() -> None:
     async def scene() -> None:
         async with Scene() as there:
@@ -100,7 +95,7 @@ def test_as_many_windows_go_out_as_all_replicas_take() -> None:
             await there.answer(1, replica="another")
             assert there.replicas.numbers == [2, 3, 4, 5]
 
-    played(scene())
+    asyncio.run(scene())
 
 
 def test_one_window_tells_the_language_of_the_others() -> None:
@@ -113,7 +108,7 @@ def test_one_window_tells_the_language_of_the_others() -> None:
             await there.answer(1, language="de")
             assert [(part.number, part.language) for part in there.replicas.calls] == [(2, "de"), (3, "de")]
 
-    played(scene())
+    asyncio.run(scene())
 
 
 def test_long_requests_leave_room_for_short_ones_and_share_the_rest() -> None:
@@ -128,7 +123,7 @@ def test_long_requests_leave_room_for_short_ones_and_share_the_rest() -> None:
             await there.answer(0)
             assert there.replicas.numbers == [1, 2, 3, 10, 11, 30, 20]
 
-    played(scene())
+    asyncio.run(scene())
 
 
 def test_whose_turn_it_was_makes_room_when_they_leave() -> None:
@@ -142,7 +137,7 @@ def test_whose_turn_it_was_makes_room_when_they_leave() -> None:
             await settled()
             assert there.replicas.numbers == [10, 11]
 
-    played(scene())
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize(("replicas", "batch_size"), [(1, 24), (1, 4), (3, 4)])
@@ -156,7 +151,7 @@ def test_what_is_sent_stands_for_all_that_is_left(replicas: int, batch_size: int
                 if number > 2 * replicas:  # how many there are has been found out
                     assert left <= there.replicas.owed <= 1.2 * left
 
-    played(scene())
+    asyncio.run(scene())
 
 
 def test_who_still_waits_to_come_in_counts_as_well() -> None:
@@ -165,7 +160,7 @@ def test_who_still_waits_to_come_in_counts_as_well() -> None:
             await there.ask(0, 1, brief=True)
             assert there.replicas.owed == 2.5 * SECONDS
 
-    played(scene())
+    asyncio.run(scene())
 
 
 def test_what_goes_wrong_is_told() -> None:
@@ -179,4 +174,4 @@ def test_what_goes_wrong_is_told() -> None:
             ]
             assert [str(answer) for answer in told] == ["None", "gone"]
 
-    played(scene())
+    asyncio.run(scene())
