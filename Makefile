@@ -15,8 +15,9 @@ serve: $(INSTALLED)  ## the HTTP server on port 8000 and its page at /ui, with t
 	ASR_MODEL=models/demo-whisper ASSISTANT_MODEL=models/demo-whisper-assistant \
 		DIARIZATION_MODEL=models/demo-diarization $(VENV)/bin/python server.py
 
+# Files go out in their order: by the number of their tests, the cluster's few, which take longest, would come last.
 test: check  ## style, types and all tests, by two processes of one thread each
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)
 	$(VENV)/bin/ruff check .
