@@ -97,8 +97,8 @@ class FarDesk:
         """
         seconds = len(window.samples) / SAMPLE_RATE
         request.rest = max(request.rest - seconds, 0.0)
-        beside = min(together, math.ceil(request.rest / seconds))
-        return (seconds + (request.rest / beside if beside else 0.0)) * self._crowd()
+        beside = max(min(together, math.ceil(request.rest / seconds)), 1)
+        return (seconds + request.rest / beside) * self._crowd()
 
     def _count(self) -> int:
         """Replicas that have lately been heard of; new ones are called too, and are then counted."""

@@ -2,12 +2,12 @@
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,6 +18,9 @@ from handler import EndpointHandler
 from serving.settings import ServerSettings
 from tests.serving import Running, serving
 from transcribe import Transcriber
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job, whose processes would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -92,6 +95,24 @@ def server() -> Iterator[Running]:
     )
     with serving(Transcriber(settings)) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def visitors() -> Iterator["BrowserContext"]:
+    """What most tabs of a file's tests share."""
+    from tests.browser import visiting  # here: not everybody who runs tests has a browser
+
+    with visiting() as context:
+        yield context
+
+
+@pytest.fixture
+def tab(visitors: "BrowserContext", server: Running) -> Iterator[Callable[..., "Page"]]:
+    """Opens the page in new tabs (tests.browser.tabs)."""
+    from tests.browser import tabs
+
+    with tabs(visitors, server.url) as open_one:
+        yield open_one
 
 
 @pytest.fixture(scope="session")

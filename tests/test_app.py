@@ -2,18 +2,18 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from config import InferenceConfig
 from formats import FORMATS
 from server import create_app
 from serving.settings import ServerSettings
-from tests.browser import CHROMIUM, downloaded, heard, held, in_lines, tabs, transcribed, visiting
+from tests.browser import CHROMIUM, downloaded, heard, held, in_lines, transcribed
 from tests.comparing import differences
 from tests.conftest import SAMPLES
 from tests.serving import Running, serving, until
@@ -21,18 +21,6 @@ from tests.serving import Running, serving, until
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 
 SLOWLY = {"chunk_length_s": 1, "batch_size": 1, "temperature": [0, 0, 0, 0, 0], "compression_ratio_threshold": 0.01}
-
-
-@pytest.fixture(scope="module")
-def visitors() -> Iterator[BrowserContext]:
-    with visiting() as context:
-        yield context
-
-
-@pytest.fixture
-def tab(visitors: BrowserContext, server: Running) -> Iterator[Callable[..., Page]]:
-    with tabs(visitors, server.url) as open_one:
-        yield open_one
 
 
 def ask(page: Page, options: dict[str, Any]) -> None:

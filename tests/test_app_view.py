@@ -12,7 +12,7 @@ from playwright.sync_api import BrowserContext, Page, Route, expect
 from config import InferenceConfig
 from formats import FORMATS, talk
 from page.names import renamed
-from tests.browser import CHROMIUM, PHONE, answered_with, downloaded, heard, held, opened, tabs, transcribed, visiting
+from tests.browser import CHROMIUM, PHONE, answered_with, downloaded, heard, held, opened, transcribed
 from tests.conftest import SAMPLES
 from tests.serving import Running, until
 from transcript import Transcript
@@ -20,18 +20,6 @@ from transcript import Transcript
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
-
-
-@pytest.fixture(scope="module")
-def visitors() -> Iterator[BrowserContext]:
-    with visiting() as context:
-        yield context
-
-
-@pytest.fixture
-def tab(visitors: BrowserContext, server: Running) -> Iterator[Callable[..., Page]]:
-    with tabs(visitors, server.url) as open_one:
-        yield open_one
 
 
 @pytest.fixture(scope="module")
