@@ -8,12 +8,12 @@ IMAGE := .venv-image
 .PHONY: demo serve test check test-container test-image bench models samples screenshots clean
 
 demo: $(INSTALLED)  ## a bundled meeting, who says what, with the bundled models
-	$(VENV)/bin/python cli.py samples/meeting.flac --model models/demo-whisper \
+	$(VENV)/bin/transcribe samples/meeting.flac --model models/demo-whisper \
 		--diarization-model models/demo-diarization --timestamps word
 
 serve: $(INSTALLED)  ## the HTTP server on port 8000 and its page at /ui, with the bundled models
 	ASR_MODEL=models/demo-whisper ASSISTANT_MODEL=models/demo-whisper-assistant \
-		DIARIZATION_MODEL=models/demo-diarization $(VENV)/bin/python server.py
+		DIARIZATION_MODEL=models/demo-diarization $(VENV)/bin/transcribe-server
 
 # Files go out in their order: by the number of their tests, the cluster's few, which take longest, would come last.
 test: check  ## style, types and all tests, by two processes of one thread each
@@ -30,7 +30,7 @@ test-container: $(CONTAINER)/.installed  ## the handler's tests under the defaul
 test-image: $(INSTALLED)  ## the image's packages and its steps, without docker (minutes: it installs torch)
 	rm -rf $(IMAGE)
 	$(PYTHON) -m venv $(IMAGE)
-	PATH="$(CURDIR)/$(IMAGE)/bin:$$PATH" sh deploy/install.sh cpu
+	PATH="$(CURDIR)/$(IMAGE)/bin:$$PATH" sh deploy/install.sh cpu server diarization
 	IMAGE_PYTHON=$(CURDIR)/$(IMAGE)/bin/python $(VENV)/bin/python -m pytest -q tests/test_container.py
 
 bench: $(INSTALLED)  ## us and our peers, side by side
@@ -45,17 +45,17 @@ bench: $(INSTALLED)  ## us and our peers, side by side
 	$(VENV)/bin/python -m benchmarks.merge
 
 models:  ## rebuild models/ from nothing (over three hours; needs libespeak-ng)
-	$(VENV)/bin/python -m training.train
-	$(VENV)/bin/python -m training.distil
-	$(VENV)/bin/python -m training.export
-	$(VENV)/bin/python -m training.evaluate
-	$(VENV)/bin/python -m training.diarization segmentation
-	$(VENV)/bin/python -m training.diarization embedding
-	$(VENV)/bin/python -m training.diarization_export
-	$(VENV)/bin/python -m training.diarization_evaluate
+	$(VENV)/bin/python -m tools.train
+	$(VENV)/bin/python -m tools.distil
+	$(VENV)/bin/python -m tools.export
+	$(VENV)/bin/python -m tools.evaluate
+	$(VENV)/bin/python -m tools.diarization segmentation
+	$(VENV)/bin/python -m tools.diarization embedding
+	$(VENV)/bin/python -m tools.diarization_export
+	$(VENV)/bin/python -m tools.diarization_evaluate
 
 samples:  ## make what is missing in samples/ (needs libespeak-ng)
-	$(VENV)/bin/python -m training.samples
+	$(VENV)/bin/python -m tools.samples
 
 screenshots: $(INSTALLED)  ## the README's pictures of the page (needs chromium)
 	$(VENV)/bin/python -m tests.screenshots
@@ -63,14 +63,12 @@ screenshots: $(INSTALLED)  ## the README's pictures of the page (needs chromium)
 clean:
 	rm -rf $(VENV) $(CONTAINER) $(IMAGE)
 
-$(INSTALLED): requirements.txt requirements-diarization.txt requirements-server.txt requirements-ui.txt requirements-cluster.txt constraints.txt tests/requirements.txt
+$(INSTALLED): pyproject.toml constraints-cpu.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q -r requirements.txt -r requirements-diarization.txt -r requirements-server.txt \
-		-r requirements-ui.txt -r requirements-cluster.txt -r tests/requirements.txt -c constraints.txt
+	$(VENV)/bin/pip install -q -e ".[diarization,server,ui,cluster,test]" -c constraints-cpu.txt
 	touch $@
 
-$(CONTAINER)/.installed: requirements.txt requirements-diarization.txt requirements-server.txt tests/requirements.txt tests/constraints-container.txt
+$(CONTAINER)/.installed: pyproject.toml tests/constraints-container.txt
 	$(PYTHON) -m venv $(CONTAINER)
-	$(CONTAINER)/bin/pip install -q -r requirements.txt -r requirements-diarization.txt -r requirements-server.txt -r tests/requirements.txt \
-		-c tests/constraints-container.txt
+	$(CONTAINER)/bin/pip install -q -e ".[diarization,server,test]" -c tests/constraints-container.txt
 	touch $@

@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
-from audio import SAMPLE_RATE, Samples
 from benchmarks.engines import APART, best, in_turn, long, short
 from benchmarks.peers import Contender, Said, convert, faster_whisper, openai_whisper, ours, plain
+from transcription.audio import SAMPLE_RATE, Samples
 
 END = 50257
 """The original's end of text; every token below is text."""
@@ -62,7 +62,7 @@ def make(folder: Path) -> None:
     """The model as transformers, the original and faster-whisper load it, and the script."""
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-    from training.checkpoint import save_checkpoint
+    from tools.checkpoint import save_checkpoint
 
     torch.manual_seed(0)
     tokenizer = original_tokenizer()
@@ -85,7 +85,7 @@ def original_tokenizer() -> Any:
     from transformers import WhisperTokenizerFast
     from transformers.convert_slow_tokenizer import TikTokenConverter
 
-    from training.tokenizer import CONTROLS, TIMESTAMPS
+    from tools.tokenizer import CONTROLS, TIMESTAMPS
 
     ranks = str(Path(whisper.__file__).parent / "assets" / "multilingual.tiktoken")
     vocabulary, merges = TikTokenConverter(ranks).extract_vocab_merges_from_model(ranks)

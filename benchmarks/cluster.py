@@ -26,18 +26,18 @@ import numpy as np
 import ray
 from ray import serve
 
-from audio import SAMPLE_RATE, load_audio
 from benchmarks.engines import MODEL, long, short
 from benchmarks.serving import transcribed
 from benchmarks.slots import ratio, turns
-from cluster import Cluster, app
-from config import InferenceConfig
-from engines.cutting import windows
-from replicas.calls import Calls
-from replicas.wire import Part
 from tests.conftest import ROOT
 from tests.test_audio import wav
-from training.encoding import encoded
+from tools.encoding import encoded
+from transcription.audio import SAMPLE_RATE, load_audio
+from transcription.cluster.app import Cluster, app
+from transcription.cluster.messages import Part
+from transcription.cluster.replica_client import Calls
+from transcription.config import InferenceConfig
+from transcription.vad.chunking import windows
 
 CALLS = 256
 
@@ -64,8 +64,9 @@ def one_process() -> Iterator[httpx.Client]:
     """server.py."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "server.py"], cwd=ROOT, env=os.environ | {"PORT": str(port)}, stderr=subprocess.DEVNULL
-    )
+        [sys.executable, "-m", "transcription.cli.serve"],
+        cwd=ROOT, env=os.environ | {"PORT": str(port)}, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client:
             ready(client)

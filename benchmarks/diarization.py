@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from audio import Audio, read_file
 from benchmarks.merge import argmin
-from config import InferenceConfig, ModelSettings
-from merge import assign_speakers
-from training.samples import read_truth
-from training.scores import cp_wer, der, wer
-from transcribe import Transcriber
+from tools.samples import read_truth
+from tools.scores import cp_wer, der, wer
+from transcription.audio import Audio, read_file
+from transcription.config import InferenceConfig, ModelSettings
+from transcription.diarization.assign import assign_speakers
+from transcription.transcriber import Transcriber
 
 ROOT = Path(__file__).parent.parent
 FILES = {"meeting.flac": 3, "conversation.flac": 3, "discussion.ogg": 4}

@@ -20,9 +20,9 @@ from typing import Any
 import jiwer
 import numpy as np
 
-from audio import SAMPLE_RATE, Samples, read_file
 from benchmarks.peers import Contender, Said, convert, faster_whisper, ours, plain
-from training.sentences import words_of
+from tools.sentences import words_of
+from transcription.audio import SAMPLE_RATE, Samples, read_file
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "models" / "demo-whisper"

@@ -8,7 +8,7 @@ import itertools
 
 import torch
 
-import engines  # noqa: F401  # before transformers, which it lets be imported
+import transcription.engines  # noqa: F401  # before transformers, which it lets be imported
 from tests.test_slots import CASES, both
 
 

@@ -13,9 +13,9 @@ from itertools import groupby
 
 import numpy as np
 
-from formats import talk
-from merge import assign_speakers
-from transcript import Segment, SpeakerTurn, Transcript, Word
+from transcription.diarization.assign import assign_speakers
+from transcription.formats import talk
+from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
 SIZES = ((900, 120), (9_000, 1_200), (100_000, 20_000))
 Attributed = list[tuple[str, int]]  # of every word kept, in order: its speaker, its place

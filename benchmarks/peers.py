@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from audio import SAMPLE_RATE, Audio, Samples
-from config import InferenceConfig, ModelSettings
-from transcribe import Transcriber
+from transcription.audio import SAMPLE_RATE, Audio, Samples
+from transcription.config import InferenceConfig, ModelSettings
+from transcription.transcriber import Transcriber
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from functools import partial
 
 import httpx
 
-from audio import SAMPLE_RATE, load_audio
 from benchmarks.engines import MODEL, long, short
 from benchmarks.slots import ratio, turns
-from config import InferenceConfig, ModelSettings
 from tests.clients import TRANSCRIPTIONS, events
 from tests.serving import Running, serving, until
 from tests.test_audio import wav
-from transcribe import Transcriber
+from transcription.audio import SAMPLE_RATE, load_audio
+from transcription.config import InferenceConfig, ModelSettings
+from transcription.transcriber import Transcriber
 
 BESIDE = 16  # requests
 ASKED = 200  # times, how it is

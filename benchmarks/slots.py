@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from audio import SAMPLE_RATE, Audio
 from benchmarks.engines import MODEL, ROOT, long, peak, short
-from config import InferenceConfig, ModelSettings
-from engines.slots.engine import SlotEngine
-from transcribe import Transcriber
-from watch import Watch
+from transcription.audio import SAMPLE_RATE, Audio
+from transcription.config import InferenceConfig, ModelSettings
+from transcription.context import Watch
+from transcription.engines.batching.engine import SlotEngine
+from transcription.transcriber import Transcriber
 
 ASSISTANT = ROOT / "models" / "demo-whisper-assistant"
 CLIENTS = 16
@@ -171,10 +171,10 @@ def outside_the_model() -> None:
 def _of_size(width: int, layers: int) -> Any:
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-    from engines.slots.decoder import Decoder
-    from engines.slots.rules import Rules
-    from engines.slots.slots import Slots
-    from engines.tokens import Vocabulary
+    from transcription.engines.batching.decoder import Decoder
+    from transcription.engines.batching.logits_rules import Rules
+    from transcription.engines.batching.slots import Slots
+    from transcription.whisper.tokens import Vocabulary
 
     model = WhisperForConditionalGeneration(
         WhisperConfig(d_model=width, encoder_layers=1, decoder_layers=layers, encoder_attention_heads=8,

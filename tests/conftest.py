@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from audio import Audio, read_file
-from config import ModelSettings
-from handler import EndpointHandler
-from serving.settings import ServerSettings
 from tests.serving import Running, serving
-from transcribe import Transcriber
+from transcription.audio import Audio, read_file
+from transcription.config import ModelSettings
+from transcription.endpoint import EndpointHandler
+from transcription.server.settings import ServerSettings
+from transcription.transcriber import Transcriber
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page

@@ -2,11 +2,11 @@
 
 from playwright.sync_api import Page
 
-from config import ModelSettings
 from tests.browser import DESKTOP, PHONE, chromium, opened, transcribed
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, ROOT
 from tests.serving import serving
-from transcribe import Transcriber
+from transcription.config import ModelSettings
+from transcription.transcriber import Transcriber
 
 DOCS = ROOT / "docs"
 

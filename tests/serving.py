@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 import uvicorn
 from fastapi import FastAPI
 
-from server import Server, create_app
-from serving.settings import ServerSettings
-from transcribe import Transcriber
+from transcription.server.app import create_app
+from transcription.server.run import Server
+from transcription.server.settings import ServerSettings
+from transcription.transcriber import Transcriber
 
 
 class Running:

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.alignment import _first_columns, _median, token_starts
+from transcription.whisper.alignment import _first_columns, _median, token_starts
 
 
 def slow_first_columns(cost: np.ndarray) -> list[int]:

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from config import InferenceConfig
-from formats import FORMATS
-from server import create_app
-from serving.settings import ServerSettings
 from tests.browser import CHROMIUM, downloaded, heard, held, in_lines, transcribed
 from tests.comparing import differences
 from tests.conftest import SAMPLES
 from tests.serving import Running, serving, until
+from transcription.config import InferenceConfig
+from transcription.formats import FORMATS
+from transcription.server.app import create_app
+from transcription.server.settings import ServerSettings
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 

@@ -9,13 +9,13 @@ import av
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from config import InferenceConfig
-from formats import FORMATS, talk
-from page.names import renamed
 from tests.browser import CHROMIUM, PHONE, answered_with, downloaded, heard, held, opened, transcribed
 from tests.conftest import SAMPLES
 from tests.serving import Running, until
-from transcript import Transcript
+from transcription.config import InferenceConfig
+from transcription.formats import FORMATS, talk
+from transcription.transcript import Transcript
+from transcription.ui.names import renamed
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 

@@ -18,15 +18,15 @@ import pyarrow.parquet as pq
 import pytest
 import ray
 
-from cluster import main
-from config import InferenceConfig
-from errors import InvalidRequest
-from formats import FORMATS
-from replicas.archive import Archive
-from replicas.sources import Recording
 from tests.conftest import DEMO, ROOT, SAMPLES
 from tests.serving import until
-from transcribe import Transcriber
+from transcription.batch.archive import Archive
+from transcription.batch.sources import Recording
+from transcription.cli.archive import main
+from transcription.config import InferenceConfig
+from transcription.errors import InvalidRequest
+from transcription.formats import FORMATS
+from transcription.transcriber import Transcriber
 
 ANSWER = {"text": "One.", "chunks": [{"text": " One.", "timestamp": [0.0, 1.5]}], "speakers": [], "language": "en"}
 
@@ -199,10 +199,11 @@ def test_a_run_that_is_killed_is_gone_on_with(
     output = tmp_path / "transcripts"
     written = output / "transcripts.jsonl"
     call = [
-        "transcribe", str(recordings), "--output", str(output), "--model", str(DEMO), "--format", "srt",
+        str(recordings), "--output", str(output), "--model", str(DEMO), "--format", "srt",
         "--address", address, "--together", "1",
     ]  # fmt: skip
-    process = subprocess.Popen([sys.executable, "cluster.py", *call], cwd=ROOT, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "transcription.cli.archive", *call]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         until(lambda: written.is_file() and written.read_bytes().count(b"\n") >= 2, 120)
     finally:
@@ -231,7 +232,7 @@ def test_what_is_done_needs_no_worker(recordings: Path, tmp_path: Path, capfd: p
     with Archive(tmp_path / "done") as archive:
         for name, written in NAMES.items():
             archive.add(Recording(f"{recordings}/below/{name}.wav", f"below/{written}.wav"), ANSWER, {})
-    assert main(["transcribe", str(recordings), "--output", str(tmp_path / "done"), "--model", "nobody/nothing"]) == 0
+    assert main([str(recordings), "--output", str(tmp_path / "done"), "--model", "nobody/nothing"]) == 0
     assert capfd.readouterr().err == "10 of 10 done, 10 of them before\n"
 
 
@@ -239,7 +240,7 @@ def test_models_that_cannot_be_loaded_are_said(
     address: str, recordings: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    call = ["transcribe", str(recordings), "--output", str(tmp_path / "none"), "--model", str(tmp_path / "empty")]
+    call = [str(recordings), "--output", str(tmp_path / "none"), "--model", str(tmp_path / "empty")]
     before = set(threading.enumerate())
     assert main([*call, "--address", address, "--quiet"]) == 2
     assert capfd.readouterr().err.startswith("error: ASR_MODEL empty cannot be loaded: is it a Whisper")
@@ -250,7 +251,7 @@ def test_a_full_disk_ends_the_run(address: str, tmp_path: Path, capfd: pytest.Ca
     output = tmp_path / "transcripts"
     output.mkdir()
     (output / "short.srt").symlink_to("/dev/full")
-    call = ["transcribe", str(SAMPLES["short"].path), "--output", str(output), "--model", str(DEMO), "--format", "srt"]
+    call = [str(SAMPLES["short"].path), "--output", str(output), "--model", str(DEMO), "--format", "srt"]
     assert main([*call, "--address", address, "--quiet"]) == 2
     assert capfd.readouterr().err.startswith(f"error: --output {output} cannot be written: No space left on device: ")
     assert lines(output / "transcripts.jsonl") == []
@@ -266,7 +267,7 @@ def test_a_full_disk_ends_the_run(address: str, tmp_path: Path, capfd: pytest.Ca
 def test_a_wrong_call_is_said(
     call: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["transcribe", "--output", str(tmp_path / "none"), "--model", str(DEMO), *call]) == 2
+    assert main(["--output", str(tmp_path / "none"), "--model", str(DEMO), *call]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 
@@ -274,4 +275,4 @@ def test_a_wrong_call_is_said(
 @pytest.mark.parametrize("workers", ["0", "3-1", "many"])
 def test_workers_are_counted(workers: str) -> None:
     with pytest.raises(SystemExit):
-        main(["transcribe", "samples", "--output", "none", "--workers", workers])
+        main(["samples", "--output", "none", "--workers", workers])

@@ -7,10 +7,19 @@ import wave
 import numpy as np
 import pytest
 
-from audio import SAMPLE_RATE, Audio, AudioLimits, decode_audio, decode_base64, from_array, load_audio, read_file
-from errors import AudioTooLong, InvalidAudio
 from tests.conftest import SAMPLES
-from training.encoding import encoded
+from tools.encoding import encoded
+from transcription.audio import (
+    SAMPLE_RATE,
+    Audio,
+    AudioLimits,
+    decode_audio,
+    decode_base64,
+    from_array,
+    load_audio,
+    read_file,
+)
+from transcription.errors import AudioTooLong, InvalidAudio
 
 ONE_SECOND = np.sin(2 * np.pi * 440 * np.arange(SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32) / np.float32(2)
 

@@ -12,11 +12,12 @@ from types import SimpleNamespace
 
 import pytest
 
-import cli
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, ROOT, SAMPLES
 from tests.serving import until
+from transcription.cli import transcribe as cli
 
 SHORT = str(SAMPLES["short"].path)
+COMMAND = [sys.executable, "-m", "transcription.cli.transcribe"]
 MODEL = ["--model", str(DEMO), "--quiet"]
 
 
@@ -59,7 +60,7 @@ def test_a_wrong_call_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_help_teaches() -> None:
-    told = subprocess.run([sys.executable, str(ROOT / "cli.py"), "--help"], capture_output=True, text=True, check=True)
+    told = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
     assert "examples:" in told.stdout
     assert "--timestamps" in told.stdout
 
@@ -122,7 +123,7 @@ class TestWatch:
         inbox, out = tmp_path / "inbox", tmp_path / "out"
         inbox.mkdir()
         (inbox / "bad.wav").write_bytes(b"no audio")
-        command = [sys.executable, str(ROOT / "cli.py"), *MODEL, "--watch", str(inbox), "--output-dir", str(out)]
+        command = [*COMMAND, *MODEL, "--watch", str(inbox), "--output-dir", str(out)]
         with subprocess.Popen([*command, "--format", "text"], stderr=subprocess.PIPE, text=True) as process:
             shutil.copy(SHORT, inbox / "first.wav")
             until((out / "first.txt").exists)

@@ -20,14 +20,14 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from ray.util import list_named_actors
 
-from cluster import Cluster, app
-from errors import EngineFailure
-from replicas import calls
 from tests.clients import SLOWLY, TRANSCRIPTIONS, Leaver, events, http, post, sample
 from tests.comparing import differences
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, SAMPLES
 from tests.serving import Running, until
-from training.encoding import encoded
+from tools.encoding import encoded
+from transcription.cluster import replica_client as calls
+from transcription.cluster.app import Cluster, app
+from transcription.errors import EngineFailure
 
 NAME = "transcription"
 SIZE = {"min_recognisers": 2, "max_recognisers": 2, "recogniser_cpus": 0.5, "diarizer_cpus": 0.5}

@@ -2,9 +2,9 @@ import logging
 
 import pytest
 
-from config import InferenceConfig, ModelSettings
-from errors import InvalidRequest, InvalidSettings
 from tests.conftest import DEMO
+from transcription.config import InferenceConfig, ModelSettings
+from transcription.errors import InvalidRequest, InvalidSettings
 
 
 def test_the_model_must_be_named() -> None:

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +22,9 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, SAMPLES
-from tests.test_house import imported
+from tests.test_architecture import OURS, imported
 
 PYTHON = os.environ.get("IMAGE_PYTHON", sys.executable)  # whose packages stand for the image's
-PACKAGES = ("requirements.txt", "requirements-diarization.txt", "requirements-server.txt")
 STARTS = 120  # seconds that a server with the demo models may take, on a busy machine
 
 
@@ -93,21 +93,24 @@ def test_what_is_copied_exists() -> None:
 
 
 def test_dockerignore_as_docker_reads_it() -> None:
-    let_in = ("handler.py", "engines/slots/loop.py", "models/demo-whisper/config.json", "deploy/install.sh", "LICENSE")
+    let_in = (
+        "transcription/engines/batching/loop.py", "models/demo-whisper/config.json", "deploy/install.sh", "LICENSE",
+        "pyproject.toml", "constraints-cuda.txt",
+    )  # fmt: skip
     left_out = (
-        "tests/conftest.py", "training/train.py", ".git/config", ".env", "deploy/endpoint.py", "samples/short.wav",
-        "engines/__pycache__/x.pyc", "models/__pycache__/x.pyc", "__pycache__/x.pyc", "README.md", ".venv/bin/python",
+        "tests/conftest.py", "tools/train.py", ".git/config", ".env", "deploy/endpoint.py", "samples/short.wav",
+        "transcription/__pycache__/x.pyc", "models/__pycache__/x.pyc", "__pycache__/x.pyc", "README.md",
+        ".venv/bin/python", "handler.py",
     )  # fmt: skip
     assert [path for path in let_in if ignored(Path(path))] == []
     assert [path for path in left_out if not ignored(Path(path))] == []
 
 
 def test_every_module_of_ours_that_is_reached_is_copied(image: Path) -> None:
-    ours = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
     files = [path for path in image.rglob("*.py") if "demo" not in str(path)]
-    reached = {name for path in files for name in imported(path)} & ours
-    missing = {name for name in reached if not (image / name).is_dir() and not (image / f"{name}.py").is_file()}
-    assert missing == set()
+    reached = {module for path in files for module in imported(path) if module.split(".")[0] in OURS}
+    places = {module: image / module.replace(".", "/") for module in reached}
+    assert {module for module, at in places.items() if not at.is_dir() and not at.with_suffix(".py").is_file()} == set()
 
 
 def test_a_change_of_the_code_installs_nothing_anew() -> None:
@@ -120,19 +123,20 @@ def test_a_change_of_the_code_installs_nothing_anew() -> None:
 
 
 def test_what_runs_is_no_shell_and_no_root() -> None:
-    assert arguments("CMD") == ['["python", "server.py"]']
+    assert arguments("CMD") == ['["python", "-m", "transcription.cli.serve"]']
     assert arguments("EXPOSE") == ["8000"]
     assert (arguments("USER"), "RUN_AS=whisper" in arguments("ARG")) == (["$RUN_AS"], True)
 
 
 def install(variant: str, folder: Path) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    """deploy/install.sh with a `python` that writes down what pip is called with, and the versions it is held to."""
+    """Run deploy/install.sh with a `python` that records what pip is called with, and the list of packages."""
     folder.mkdir()
     python = folder / "python"
     python.write_text(
         "#!/bin/sh\n"
+        f'[ "$1" = -m ] || exec {sys.executable} "$@"\n'
         f'printf "%s\\n" "$@" > {folder}/called\n'
-        f'while [ $# -gt 0 ]; do [ "$1" = -c ] && cat "$2" > {folder}/versions; shift; done\n'
+        f'while [ $# -gt 0 ]; do [ "$1" = -r ] && cp "$2" {folder}/packages; shift; done\n'
     )
     python.chmod(0o755)
     path = f"{folder}:{os.environ['PATH']}"
@@ -151,28 +155,50 @@ def versions(file: Path) -> dict[str, str]:
     return found
 
 
+def packages(folder: Path) -> list[str]:
+    return (folder / "packages").read_text().split("\n")[:-1]
+
+
+def dependencies(*extras: str) -> list[str]:
+    """What pyproject.toml names, without extras that include extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    own = [one for name in extras for one in project["optional-dependencies"][name]]
+    return [*project["dependencies"], *(one for one in own if not one.startswith(project["name"]))]
+
+
 def test_the_cpu_image_has_the_versions_that_were_tested(tmp_path: Path) -> None:
-    done, called = install("cpu", tmp_path / "cpu")
+    done, called = install("cpu server diarization", tmp_path / "cpu")
     assert (done.returncode, done.stderr) == (0, "")
     assert called[:3] == ["-m", "pip", "install"]
-    assert [word for word in called if word.startswith("requirements")] == list(PACKAGES)
+    assert called[called.index("-c") + 1] == "constraints-cpu.txt"
     assert "https://download.pytorch.org/whl/cpu" in called
-    assert versions(tmp_path / "cpu" / "versions") == versions(ROOT / "constraints.txt")
+    assert packages(tmp_path / "cpu") == dependencies("server", "diarization")
 
 
 def test_the_cuda_image_has_cudas_versions_and_else_the_same(tmp_path: Path) -> None:
-    done, called = install("cuda", tmp_path / "cuda")
+    done, called = install("cuda server diarization", tmp_path / "cuda")
     assert (done.returncode, done.stderr) == (0, "")
-    assert [word for word in called if word.startswith("requirements")] == list(PACKAGES)
     assert not [word for word in called if word.startswith("http")]
-    cuda = versions(ROOT / "deploy" / "constraints-cuda.txt")
-    assert versions(tmp_path / "cuda" / "versions") == versions(ROOT / "constraints.txt") | cuda
+    assert called[called.index("-c") + 1] == "constraints-cuda.txt"
+    assert packages(tmp_path / "cuda") == dependencies("server", "diarization")
+
+
+def test_the_ray_image_adds_what_the_cluster_needs(tmp_path: Path) -> None:
+    install("cuda cluster", tmp_path / "ray")
+    assert packages(tmp_path / "ray") == dependencies("cluster")
+
+
+def test_cuda_has_versions_of_its_own_where_cuda_needs_them() -> None:
+    cpu, cuda = versions(ROOT / "constraints-cpu.txt"), versions(ROOT / "constraints-cuda.txt")
+    assert {name for name in cpu | cuda if cpu.get(name) != cuda.get(name)} == {
+        "huggingface_hub", "torch", "torchcodec", "transformers",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("variant", ["", "rocm"])
 def test_another_image_there_is_not(tmp_path: Path, variant: str) -> None:
     done, called = install(variant, tmp_path / "none")
-    assert (done.returncode, done.stderr, called) == (2, "usage: sh deploy/install.sh cpu|cuda\n", [])
+    assert (done.returncode, done.stderr, called) == (2, "usage: sh deploy/install.sh cpu|cuda EXTRA...\n", [])
 
 
 def test_compose_builds_this_image() -> None:

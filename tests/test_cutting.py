@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from audio import SAMPLE_RATE, read_file
-from config import InferenceConfig
-from engines.cutting import Cut, cut, packed
-from engines.voice import FRAME, speech
 from tests.conftest import SAMPLES
-from training.samples import read_truth
+from tools.samples import read_truth
+from transcription.audio import SAMPLE_RATE, read_file
+from transcription.config import InferenceConfig
+from transcription.vad.chunking import Cut, cut, packed
+from transcription.vad.silero import FRAME, speech
 
 
 def noise(seconds: float) -> np.ndarray:

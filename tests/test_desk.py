@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audio import SAMPLE_RATE
-from config import InferenceConfig
-from engines.slots.jobs import Answer, Heard, Job, Window
-from errors import EngineFailure
-from replicas.calls import Calls
-from replicas.desk import FarDesk
-from replicas.wire import Part, Said
+from transcription.audio import SAMPLE_RATE
+from transcription.cluster.messages import Part, Said
+from transcription.cluster.remote_dispatcher import FarDesk
+from transcription.cluster.replica_client import Calls
+from transcription.config import InferenceConfig
+from transcription.engines.batching.jobs import Answer, Heard, Job, Window
+from transcription.errors import EngineFailure
 
 MOST = 6  # windows of long requests for each replica
 SECONDS = 30.0  # of each window

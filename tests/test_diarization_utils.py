@@ -16,17 +16,17 @@ import yaml
 from huggingface_hub import constants
 from pyannote.core import Annotation, Segment
 
-import diarization_utils
-from audio import Audio
-from config import InferenceConfig, ModelSettings
-from diarization_utils import Diarization, Diarizer, load_pipeline
-from errors import InvalidSettings
-from merge import exclusive_turns
 from tests.conftest import DEMO, DIARIZATION, SAMPLES
-from training.samples import read_truth
-from training.scores import der
-from transcribe import Transcriber
-from watch import Watch
+from tools.samples import read_truth
+from tools.scores import der
+from transcription.audio import Audio
+from transcription.config import InferenceConfig, ModelSettings
+from transcription.context import Watch
+from transcription.diarization import pyannote as diarization_utils
+from transcription.diarization.assign import exclusive_turns
+from transcription.diarization.pyannote import Diarization, Diarizer, load_pipeline
+from transcription.errors import InvalidSettings
+from transcription.transcriber import Transcriber
 
 
 def settings(model: Path | str, **more: Any) -> ModelSettings:
@@ -266,7 +266,7 @@ def test_a_truncated_checkpoint_is_said(tmp_path: Path) -> None:
 
 def test_without_pyannote_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyannote.audio", None)
-    with pytest.raises(InvalidSettings, match=r"^DIARIZATION_MODEL needs pyannote.audio: pip install -r requirements-"):
+    with pytest.raises(InvalidSettings, match=r"^DIARIZATION_MODEL needs pyannote.audio: pip install pyannote.audio"):
         load_pipeline(settings(DIARIZATION))
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from display import WIDTH, progress, readable, timeline
-from merge import assign_speakers
-from transcript import Segment, SpeakerTurn, Transcript, Word
+from transcription.cli.display import WIDTH, progress, readable, timeline
+from transcription.diarization.assign import assign_speakers
+from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
 TURNS = [SpeakerTurn("SPEAKER_00", 0, 1), SpeakerTurn("SPEAKER_01", 1, 2)]
 PAIR = Transcript((Segment(" Yes.", 0, 1), Segment(" No.", 1, 2)), "en", 2.0)

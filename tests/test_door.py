@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from errors import Cancelled
-from serving.door import Door
-from serving.problems import Problem
-from serving.settings import ServerSettings
-from watch import Watch
+from transcription.context import Watch
+from transcription.errors import Cancelled
+from transcription.server.admission import Door
+from transcription.server.api_errors import Problem
+from transcription.server.settings import ServerSettings
 
 
 def run(scene: Callable[[Door], Awaitable[Any]], **settings: int) -> Any:

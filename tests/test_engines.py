@@ -7,15 +7,15 @@ import jiwer
 import numpy as np
 import pytest
 
-from audio import Audio
-from config import InferenceConfig, ModelSettings
-from engines import ENGINES
-from errors import Cancelled, InvalidRequest, InvalidSettings
 from tests.conftest import ASSISTANT, DEMO, ROOT, SAMPLES
-from training.sentences import words_of
-from transcribe import Transcriber
-from transcript import Segment, Transcript
-from watch import Watch
+from tools.sentences import words_of
+from transcription.audio import Audio
+from transcription.config import InferenceConfig, ModelSettings
+from transcription.context import Watch
+from transcription.engines import ENGINES
+from transcription.errors import Cancelled, InvalidRequest, InvalidSettings
+from transcription.transcriber import Transcriber
+from transcription.transcript import Segment, Transcript
 
 WER_LIMIT = {"meeting": 0.05, "short": 0.0, "german": 0.10, "long": 0.05, "noisy": 0.12}
 SPOKEN = list(WER_LIMIT)
@@ -116,8 +116,8 @@ def test_words_join_to_the_text_and_have_chances(transcriber: Transcriber) -> No
 
 
 def test_word_times_are_where_the_words_are(transcriber: Transcriber) -> None:
-    from training.evaluate import word_start_errors
-    from training.samples import read_truth
+    from tools.evaluate import word_start_errors
+    from tools.samples import read_truth
 
     truth = read_truth(SAMPLES["meeting"].path)
     errors = np.array(word_start_errors(truth, heard(transcriber, "meeting", timestamps="word")))

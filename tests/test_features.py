@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
-from engines.slots.encoder import Encoder
-from engines.slots.features import Features
-from engines.slots.linear import int8, plain
+from transcription.engines.batching.encoder import Encoder
+from transcription.engines.batching.features import Features
+from transcription.engines.batching.linear import int8, plain
 
 
 @pytest.mark.parametrize("mels", [80, 128])

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from serving.fetching import Fetcher, is_public
-from serving.problems import Problem
+from transcription.server.api_errors import Problem
+from transcription.server.fetching import Fetcher, is_public
 
 
 class _Shelf(http.server.BaseHTTPRequestHandler):

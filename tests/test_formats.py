@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from formats import FORMATS, clock, cues
-from merge import assign_speakers
-from transcript import Segment, SpeakerTurn, Transcript, Word
+from transcription.diarization.assign import assign_speakers
+from transcription.formats import FORMATS, clock, cues
+from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
 NOTHING = Transcript(duration=5.0, language="en")
 TALK = Transcript(

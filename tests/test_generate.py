@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from config import WHISPER_LADDER, InferenceConfig, ModelSettings
-from engines.generate import GenerateEngine
 from tests.conftest import ASSISTANT, DEMO, SAMPLES
+from transcription.config import WHISPER_LADDER, InferenceConfig, ModelSettings
+from transcription.engines.hf_generate import GenerateEngine
 
 SHORT = SAMPLES["short"].audio
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from errors import EngineFailure, InvalidAudio, InvalidRequest, InvalidSettings, TranscriptionError
-from formats import FORMATS
-from handler import EndpointHandler
 from tests.conftest import DEMO, DIARIZATION, SAMPLES, endpoint
-from training.encoding import encoded
+from tools.encoding import encoded
+from transcription.endpoint import EndpointHandler
+from transcription.errors import EngineFailure, InvalidAudio, InvalidRequest, InvalidSettings, TranscriptionError
+from transcription.formats import FORMATS
 
 SHORT = SAMPLES["short"].path.read_bytes()
 MEETING = SAMPLES["meeting"].path.read_bytes()

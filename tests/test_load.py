@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 import pytest
 
-from config import ModelSettings
 from tests.clients import SLOWLY, TRANSCRIPTIONS, Leaver, events, http, occupied, post, sample, streamed
 from tests.conftest import DEMO, SAMPLES
 from tests.serving import Running, serving, until
 from tests.test_audio import wav
-from transcribe import Transcriber
+from transcription.config import ModelSettings
+from transcription.transcriber import Transcriber
 
 CLIENTS = 32
 LARGEST = 600_000  # bytes of a file

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from audio import Audio
-from config import WHISPER_LADDER, InferenceConfig, ModelSettings
-from engines.slots.engine import SlotEngine
-from engines.slots.jobs import Answer, Job, Window
-from engines.slots.loop import Loop
-from engines.slots.requests import answer_of
-from errors import Cancelled, EngineFailure
 from tests.conftest import ASSISTANT, DEMO, SAMPLES
-from transcript import Transcript
-from watch import Watch
+from transcription.audio import Audio
+from transcription.config import WHISPER_LADDER, InferenceConfig, ModelSettings
+from transcription.context import Watch
+from transcription.engines.batching.engine import SlotEngine
+from transcription.engines.batching.jobs import Answer, Job, Window
+from transcription.engines.batching.longform import answer_of
+from transcription.engines.batching.loop import Loop
+from transcription.errors import Cancelled, EngineFailure
+from transcription.transcript import Transcript
 
 SHORT, LONG = SAMPLES["short"].audio, SAMPLES["long"].audio
 SEGMENTS = InferenceConfig(timestamps="segment", language="en")

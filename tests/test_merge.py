@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formats import FORMATS, talk
-from merge import NEAREST, STRETCHED, Piece, assign_speakers, by_channel, exclusive_turns, timeline
-from transcript import Segment, SpeakerTurn, Transcript, Word
+from transcription.diarization.assign import (
+    NEAREST,
+    STRETCHED,
+    Piece,
+    assign_speakers,
+    by_channel,
+    exclusive_turns,
+    timeline,
+)
+from transcription.formats import FORMATS, talk
+from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
 A, B, C = "SPEAKER_00", "SPEAKER_01", "SPEAKER_02"
 

@@ -21,16 +21,16 @@ from openai.types.audio import (
     TranscriptionVerbose,
 )
 
-from audio import decode_audio
-from config import InferenceConfig
-from formats import FORMATS
-from serving.fetching import Fetcher
 from tests.conftest import SAMPLES
 from tests.serving import Running, until
-from training.encoding import encoded
-from transcribe import Transcriber
-from transcript import Transcript
-from watch import Watch
+from tools.encoding import encoded
+from transcription.audio import decode_audio
+from transcription.config import InferenceConfig
+from transcription.context import Watch
+from transcription.formats import FORMATS
+from transcription.server.fetching import Fetcher
+from transcription.transcriber import Transcriber
+from transcription.transcript import Transcript
 
 SHORT, MEETING, LONG, GERMAN = (SAMPLES[name].path for name in ("short", "meeting", "long", "german"))
 

@@ -15,18 +15,18 @@ import numpy as np
 import pytest
 import yaml
 
-import app
-from audio import Audio, load_audio
-from config import InferenceConfig
-from formats import FORMATS
-from page.following import PEAKS, TRANSCRIPT, peaks
-from page.names import LONGEST, cleaned, renamed
-from page.palette import DARK, LIGHT, SPEAKERS_DARK, SPEAKERS_LIGHT
 from tests.comparing import differences
 from tests.conftest import DEMO, DIARIZATION, ROOT, SAMPLES
 from tests.serving import Running, serving
-from transcribe import Transcriber
-from transcript import Segment, SpeakerTurn, Transcript, Word
+from transcription.audio import Audio, load_audio
+from transcription.config import InferenceConfig
+from transcription.formats import FORMATS
+from transcription.transcriber import Transcriber
+from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
+from transcription.ui import app
+from transcription.ui.following import PEAKS, TRANSCRIPT, peaks
+from transcription.ui.names import LONGEST, cleaned, renamed
+from transcription.ui.palette import DARK, LIGHT, SPEAKERS_DARK, SPEAKERS_LIGHT
 
 SHORT = SAMPLES["short"].path.read_bytes()
 
@@ -152,7 +152,7 @@ class TestShell:
             import asyncio, socket, time, httpx
             asked, found = [], socket.getaddrinfo
             socket.getaddrinfo = lambda *where, **how: asked.append(where[0]) or found(*where, **how)
-            from page.shell import Shell
+            from transcription.ui.shell import Shell
             async def visit():
                 async with httpx.AsyncClient(transport=httpx.ASGITransport(Shell()), base_url="http://here") as client:
                     return (await client.get("/")).status_code

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from config import WHISPER_LADDER
-from errors import InvalidRequest
-from serving.parameters import AudioRequest, parameters
-from serving.problems import Problem
+from transcription.config import WHISPER_LADDER
+from transcription.errors import InvalidRequest
+from transcription.server.api_errors import Problem
+from transcription.server.parameters import AudioRequest, parameters
 
 
 def meaning(**given: Any) -> AudioRequest:

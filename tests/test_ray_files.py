@@ -1,14 +1,14 @@
-"""deploy/ray: what Ray Serve and KubeRay are told fits what cluster.py takes."""
+"""deploy/ray: what Ray Serve and KubeRay are told fits what transcription.cluster.app takes."""
 
 from typing import Any
 
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
-from cluster import Cluster
-from config import ModelSettings
-from serving.settings import ServerSettings
 from tests.conftest import ROOT
+from transcription.cluster.app import Cluster
+from transcription.config import ModelSettings
+from transcription.server.settings import ServerSettings
 
 FOLDER = ROOT / "deploy" / "ray"
 
@@ -17,7 +17,7 @@ def application(config: dict[str, Any]) -> dict[str, Any]:
     """The one application of a Serve configuration that Ray accepts."""
     ServeDeploySchema.model_validate(config)
     (found,) = config["applications"]
-    assert found["import_path"] == "cluster:app"
+    assert found["import_path"] == "transcription.cluster.app:app"
     Cluster.model_validate(found["args"])
     return dict(found)
 

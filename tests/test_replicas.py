@@ -8,16 +8,16 @@ import pytest
 from ray.serve._private.common import DeploymentID, ReplicaID
 from ray.serve.config import AutoscalingContext
 
-from audio import Audio
-from config import InferenceConfig, ModelSettings
-from errors import EngineFailure, InvalidSettings
-from replicas.diarizer import DiarizerReplica
-from replicas.recogniser import Recogniser
-from replicas.scaling import ByAudio
-from replicas.wire import Part, Said, plain
-from serving.parameters import AudioRequest
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, SAMPLES
-from transcribe import Transcriber
+from transcription.audio import Audio
+from transcription.cluster.diarizer_replica import DiarizerReplica
+from transcription.cluster.engine_replica import Recogniser
+from transcription.cluster.messages import Part, Said, plain
+from transcription.cluster.scaling import ByAudio
+from transcription.config import InferenceConfig, ModelSettings
+from transcription.errors import EngineFailure, InvalidSettings
+from transcription.server.parameters import AudioRequest
+from transcription.transcriber import Transcriber
 
 SHORT = SAMPLES["short"].audio
 WORDS = InferenceConfig(timestamps="word")

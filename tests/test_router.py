@@ -26,7 +26,7 @@ from tests.comparing import differences
 from tests.conftest import SAMPLES
 from tests.serving import Running, serving, until
 from tests.test_audio import wav
-from transcribe import Transcriber
+from transcription.transcriber import Transcriber
 
 FORWARDED = ("model", "language", "prompt", "response_format", "temperature", "stream")
 PASSED_BACK = ("content-type", "retry-after", "x-request-id")

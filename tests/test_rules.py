@@ -12,8 +12,8 @@ from transformers.generation.logits_process import (
     WhisperTimeStampLogitsProcessor,
 )
 
-from engines.slots.rules import BEGIN, FREE_BEGIN, Rules
-from engines.tokens import Vocabulary
+from transcription.engines.batching.logits_rules import BEGIN, FREE_BEGIN, Rules
+from transcription.whisper.tokens import Vocabulary
 
 # Text is 0 to 19, the end 20, specials to 29, time stamps from 30 on.
 VOCABULARY = Vocabulary(

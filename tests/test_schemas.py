@@ -14,12 +14,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from server import create_app
-from serving.parameters import SAID_OTHERWISE, AudioRequest
-from serving.settings import ServerSettings
 from tests.conftest import SAMPLES
 from tests.serving import Running
-from transcribe import Transcriber
+from transcription.server.app import create_app
+from transcription.server.parameters import SAID_OTHERWISE, AudioRequest
+from transcription.server.settings import ServerSettings
+from transcription.transcriber import Transcriber
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 

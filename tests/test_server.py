@@ -9,14 +9,14 @@ from typing import Any
 import httpx
 import pytest
 
-from config import ModelSettings
-from errors import InvalidSettings
-from server import create_app
-from serving.records import JsonLines
-from serving.settings import ServerSettings
 from tests.conftest import DEMO, SAMPLES
 from tests.serving import Running, serving, until
-from transcribe import Transcriber
+from transcription.config import ModelSettings
+from transcription.errors import InvalidSettings
+from transcription.server.app import create_app
+from transcription.server.request_log import JsonLines
+from transcription.server.settings import ServerSettings
+from transcription.transcriber import Transcriber
 
 SHORT = SAMPLES["short"].path
 AUDIO = "/v1/audio/transcriptions"

@@ -25,14 +25,14 @@ KEY = "the-key-of-a-client"
 
 
 class Process:
-    """`python server.py`."""
+    """`transcribe-server`."""
 
     def __init__(self, **environment: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = str(free.getsockname()[1])
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
-            [sys.executable, "server.py"], cwd=ROOT, text=True, stderr=subprocess.PIPE,
+            [sys.executable, "-m", "transcription.cli.serve"], cwd=ROOT, text=True, stderr=subprocess.PIPE,
             env=os.environ | {"ASR_MODEL": str(DEMO), "HOST": "127.0.0.1", "PORT": port, **environment},
         )  # fmt: skip
 

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 
-from config import ModelSettings
-from engines.loading import Checkpoint, load_assistant, load_checkpoint
-from engines.slots.decoder import Decoder
-from engines.slots.replay import Replay
-from engines.slots.rules import Rules
-from engines.slots.slots import Slots
-from engines.tokens import Vocabulary
 from tests.conftest import ASSISTANT, DEMO, SAMPLES
+from transcription.config import ModelSettings
+from transcription.engines.batching.cuda_graphs import Replay
+from transcription.engines.batching.decoder import Decoder
+from transcription.engines.batching.logits_rules import Rules
+from transcription.engines.batching.slots import Slots
+from transcription.whisper.loading import Checkpoint, load_assistant, load_checkpoint
+from transcription.whisper.tokens import Vocabulary
 
 TEXT = 500
 LANGUAGES, TASKS = {"<|en|>": TEXT + 2, "<|de|>": TEXT + 3}, {"transcribe": TEXT + 4, "translate": TEXT + 5}

@@ -12,8 +12,8 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from errors import InvalidRequest
-from replicas.sources import Recording, opened, recordings
+from transcription.batch.sources import Recording, opened, recordings
+from transcription.errors import InvalidRequest
 
 
 @pytest.fixture

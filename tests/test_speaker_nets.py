@@ -9,9 +9,9 @@ import torch
 
 from models.speaker_nets import EmbeddingNet, SegmentationNet, scaled
 from tests.conftest import SAMPLES
-from training.conversations import Manner, converse
-from training.corpus import MELS, Clip
-from training.diarization import (
+from tools.conversations import Manner, converse
+from tools.corpus import MELS, Clip
+from tools.diarization import (
     FRAMES,
     PERMUTED,
     SETS,
@@ -25,10 +25,10 @@ from training.diarization import (
     powerset_loss,
     stretched,
 )
-from training.samples import read_truth
-from training.scores import cp_wer, der, true_turns
-from training.speakers import SIDES, Speaker
-from transcript import Word
+from tools.samples import read_truth
+from tools.scores import cp_wer, der, true_turns
+from tools.speakers import SIDES, Speaker
+from transcription.transcript import Word
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """When drafting pays."""
 
-from engines.slots.speculation import Speculation
+from transcription.engines.batching.speculation import Speculation
 
 
 def lived(

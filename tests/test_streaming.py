@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.streaming import Delta, Text
-from transcript import Segment, TokenLogprob, Transcript
+from transcription.server.streaming import Delta, Text
+from transcription.transcript import Segment, TokenLogprob, Transcript
 
 
 def segment(text: str) -> Segment:

@@ -3,8 +3,8 @@ from itertools import pairwise
 import pytest
 from transformers import AutoTokenizer
 
-from engines.tokens import Span, WordTokens, finished, spans, split_words
 from tests.conftest import DEMO
+from transcription.whisper.tokens import Span, WordTokens, finished, spans, split_words
 
 END, STAMP = 10, 100  # text tokens are below END; a stamp of t seconds is STAMP + 50·t
 

@@ -19,9 +19,9 @@ import httpx
 import pytest
 from huggingface_hub import AsyncInferenceClient, InferenceClient
 
-from handler import EndpointHandler
 from tests.clients import answer_in_json
 from tests.conftest import DEMO, ROOT, SAMPLES
+from transcription.endpoint import EndpointHandler
 
 AUDIO_TYPES = {
     f"audio/{kind}"

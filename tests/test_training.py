@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import ROOT
-from training.corpus import MELS, Clip
-from training.sentences import VOCABULARY, Language, sentence, split_of, word_list, words_of
-from training.tokenizer import build_tokenizer
-from training.train import STAGES, collate, rate_at
-from training.voices import ACCENTS, TEST_VARIANTS, TRAIN_VARIANTS, VALIDATION_VARIANTS
-from training.windows import IGNORE, Mixer
+from tools.corpus import MELS, Clip
+from tools.sentences import VOCABULARY, Language, sentence, split_of, word_list, words_of
+from tools.tokenizer import build_tokenizer
+from tools.train import STAGES, collate, rate_at
+from tools.voices import ACCENTS, TEST_VARIANTS, TRAIN_VARIANTS, VALIDATION_VARIANTS
+from tools.windows import IGNORE, Mixer
 
 TOKENIZER = build_tokenizer()
 LANGUAGES: tuple[Language, ...] = ("en", "de")

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from audio import Audio, read_file
-from config import InferenceConfig, ModelSettings
-from errors import EngineFailure, InvalidRequest
 from tests.conftest import DEMO, ROOT, SAMPLES
-from training.samples import read_truth
-from training.scores import cp_wer, der, wer
-from transcribe import Transcriber
-from transcript import Transcript
-from watch import Watch
+from tools.samples import read_truth
+from tools.scores import cp_wer, der, wer
+from transcription.audio import Audio, read_file
+from transcription.config import InferenceConfig, ModelSettings
+from transcription.context import Watch
+from transcription.errors import EngineFailure, InvalidRequest
+from transcription.transcriber import Transcriber
+from transcription.transcript import Transcript
 
 Told = Callable[..., Transcript]
 

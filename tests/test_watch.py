@@ -2,9 +2,9 @@
 
 import pytest
 
-from errors import Cancelled
-from transcript import Segment
-from watch import Watch
+from transcription.context import Watch
+from transcription.errors import Cancelled
+from transcription.transcript import Segment
 
 ONE = [Segment(" Hello.", 0.0, 1.0)]
 

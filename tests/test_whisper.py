@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from config import InferenceConfig, ModelSettings
-from engines.loading import load_checkpoint
-from engines.whisper import Decoded, Whisper, is_doubtful, is_silence
-from errors import InvalidRequest
 from tests.conftest import DEMO
+from transcription.config import InferenceConfig, ModelSettings
+from transcription.errors import InvalidRequest
+from transcription.whisper.checkpoint import Decoded, Whisper, is_doubtful, is_silence
+from transcription.whisper.loading import load_checkpoint
 
 
 @pytest.fixture(scope="module")

@@ -1,1 +1,0 @@
-"""The web page: Gradio's frame, our own view of a transcript, and the routes that both need."""

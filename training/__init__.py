@@ -1,5 +1,0 @@
-"""How the demo models were made, start to end."""
-
-from torch_guard import mend_torchaudio
-
-mend_torchaudio()  # before any module here imports transformers or pyannote.audio

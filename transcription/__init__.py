@@ -1,0 +1,1 @@
+"""Transcription with speakers: Whisper, speculative decoding and pyannote, behind one Transcriber."""

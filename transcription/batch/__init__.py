@@ -1,0 +1,1 @@
+"""Archives of recordings, transcribed with Ray Data."""

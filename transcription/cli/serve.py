@@ -1,0 +1,39 @@
+"""The service over HTTP: `transcribe-server`, configured by the environment."""
+
+import logging
+import sys
+
+from prometheus_client import disable_created_metrics
+
+from transcription.config import ModelSettings
+from transcription.errors import InvalidSettings
+from transcription.server.app import create_app
+from transcription.server.request_log import log_lines
+from transcription.server.run import serve
+from transcription.server.settings import ServerSettings, mounted
+from transcription.transcriber import Transcriber
+from transcription.ui.mounting import mount
+
+logger = logging.getLogger("transcription")
+
+
+def main() -> int:
+    """Serves until it is told to end; the exit code."""
+    log_lines()
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody reads
+    try:
+        settings = ServerSettings.from_environment()
+        models = ModelSettings.from_environment(mounted())
+    except InvalidSettings as error:
+        logger.error(error)
+        return 2
+    return serve(create_app(settings, lambda: Transcriber(models), mounts=[mount]))
+
+
+def run() -> None:
+    """Run the command as a program."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

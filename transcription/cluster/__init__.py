@@ -1,0 +1,1 @@
+"""The service on many machines, with Ray Serve."""

@@ -1,0 +1,40 @@
+"""What goes to a replica, and what comes back. A refusal comes back as a value: it is an answer, no failure."""
+
+from dataclasses import dataclass
+
+from transcription.audio import Samples
+from transcription.config import InferenceConfig
+from transcription.engines.batching.jobs import Heard
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One window of a request.
+
+    request: a name of its own for each request. language: None where this window is to tell it. owed: seconds of
+    audio for which this window stands: its own, and its share of what waits behind it, at the door too.
+    """
+
+    request: str
+    number: int
+    samples: Samples
+    config: InferenceConfig
+    language: str | None
+    brief: bool
+    owed: float
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a window says, and what it tells of the request's language (see engines.slots.jobs.Job)."""
+
+    heard: Heard
+    language: str | None
+    guess: str | None
+    language_probability: float | None
+    replica: str
+
+
+def plain(config: InferenceConfig) -> InferenceConfig:
+    """A request without what only its door knows: replicas know no doors."""
+    return InferenceConfig.model_construct(**{name: getattr(config, name) for name in InferenceConfig.model_fields})

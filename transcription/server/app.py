@@ -1,0 +1,89 @@
+"""The service over HTTP, configured by the environment."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from http import HTTPStatus
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from transcription.errors import InvalidSettings, TranscriptionError
+from transcription.server.api_errors import PLAIN, Problem, problem
+from transcription.server.authentication import authorised
+from transcription.server.bodies import drain
+from transcription.server.request_log import Recorded, record_of
+from transcription.server.routes import audio as audio_routes
+from transcription.server.routes import chat as chat_routes
+from transcription.server.routes import endpoint as endpoint_routes
+from transcription.server.routes import status as status_routes
+from transcription.server.service import Service
+from transcription.server.settings import ServerSettings
+from transcription.transcriber import Transcriber
+
+Mount = Callable[[FastAPI], None]
+
+
+def create_app(
+    settings: ServerSettings, load: Callable[[], Transcriber], wait: bool = False, mounts: Sequence[Mount] = ()
+) -> FastAPI:
+    """The application. load: makes the Transcriber, while /health already answers.
+
+    wait: starts only with the models, and not without; for where another one answers meanwhile.
+    mounts: what adds more routes, e.g. the page.
+    """
+    service = Service(settings, load)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(service.load())
+        if wait:
+            await loading
+            if service.failed:
+                raise InvalidSettings("the models cannot be loaded: the log says why")
+        yield
+        loading.cancel()
+        await service.door.closed()
+
+    app = FastAPI(title="Transcription", version="1.0", description=__doc__ or "", lifespan=lifespan)
+    app.state.service = service
+    app.include_router(status_routes.open_router)
+    for routes in (audio_routes, chat_routes, endpoint_routes, status_routes):
+        app.include_router(routes.router, dependencies=[Depends(authorised)])
+    app.add_middleware(Recorded, metrics=service.metrics)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"],
+            allow_headers=["*"], expose_headers=["x-request-id", "retry-after", "x-should-retry"],
+        )  # fmt: skip
+    for mount in mounts:
+        mount(app)
+    for kind in (Problem, TranscriptionError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, refused)
+    return app
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """Any failure, in the words of the route's protocol."""
+    refusal = _refusal(error)
+    record_of(request).refused(refusal.reason)
+    await drain(request)
+    response = refusal.response(plain=request.url.path in PLAIN)
+    response.headers.update(getattr(error, "headers", None) or {})
+    return response
+
+
+def _refusal(error: Exception) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case TranscriptionError():
+            return problem(error)
+        case HTTPException():
+            name = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+            return Problem(error.status_code, name, error.detail)
+        case _:
+            return Problem(400, "invalid_value", "the request cannot be read: see /docs")

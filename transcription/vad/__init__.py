@@ -1,0 +1,1 @@
+"""Voice activity detection, and the chunking of long audio into windows."""

@@ -1,0 +1,131 @@
+"""Whisper checkpoints from the Hub or a directory, on the right device, in the right precision."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import (
+    AutoModelForSpeechSeq2Seq,
+    AutoProcessor,
+    WhisperForCausalLM,
+    WhisperForConditionalGeneration,
+)
+
+from transcription.config import ModelSettings
+from transcription.errors import InvalidSettings
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded Whisper and what belongs to it."""
+
+    model: WhisperForConditionalGeneration
+    tokenizer: Any
+    feature_extractor: Any
+    device: torch.device
+    dtype: torch.dtype
+
+
+def shown(name: str) -> str:
+    """A model's name or directory as a message may show it: without a path of the host."""
+    return Path(name).name if Path(name).is_absolute() else name
+
+
+def choose_device(settings: ModelSettings) -> torch.device:
+    """The device the settings name; auto: a GPU where there is one. Raises InvalidSettings."""
+    if settings.device != "auto":
+        try:
+            return torch.device(settings.device)
+        except RuntimeError:
+            raise InvalidSettings("DEVICE is unknown: set auto, cpu, cuda, cuda:0 or mps") from None
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose_dtype(settings: ModelSettings, device: torch.device) -> torch.dtype:
+    """The precision the settings name; auto: what the device computes fastest without harm."""
+    if settings.dtype != "auto":
+        return DTYPES[settings.dtype]
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+
+
+def _quiet() -> None:
+    """A server's log is no place for the progress bars of weights."""
+    transformers.utils.logging.disable_progress_bar()
+
+
+def load_checkpoint(settings: ModelSettings) -> Checkpoint:
+    """The ASR model of the settings. Raises InvalidSettings."""
+    _quiet()
+    device = choose_device(settings)
+    dtype = choose_dtype(settings, device)
+    processor = _from_hub(AutoProcessor, "ASR_MODEL", settings.asr_model, settings.asr_revision, settings)
+    model = _load_model("ASR_MODEL", settings.asr_model, settings.asr_revision, settings, device, dtype)
+    return Checkpoint(model, processor.tokenizer, processor.feature_extractor, device, dtype)
+
+
+def load_assistant(settings: ModelSettings, main: Checkpoint) -> Any:
+    """The assistant of the settings, or None. Raises InvalidSettings.
+
+    An assistant whose encoder is the main model's own (distil-whisper) is reduced to its decoder, so
+    that it reads what the main model has encoded.
+    """
+    if settings.assistant_model is None:
+        return None
+    assistant = _load_model(
+        "ASSISTANT_MODEL", settings.assistant_model, settings.assistant_revision, settings,
+        main.device, main.dtype,
+    )  # fmt: skip
+    if assistant.config.vocab_size != main.model.config.vocab_size:
+        raise InvalidSettings("ASSISTANT_MODEL has another vocabulary than ASR_MODEL: choose one made for it")
+    if not same_encoder(assistant, main.model):
+        return assistant
+    decoder = WhisperForCausalLM(assistant.config)
+    decoder.model.decoder = assistant.model.decoder
+    decoder.proj_out = assistant.proj_out
+    decoder.generation_config = assistant.generation_config
+    return decoder.to(main.device, main.dtype).eval()
+
+
+def same_encoder(one: WhisperForConditionalGeneration, other: WhisperForConditionalGeneration) -> bool:
+    """Whether two models encode alike, weight by weight."""
+    ours, theirs = one.model.encoder.state_dict(), other.model.encoder.state_dict()
+    return ours.keys() == theirs.keys() and all(
+        weight.shape == theirs[name].shape and torch.equal(weight, theirs[name]) for name, weight in ours.items()
+    )
+
+
+def _load_model(
+    variable: str, name: str, revision: str | None, settings: ModelSettings,
+    device: torch.device, dtype: torch.dtype,
+) -> WhisperForConditionalGeneration:  # fmt: skip
+    # transformers 4.56 renamed the argument; the default container has 4.51.
+    old = tuple(int(part) for part in transformers.__version__.split(".")[:2]) < (4, 56)
+    model = _from_hub(
+        AutoModelForSpeechSeq2Seq, variable, name, revision, settings,
+        attn_implementation=settings.attn_implementation, **{"torch_dtype" if old else "dtype": dtype},
+    )  # fmt: skip
+    if not isinstance(model, WhisperForConditionalGeneration):
+        raise InvalidSettings(f"{variable} is a {model.config.model_type} model: choose a Whisper checkpoint")
+    try:
+        return model.to(device).eval()
+    except (RuntimeError, AssertionError):
+        raise InvalidSettings(f"DEVICE {device} cannot hold {variable}: is it there, and large enough?") from None
+
+
+def _from_hub(
+    kind: Any, variable: str, name: str, revision: str | None, settings: ModelSettings, **options: Any
+) -> Any:
+    token = settings.hf_token.get_secret_value() if settings.hf_token else None
+    try:
+        return kind.from_pretrained(name, revision=revision or "main", token=token, **options)
+    except (OSError, ValueError, KeyError, ImportError):
+        raise InvalidSettings(
+            f"{variable} {shown(name)} cannot be loaded: is it a Whisper checkpoint's name or directory, "
+            "and does HF_TOKEN allow it?"
+        ) from None
