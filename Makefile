@@ -24,7 +24,7 @@ check: $(INSTALLED)
 	$(VENV)/bin/mypy
 
 test-container: $(CONTAINER)/.installed  ## the handler's tests under the default container's versions
-	$(CONTAINER)/bin/python -m pytest -q tests/test_handler.py tests/test_engines.py tests/test_generate.py tests/test_loop.py \
+	$(CONTAINER)/bin/python -m pytest -q tests/test_handler.py tests/test_engines.py tests/test_hf_generate.py tests/test_loop.py \
 		tests/test_toolkit.py::test_the_toolkits_loader_gets_a_working_handler
 
 test-image: $(INSTALLED)  ## the image's packages and its steps, without docker (minutes: it installs torch)

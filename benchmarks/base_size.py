@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from benchmarks.engines import APART, best, in_turn, long, short
-from benchmarks.peers import Contender, Said, convert, faster_whisper, openai_whisper, ours, plain
+from benchmarks.peers import Contender, WindowResponse, convert, faster_whisper, openai_whisper, ours, plain
 from transcription.audio import SAMPLE_RATE, Samples
 
 END = 50257
@@ -150,7 +150,7 @@ def measure(contender: str, folder: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def windows(said: Said, script: list[int]) -> int:
+def windows(said: WindowResponse, script: list[int]) -> int:
     """How many windows were written, each of them the script's text and nothing else."""
     text = [token for token in said.tokens if token < END]
     count = len(text) // len(script)

@@ -11,7 +11,7 @@ SAMPLES = 64_000  # bytes of a second of audio, as it goes to a recogniser
 
 
 @dataclass(frozen=True)
-class Door:
+class AdmissionController:
     """What one core of a door computes, in seconds.
 
     second: for each second of audio, to decode it and to cut it. window: to send one and to get its answer. request:
@@ -40,7 +40,9 @@ class Plan:
     cost: float  # of 1,000 hours of audio
 
 
-def plan(gpus: int, speed: float, length: float, door: Door, gpu_price: float, core_price: float) -> Plan:
+def plan(
+    gpus: int, speed: float, length: float, door: AdmissionController, gpu_price: float, core_price: float
+) -> Plan:
     """speed: seconds of audio that a GPU transcribes in a second. length: of a request, in seconds. Prices an hour."""
     audio = gpus * speed
     doors = math.ceil(audio / door.audio(length))
@@ -49,7 +51,7 @@ def plan(gpus: int, speed: float, length: float, door: Door, gpu_price: float, c
     return Plan(gpus, audio, doors, 8 * audio * SAMPLES / 1e9, calls, 1000 * hourly / audio)
 
 
-MEASURED = Door(second=0.0029, window=0.0062, request=0.008)
+MEASURED = AdmissionController(second=0.0029, window=0.0062, request=0.008)
 GPU_PRICE, CORE_PRICE = 3.0, 0.05  # dollars
 
 

@@ -34,8 +34,8 @@ from tests.test_audio import wav
 from tools.encoding import encoded
 from transcription.audio import SAMPLE_RATE, load_audio
 from transcription.cluster.app import Cluster, app
-from transcription.cluster.messages import Part
-from transcription.cluster.replica_client import Calls
+from transcription.cluster.messages import WindowRequest
+from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
 from transcription.vad.chunking import windows
 
@@ -128,14 +128,16 @@ def all_of(client: httpx.Client, file: bytes, requests: int, clients: int) -> No
 class Echo:
     """A replica that has nothing to do."""
 
-    async def hear(self, part: Part) -> int:
+    async def hear(self, part: WindowRequest) -> int:
         return part.number
 
 
 def of_a_call(rounds: int) -> None:
     """What it costs to send a window of 30 s to a replica, one at a time and 64 at once."""
-    calls = Calls(serve.run(serve.deployment(max_ongoing_requests=1024)(Echo).bind(), name="echo", route_prefix=None))
-    part = Part("name", 0, np.zeros(30 * SAMPLE_RATE, np.float32), InferenceConfig(), "en", False, 30.0)
+    calls = ReplicaClient(
+        serve.run(serve.deployment(max_ongoing_requests=1024)(Echo).bind(), name="echo", route_prefix=None)
+    )
+    part = WindowRequest("name", 0, np.zeros(30 * SAMPLE_RATE, np.float32), InferenceConfig(), "en", False, 30.0)
 
     async def many(together: int) -> None:
         for _ in range(0, CALLS, together):
@@ -152,7 +154,7 @@ def of_the_door() -> None:
     file, config = encoded(long()[0], "flac"), InferenceConfig()
     audio = load_audio(file)
     cuts = list(windows(audio.samples, config))
-    parts = [Part("name", n, cut.of(audio.samples), config, "en", False, 30.0) for n, cut in enumerate(cuts)]
+    parts = [WindowRequest("name", n, cut.of(audio.samples), config, "en", False, 30.0) for n, cut in enumerate(cuts)]
     wire = [pickle.dumps(part, protocol=5) for part in parts]
     work = {
         "decoding a flac": lambda: load_audio(file),

@@ -20,7 +20,7 @@ from typing import Any
 import jiwer
 import numpy as np
 
-from benchmarks.peers import Contender, Said, convert, faster_whisper, ours, plain
+from benchmarks.peers import Contender, WindowResponse, convert, faster_whisper, ours, plain
 from tools.sentences import words_of
 from transcription.audio import SAMPLE_RATE, Samples, read_file
 
@@ -82,7 +82,7 @@ def measure(contender: str, file: str, folder: str) -> dict[str, float]:
     }
 
 
-def best(transcribe: Contender, samples: Samples, calls: int) -> tuple[float, Said]:
+def best(transcribe: Contender, samples: Samples, calls: int) -> tuple[float, WindowResponse]:
     """Seconds of the fastest of several calls after a first that warms up, and what was said."""
     said, seconds = transcribe(samples), float("inf")
     for _ in range(calls):

@@ -13,23 +13,23 @@ from transcription.transcriber import Transcriber
 
 
 @dataclass(frozen=True)
-class Said:
+class WindowResponse:
     """What a contender makes of some audio: its text, and the tokens of all windows, with or without time stamps."""
 
     text: str
     tokens: list[int]
 
 
-Contender = Callable[[Samples], Said]
+Contender = Callable[[Samples], WindowResponse]
 
 
 def ours(model: Path, **settings: Any) -> Contender:
     """Transcriber, as a request that says nothing but the language gets it."""
     transcriber = Transcriber(ModelSettings.from_environment(asr_model=str(model), **settings))
 
-    def transcribe(samples: Samples) -> Said:
+    def transcribe(samples: Samples) -> WindowResponse:
         found = transcriber.transcribe(Audio(samples), InferenceConfig(language="en"))
-        return Said(found.text, [token for segment in found.segments for token in segment.tokens])
+        return WindowResponse(found.text, [token for segment in found.segments for token in segment.tokens])
 
     return transcribe
 
@@ -50,13 +50,13 @@ def plain(model: Path, beams: int | None, **options: Any) -> Contender:
     call.model.generate = kept  # the pipeline itself shows no tokens
     asked = {"task": "transcribe"} | ({"num_beams": beams} if beams else {})
 
-    def transcribe(samples: Samples) -> Said:
+    def transcribe(samples: Samples) -> WindowResponse:
         tokens.clear()
         answer = call(
             {"raw": samples, "sampling_rate": SAMPLE_RATE}, chunk_length_s=30, batch_size=24,
             return_timestamps=True, generate_kwargs=asked, **options,
         )  # fmt: skip
-        return Said(str(answer["text"]), list(tokens))
+        return WindowResponse(str(answer["text"]), list(tokens))
 
     return transcribe
 
@@ -78,9 +78,9 @@ def faster_whisper(folder: Path, kind: str, batch: int | None = None, **options:
     call: Any = BatchedInferencePipeline(engine) if batch else engine
     options |= {"batch_size": batch} if batch else {}
 
-    def transcribe(samples: Samples) -> Said:
+    def transcribe(samples: Samples) -> WindowResponse:
         segments = list(call.transcribe(samples, language="en", beam_size=1, **options)[0])
-        return Said(
+        return WindowResponse(
             " ".join(segment.text for segment in segments),
             [token for segment in segments for token in segment.tokens],
         )
@@ -94,8 +94,8 @@ def openai_whisper(weights: Path, **options: Any) -> Contender:
 
     model = whisper.load_model(str(weights), device="cpu")
 
-    def transcribe(samples: Samples) -> Said:
+    def transcribe(samples: Samples) -> WindowResponse:
         found: Any = model.transcribe(samples, language="en", fp16=False, **options)
-        return Said(found["text"], [token for segment in found["segments"] for token in segment["tokens"]])
+        return WindowResponse(found["text"], [token for segment in found["segments"] for token in segment["tokens"]])
 
     return transcribe

@@ -91,7 +91,7 @@ def first_words(client: httpx.Client, rounds: int = 3) -> None:
 def health_beside(server: Running, client: httpx.Client) -> None:
     """How soon /health answers while nothing, and while much is being decoded."""
     print("\n| /health | p50 | p95 | slowest |\n|---|---|---|---|")
-    file, door = wav(long()[0][: 60 * SAMPLE_RATE]), server.service.door
+    file, door = wav(long()[0][: 60 * SAMPLE_RATE]), server.service.admission
     stopped = threading.Event()
 
     def healthy() -> object:

@@ -25,8 +25,8 @@ import torch
 from benchmarks.engines import MODEL, ROOT, long, peak, short
 from transcription.audio import SAMPLE_RATE, Audio
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.context import Watch
-from transcription.engines.batching.engine import SlotEngine
+from transcription.context import RequestContext
+from transcription.engines.batching.engine import BatchingEngine
 from transcription.transcriber import Transcriber
 
 ASSISTANT = ROOT / "models" / "demo-whisper-assistant"
@@ -74,17 +74,17 @@ def beside_a_long_file(rounds: int) -> None:
     config, begun = InferenceConfig(language="en"), threading.Event()
     hour, clip = Audio(np.tile(long()[0], 6)), Audio(short()[0])
 
-    watch = Watch(lambda *_: begun.set())
+    context = RequestContext(lambda *_: begun.set())
 
     def call() -> object:
         return transcriber.transcribe(clip, config)
 
     [alone] = turns(rounds, call)
     with ThreadPoolExecutor(1) as pool:
-        busy = pool.submit(transcriber.transcribe, hour, config, watch)
+        busy = pool.submit(transcriber.transcribe, hour, config, context)
         begun.wait()
         [beside] = turns(rounds, call)
-        watch.stop()
+        context.cancel()
         busy.exception()
     print(f"\nA clip of 7 s beside an hour of audio takes {ratio(beside, alone):.2f} of its time alone.")
 
@@ -152,7 +152,7 @@ def _saved(model: Any, source: Path, folder: Path) -> None:
 
 def outside_the_model() -> None:
     """The share of a decoding step that is not the model's own arithmetic."""
-    engine = SlotEngine(ModelSettings.from_environment(asr_model=str(MODEL)))
+    engine = BatchingEngine(ModelSettings.from_environment(asr_model=str(MODEL)))
     base = _of_size(512, 6)
     print("\n| step outside the model | 1 row | 8 rows |\n|---|---|---|")
     for name, slots in (("demo (128 wide, 2 layers)", engine.loop.slots), ("whisper-base's size", base)):
@@ -222,7 +222,7 @@ def memory() -> None:
 
 def peak_over_model(minutes: float) -> tuple[float, float]:
     """MB of the samples themselves, and of all that transcribing takes over them and the loaded model."""
-    engine = SlotEngine(ModelSettings.from_environment(asr_model=str(MODEL)))
+    engine = BatchingEngine(ModelSettings.from_environment(asr_model=str(MODEL)))
     audio = Audio(np.resize(long()[0], int(minutes * 60 * SAMPLE_RATE)))
     loaded = peak()
     engine.transcribe(audio, InferenceConfig(language="en"))

@@ -14,6 +14,7 @@ from transcription.server.app import create_app
 from transcription.server.run import Server
 from transcription.server.settings import ServerSettings
 from transcription.transcriber import Transcriber
+from transcription.ui.mounting import mount
 
 
 class Running:
@@ -52,7 +53,7 @@ class Running:
 def serving(load: Callable[[], Transcriber] | Transcriber, **settings: object) -> Iterator[Running]:
     """A server with these settings over a transcriber."""
     loader = load if callable(load) else lambda: load
-    with Running(create_app(ServerSettings.from_environment(**settings), loader)).running() as found:
+    with Running(create_app(ServerSettings.from_environment(**settings), loader, mounts=[mount])).running() as found:
         yield found
 
 

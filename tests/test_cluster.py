@@ -62,7 +62,7 @@ class Deployed:
 
     @cached_property
     def _recognisers(self) -> DeploymentHandle[Any]:
-        return serve.get_deployment_handle("Recogniser", NAME)
+        return serve.get_deployment_handle("EngineReplica", NAME)
 
     def owed(self) -> list[float]:
         """Seconds of audio that recognisers still have, by several looks at any of them."""
@@ -220,14 +220,14 @@ def test_who_is_too_many_is_told_when_to_come_again(client: httpx.Client, cluste
 def test_nothing_is_lost_when_a_recogniser_dies(client: httpx.Client, cluster: Deployed) -> None:
     file, asked = long_file(), {"response_format": "verbose_json", "batch_size": "2", "diarize": "false"}
     whole = post(client, file, **asked)
-    before = cluster.replicas("Recogniser")
+    before = cluster.replicas("EngineReplica")
     with ThreadPoolExecutor(3) as pool:
         answers = [pool.submit(lambda: _posted(cluster, file, **asked)) for _ in range(3)]
         until(lambda: all(cluster.owed()))
         cluster.kill(before[0])
         assert not any(answer.done() for answer in answers)
         assert all(same(answer.result(), whole) for answer in answers)
-    until(lambda: len(set(cluster.replicas("Recogniser")) - {before[0]}) == 2)
+    until(lambda: len(set(cluster.replicas("EngineReplica")) - {before[0]}) == 2)
 
 
 def test_nothing_is_lost_when_the_diarizer_dies(client: httpx.Client, cluster: Deployed) -> None:
@@ -259,7 +259,7 @@ class Broken:
 def test_what_no_replica_can_do_is_said(cluster: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "_TRIES", 2)
     broken = serve.deployment(num_replicas=2, ray_actor_options={"num_cpus": 0})(Broken)
-    called = calls.Calls(serve.run(broken.bind(), name="broken", route_prefix=None))
+    called = calls.ReplicaClient(serve.run(broken.bind(), name="broken", route_prefix=None))
     for method, message in (
         ("fail", "transcription failed inside a replica: its log says why"),
         ("die", "the replicas that worked on it died, one after the other: send shorter audio"),
@@ -284,9 +284,9 @@ def test_an_update_drops_nothing(cluster: Deployed) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         asking = [pool.submit(ask, file) for file in files]
-        before = set(cluster.replicas("Recogniser"))
+        before = set(cluster.replicas("EngineReplica"))
         cluster.deploy(min_recognisers=1)
-        until(lambda: not before & set(cluster.replicas("Recogniser")))
+        until(lambda: not before & set(cluster.replicas("EngineReplica")))
         ended = True
         found = [each.result() for each in asking]
     assert found == [[(200, text)] * len(told) for text, told in zip(texts, found, strict=True)]
@@ -297,6 +297,6 @@ def test_an_update_that_cannot_start_leaves_what_runs(
     cluster: Deployed, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(ENVIRONMENT, "ASR_MODEL", tmp_path)
-    with pytest.raises(RuntimeError, match="Recogniser"):
+    with pytest.raises(RuntimeError, match="EngineReplica"):
         cluster.deploy(min_recognisers=1, max_recognisers=1)
     assert post(client, sample("short")).status_code == 200

@@ -44,9 +44,9 @@ def test_who_speaks_half_of_a_part_fills_half_of_it() -> None:
 
 
 def test_progress_says_how_far_and_how_fast(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("a.wav", 10.0, quiet=False) as watch:
-        watch.done("transcribe", 5.0, 10.0)
-        watch.done("diarize", 10.0, 10.0)
+    with progress("a.wav", 10.0, quiet=False) as context:
+        context.report_progress("transcribe", 5.0, 10.0)
+        context.report_progress("diarize", 10.0, 10.0)
     told = capsys.readouterr()
     assert told.out == ""
     first, second = told.err.strip().splitlines()[-2:]
@@ -59,6 +59,6 @@ def test_progress_says_how_far_and_how_fast(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress("a.wav", 10.0, quiet=True) as watch:
-        watch.done("transcribe", 10.0, 10.0)
+    with progress("a.wav", 10.0, quiet=True) as context:
+        context.report_progress("transcribe", 10.0, 10.0)
     assert capsys.readouterr() == ("", "")

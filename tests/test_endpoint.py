@@ -84,7 +84,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """A stand-in for the Hub and for Inference Endpoints, and a token for it."""
     service = Service()
 
-    class Door(BaseHTTPRequestHandler):
+    class AdmissionController(BaseHTTPRequestHandler):
         def handle_one(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             status, answer = service.answer(Request(self.command, self.path, dict(self.headers), body))
@@ -94,7 +94,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), AdmissionController)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     service.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -108,11 +108,11 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     thread.join()
 
 
-Said = Callable[..., tuple[int, str, str]]
+WindowResponse = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Said:
+def run(capsys: pytest.CaptureFixture[str]) -> WindowResponse:
     """Runs the command: exit code, standard output, standard error."""
 
     def ran(*arguments: str) -> tuple[int, str, str]:
@@ -123,7 +123,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Said:
     return ran
 
 
-def test_create_with_the_default_container(service: Service, run: Said) -> None:
+def test_create_with_the_default_container(service: Service, run: WindowResponse) -> None:
     code, out, err = run(*CREATE, "--env", "ASR_MODEL=openai/whisper-large-v3-turbo", "--env", "LANGUAGE_FORCE=")
     assert (code, out, err) == (0, "transcribe: pending\n", "")
     assert service.lines == [("POST", "/v2/endpoint/you")]
@@ -131,7 +131,7 @@ def test_create_with_the_default_container(service: Service, run: Said) -> None:
     assert json.loads(service.seen[0].body) == {**BODY, "model": model}
 
 
-def test_create_with_everything(service: Service, run: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_with_everything(service: Service, run: WindowResponse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_reads")
     monkeypatch.setenv("API_KEYS", "a,b")
     monkeypatch.setenv("MANAGES", TOKEN)
@@ -159,7 +159,7 @@ def test_create_with_everything(service: Service, run: Said, monkeypatch: pytest
     }  # fmt: skip
 
 
-def test_update_sends_only_what_is_named(service: Service, run: Said) -> None:
+def test_update_sends_only_what_is_named(service: Service, run: WindowResponse) -> None:
     assert run("update", "transcribe", "--namespace", "you", "--min-replica", "2")[0] == 0
     more = ("--env", "A=1", "--image", "i", "--instance-size", "x4")
     assert run("update", "transcribe", "--namespace", "you", *more)[0] == 0
@@ -183,19 +183,19 @@ def test_update_sends_only_what_is_named(service: Service, run: Said) -> None:
     ],
 )
 def test_what_needs_no_body(
-    service: Service, run: Said, arguments: tuple[str, ...], line: tuple[str, str], said: str
+    service: Service, run: WindowResponse, arguments: tuple[str, ...], line: tuple[str, str], said: str
 ) -> None:
     assert run(*arguments, "--namespace", "you") == (0, f"transcribe: {said}\n", "")
     assert service.lines == [line]
     assert service.seen[0].body == b""
 
 
-def test_the_namespace_is_the_tokens(service: Service, run: Said) -> None:
+def test_the_namespace_is_the_tokens(service: Service, run: WindowResponse) -> None:
     assert run("status", "transcribe")[0] == 0
     assert service.lines == [("GET", "/api/whoami-v2"), ("GET", "/v2/endpoint/who-you-are/transcribe")]
 
 
-def test_the_token_stands_in_its_header_alone(service: Service, run: Said) -> None:
+def test_the_token_stands_in_its_header_alone(service: Service, run: WindowResponse) -> None:
     for arguments in (
         ("create", "transcribe", "--repository", "you/this", "--env", "A=1"), ("update", "transcribe", "--env", "A=1"),
         ("pause", "transcribe"), ("resume", "transcribe"), ("status", "transcribe"), ("delete", "transcribe", "--yes"),
@@ -207,12 +207,12 @@ def test_the_token_stands_in_its_header_alone(service: Service, run: Said) -> No
         assert TOKEN not in repr(request)
 
 
-def test_an_endpoint_that_runs_already_is_resumed(service: Service, run: Said) -> None:
+def test_an_endpoint_that_runs_already_is_resumed(service: Service, run: WindowResponse) -> None:
     service.answers = [(400, {"error": "it is already running"}), (200, state("running", "https://it.is"))]
     assert run("resume", "transcribe", "--namespace", "you") == (0, "transcribe: running https://it.is\n", "")
 
 
-def test_waiting_ends_when_it_answers(service: Service, run: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_ends_when_it_answers(service: Service, run: WindowResponse, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(time, "sleep", slept.append)
     service.answers = [(200, state("pending")), (200, state("initializing")), (200, state("running", service.url))]
@@ -230,7 +230,7 @@ def test_waiting_ends_when_it_answers(service: Service, run: Said, monkeypatch: 
     [("failed", "60", "failed to deploy"), ("updateFailed", "60", "failed to update"), ("pending", "0", "Timeout")],
 )
 def test_waiting_in_vain(
-    service: Service, run: Said, monkeypatch: pytest.MonkeyPatch, last: str, seconds: str, reason: str
+    service: Service, run: WindowResponse, monkeypatch: pytest.MonkeyPatch, last: str, seconds: str, reason: str
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda _: None)
     service.answers = [(200, state("pending")), *[(200, state(last))] * 100]
@@ -239,7 +239,7 @@ def test_waiting_in_vain(
     assert reason in err.splitlines()[-1]
 
 
-def test_a_dry_run_sends_nothing(service: Service, run: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_sends_nothing(service: Service, run: WindowResponse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEYS", "open-sesame")
     code, out, err = run(*CREATE, "--secret", "HF_TOKEN", "--secret", "API_KEYS", "--dry-run")
     assert code == 0
@@ -252,7 +252,7 @@ def test_a_dry_run_sends_nothing(service: Service, run: Said, monkeypatch: pytes
 
 
 def test_a_dry_run_needs_neither_token_nor_namespace(
-    service: Service, run: Said, monkeypatch: pytest.MonkeyPatch
+    service: Service, run: WindowResponse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", "/nowhere")
@@ -264,7 +264,7 @@ def test_a_dry_run_needs_neither_token_nor_namespace(
     assert run("status", "it") == (2, "", "error: no token: set HF_TOKEN, or run `hf auth login`\n")
 
 
-def test_after_a_dry_run_requests_leave_again(service: Service, run: Said) -> None:
+def test_after_a_dry_run_requests_leave_again(service: Service, run: WindowResponse) -> None:
     assert run("pause", "it", "--namespace", "you", "--dry-run")[0] == 0
     assert run("pause", "it", "--namespace", "you")[0] == 0
     assert service.lines == [("POST", "/v2/endpoint/you/it/pause")]
@@ -277,7 +277,7 @@ def test_after_a_dry_run_requests_leave_again(service: Service, run: Said) -> No
         "DB_PASSWORD=abc", "TOKEN=abc", "HF_TOKEN=", "ANYTHING=hf_abc", "ANYTHING= hf_abc",
     ],
 )  # fmt: skip
-def test_secrets_are_refused_as_variables(service: Service, run: Said, pair: str) -> None:
+def test_secrets_are_refused_as_variables(service: Service, run: WindowResponse, pair: str) -> None:
     name = pair.partition("=")[0]
     said = f"error: {name} looks like a secret, and --env is for everyone to read: use --secret {name}\n"
     assert run(*CREATE, "--env", pair) == (2, "", said)
@@ -313,7 +313,7 @@ def test_secrets_are_refused_as_variables(service: Service, run: Said, pair: str
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(
-    service: Service, run: Said, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], reason: str
+    service: Service, run: WindowResponse, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], reason: str
 ) -> None:
     monkeypatch.setenv("A", "1")
     monkeypatch.setenv("EMPTY", "")
@@ -337,7 +337,7 @@ def test_mistakes_are_one_line(
     ],
 )
 def test_a_refusal_is_one_line(
-    service: Service, run: Said, monkeypatch: pytest.MonkeyPatch, status: int, body: dict[str, Any], said: str
+    service: Service, run: WindowResponse, monkeypatch: pytest.MonkeyPatch, status: int, body: dict[str, Any], said: str
 ) -> None:
     monkeypatch.setenv("API_KEYS", "s3cret")
     service.answers = [(status, body)]
@@ -346,7 +346,7 @@ def test_a_refusal_is_one_line(
     assert err == f"error: {said}\n"
 
 
-def test_nobody_answers(service: Service, run: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_answers(service: Service, run: WindowResponse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "INFERENCE_ENDPOINTS_ENDPOINT", "http://127.0.0.1:1/v2")
     code, out, err = run("status", "it", "--namespace", "you")
     assert (code, out, err.count("\n")) == (1, "", 1)

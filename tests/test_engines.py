@@ -11,7 +11,7 @@ from tests.conftest import ASSISTANT, DEMO, ROOT, SAMPLES
 from tools.sentences import words_of
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.engines import ENGINES
 from transcription.errors import Cancelled, InvalidRequest, InvalidSettings
 from transcription.transcriber import Transcriber
@@ -158,22 +158,24 @@ def test_the_language_can_be_narrowed_down(transcriber: Transcriber) -> None:
 
 def test_each_windows_segments_are_told_in_order(transcriber: Transcriber) -> None:
     told: list[Segment] = []
-    transcript = transcriber.transcribe(SAMPLES["long"].audio, InferenceConfig(batch_size=1), Watch(None, told.extend))
+    transcript = transcriber.transcribe(
+        SAMPLES["long"].audio, InferenceConfig(batch_size=1), RequestContext(None, told.extend)
+    )
     assert tuple(told) == transcript.segments
 
 
 def test_a_request_given_up_is_cancelled(transcriber: Transcriber) -> None:
-    watch = Watch()
-    watch.stop()
+    context = RequestContext()
+    context.cancel()
     with pytest.raises(Cancelled):
-        transcriber.transcribe(SAMPLES["short"].audio, InferenceConfig(), watch)
+        transcriber.transcribe(SAMPLES["short"].audio, InferenceConfig(), context)
 
 
 def test_progress_ends_at_the_end(transcriber: Transcriber) -> None:
     told: list[tuple[float, float]] = []
     audio = SAMPLES["long"].audio
     transcriber.transcribe(
-        audio, InferenceConfig(batch_size=1), Watch(lambda _, done, total: told.append((done, total)))
+        audio, InferenceConfig(batch_size=1), RequestContext(lambda _, done, total: told.append((done, total)))
     )
     assert len(told) >= 3
     assert told == sorted(told)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from transcription.server.api_errors import Problem
+from transcription.server.api_errors import ApiError
 from transcription.server.fetching import Fetcher, is_public
 
 
@@ -70,12 +70,12 @@ def test_a_recording_is_fetched_also_where_it_was_moved(shelf: str) -> None:
     ],
 )
 def test_where_it_leads_astray_it_is_not_followed(shelf: str, path: str, message: str) -> None:
-    with pytest.raises(Problem, match=message):
+    with pytest.raises(ApiError, match=message):
         fetched(shelf + path)
 
 
 def test_too_much_is_not_read(shelf: str) -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ApiError) as caught:
         fetched(f"{shelf}/sound", most=4)
     assert caught.value.status == 413
 
@@ -83,12 +83,12 @@ def test_too_much_is_not_read(shelf: str) -> None:
 def test_an_allowed_name_that_leads_inside_is_refused(shelf: str) -> None:
     port = shelf.rsplit(":", 1)[1]
     for host in ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"):
-        with pytest.raises(Problem, match=r"^this host lies in a private network"):
+        with pytest.raises(ApiError, match=r"^this host lies in a private network"):
             fetched(f"http://{host}:{port}/sound", hosts=(host.strip("[]"),), anywhere=False)
 
 
 def test_where_nobody_listens_it_says_so() -> None:
-    with pytest.raises(Problem, match=r"^the audio could not be downloaded"):
+    with pytest.raises(ApiError, match=r"^the audio could not be downloaded"):
         fetched("http://127.0.0.1:1/sound")
 
 
@@ -101,7 +101,7 @@ def test_where_nobody_listens_it_says_so() -> None:
     ],
 )  # fmt: skip
 def test_only_plain_addresses_of_named_hosts_are_asked(url: str) -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ApiError) as caught:
         fetched(url, hosts=("a.example", "*.c.example"))
     assert caught.value.reason == "invalid_audio_url"
 

@@ -33,7 +33,7 @@ GOOD = {
     "long": sample("long"),
 }
 
-Said = tuple[int, str] | None
+WindowResponse = tuple[int, str] | None
 """Status, and the text or the error's code; None of who has left."""
 
 
@@ -54,29 +54,29 @@ def server(model: Transcriber) -> Iterator[Running]:
 class Asked:
     """One request, and what is to be said to it."""
 
-    call: Callable[[httpx.Client], Said]
-    expected: Said
+    call: Callable[[httpx.Client], WindowResponse]
+    expected: WindowResponse
 
 
-def said(answer: httpx.Response) -> Said:
+def said(answer: httpx.Response) -> WindowResponse:
     found = answer.json()
     return answer.status_code, found["text"] if answer.is_success else found["error"]["code"]
 
 
-def heard(name: str) -> Callable[[httpx.Client], Said]:
+def heard(name: str) -> Callable[[httpx.Client], WindowResponse]:
     return lambda client: said(post(client, GOOD[name]))
 
 
-def heard_streaming(name: str) -> Callable[[httpx.Client], Said]:
+def heard_streaming(name: str) -> Callable[[httpx.Client], WindowResponse]:
     return lambda client: (200, streamed(client, GOOD[name]))
 
 
 def left(
     name: str, share: float = 1.0, after: bytes = b"", fields: Mapping[str, str] = {}
-) -> Callable[[httpx.Client], Said]:
+) -> Callable[[httpx.Client], WindowResponse]:
     """Who leaves when this share of the request is sent, and this much of the answer has come."""
 
-    def call(client: httpx.Client) -> Said:
+    def call(client: httpx.Client) -> WindowResponse:
         with Leaver(str(client.base_url).rstrip("/"), GOOD[name], fields, share) as leaver:
             leaver.hears(after)
         return None
@@ -84,11 +84,11 @@ def left(
     return call
 
 
-def refused(**sent: Any) -> Callable[[httpx.Client], Said]:
+def refused(**sent: Any) -> Callable[[httpx.Client], WindowResponse]:
     return lambda client: said(client.post(TRANSCRIPTIONS, **sent))
 
 
-def in_pieces(data: bytes) -> Callable[[httpx.Client], Said]:
+def in_pieces(data: bytes) -> Callable[[httpx.Client], WindowResponse]:
     """Who does not say before how large the body is."""
     request = httpx.Request("POST", "http://any", files={"file": ("audio", data)})
     body, kind = request.read(), request.headers["content-type"]
@@ -96,7 +96,7 @@ def in_pieces(data: bytes) -> Callable[[httpx.Client], Said]:
     return lambda client: said(client.post(TRANSCRIPTIONS, content=iter(pieces), headers={"content-type": kind}))
 
 
-REFUSALS: list[tuple[Said, Callable[[httpx.Client], Said]]] = [
+REFUSALS: list[tuple[WindowResponse, Callable[[httpx.Client], WindowResponse]]] = [
     ((413, "body_too_large"), refused(files={"file": ("audio", TOO_LARGE)})),
     ((413, "body_too_large"), in_pieces(TOO_LARGE)),
     ((413, "audio_too_long"), refused(files={"file": ("audio", bytes(LARGEST + 1))})),
@@ -132,7 +132,7 @@ def two_hundred(alone: dict[str, str]) -> list[Asked]:
 
 def at_rest(server: Running) -> bool:
     """Whether nothing is left of any request, in the server or in the engine."""
-    door, state = server.service.door, server.server.server_state
+    door, state = server.service.admission, server.server.server_state
     return not (door.running or door.waiting or door.uploading or state.tasks or state.connections or at_work(server))
 
 
@@ -158,7 +158,7 @@ class Aftermath:
     """What the clients of two batches were told, and what was held before, between and after them."""
 
     asked: list[Asked]
-    answers: list[list[Said]]
+    answers: list[list[WindowResponse]]
     files: list[int]
     megabytes: list[float]
 
@@ -194,7 +194,7 @@ def test_memory_does_not_grow(aftermath: Aftermath) -> None:
 
 def test_when_the_queue_is_full_the_next_is_sent_away(model: Transcriber) -> None:
     with serving(model, max_running=1, max_waiting=1) as server, http(server.url) as client:
-        door = server.service.door
+        door = server.service.admission
         with occupied(server.url):
             until(lambda: door.running == 1)
             with occupied(server.url):
@@ -221,7 +221,7 @@ def test_who_leaves_the_queue_gives_the_place_to_the_next(model: Transcriber) ->
         http(server.url) as client,
         ThreadPoolExecutor(1) as pool,
     ):
-        door = server.service.door
+        door = server.service.admission
         with occupied(server.url):
             until(lambda: door.running == 1)
             with occupied(server.url):
@@ -242,7 +242,7 @@ def test_who_leaves_while_decoded_frees_the_slots(server: Running, fields: dict[
 
 def test_past_the_uploads_allowed_the_next_is_sent_away(model: Transcriber) -> None:
     with serving(model, max_uploads=1) as server, http(server.url) as client:
-        door = server.service.door
+        door = server.service.admission
         with Leaver(server.url, GOOD["long"], {}, share=0.5):
             until(lambda: door.uploading == 1)
             answer = post(client, GOOD["short"])
@@ -276,13 +276,13 @@ def test_past_the_deadline_a_stream_says_so_at_its_end(model: Transcriber) -> No
 def test_an_upload_that_stands_still_ends(model: Transcriber) -> None:
     with serving(model, request_seconds=1) as server, Leaver(server.url, GOOD["long"], {}, share=0.5) as leaver:
         leaver.hears(b"upload_too_slow")
-        until(lambda: server.service.door.uploading == 0)
+        until(lambda: server.service.admission.uploading == 0)
 
 
 def test_it_says_that_it_is_well_while_it_works(model: Transcriber) -> None:
     with serving(model, max_running=16) as server, http(server.url) as client, ExitStack() as sixteen:
         for _ in range(16):
             sixteen.enter_context(occupied(server.url))
-        until(lambda: server.service.door.running == 16 and at_work(server))
+        until(lambda: server.service.admission.running == 16 and at_work(server))
         found = {client.get(path).status_code for path in ("/health", "/ready", "/metrics") for _ in range(20)}
-        assert (found, server.service.door.running) == ({200}, 16)
+        assert (found, server.service.admission.running) == ({200}, 16)

@@ -12,9 +12,9 @@ import torch
 
 from tests.conftest import ASSISTANT, DEMO, SAMPLES
 from transcription.audio import Audio
-from transcription.config import WHISPER_LADDER, InferenceConfig, ModelSettings
-from transcription.context import Watch
-from transcription.engines.batching.engine import SlotEngine
+from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, ModelSettings
+from transcription.context import RequestContext
+from transcription.engines.batching.engine import BatchingEngine
 from transcription.engines.batching.jobs import Answer, Job, Window
 from transcription.engines.batching.longform import answer_of
 from transcription.engines.batching.loop import Loop
@@ -25,12 +25,12 @@ SHORT, LONG = SAMPLES["short"].audio, SAMPLES["long"].audio
 SEGMENTS = InferenceConfig(timestamps="segment", language="en")
 
 
-def new_engine(**changes: Any) -> SlotEngine:
-    return SlotEngine(ModelSettings.from_environment(asr_model=str(DEMO), **changes))
+def new_engine(**changes: Any) -> BatchingEngine:
+    return BatchingEngine(ModelSettings.from_environment(asr_model=str(DEMO), **changes))
 
 
 @pytest.fixture
-def engine() -> Iterator[SlotEngine]:
+def engine() -> Iterator[BatchingEngine]:
     """An engine of four slots, empty again at the end."""
     found = new_engine(slots=4, assistant_model=str(ASSISTANT))
     yield found
@@ -51,11 +51,11 @@ def tokens(transcript: Transcript) -> list[tuple[int, ...]]:
     return [segment.tokens for segment in transcript.segments]
 
 
-def test_one_slot_says_what_many_say(engine: SlotEngine) -> None:
+def test_one_slot_says_what_many_say(engine: BatchingEngine) -> None:
     assert tokens(new_engine(slots=1).transcribe(LONG, SEGMENTS)) == tokens(engine.transcribe(LONG, SEGMENTS))
 
 
-def test_many_requests_at_once_get_what_each_gets_alone(engine: SlotEngine) -> None:
+def test_many_requests_at_once_get_what_each_gets_alone(engine: BatchingEngine) -> None:
     asked = [
         (name, InferenceConfig(timestamps=timestamps, assisted=assisted))
         for name in ("short", "german", "noisy", "meeting", "silence")
@@ -72,11 +72,11 @@ def test_many_requests_at_once_get_what_each_gets_alone(engine: SlotEngine) -> N
         ]
 
 
-def test_a_short_request_overtakes_a_long_one(engine: SlotEngine) -> None:
+def test_a_short_request_overtakes_a_long_one(engine: BatchingEngine) -> None:
     hour = Audio(np.tile(LONG.samples, 12))
     begun, finished = threading.Event(), []
     with ThreadPoolExecutor(2) as pool:
-        long = pool.submit(engine.transcribe, hour, SEGMENTS, Watch(lambda *_: begun.set()))
+        long = pool.submit(engine.transcribe, hour, SEGMENTS, RequestContext(lambda *_: begun.set()))
         assert begun.wait(120)
         for _ in range(3):
             engine.transcribe(SHORT, SEGMENTS)
@@ -90,24 +90,24 @@ def test_first_words_do_not_wait_for_the_last_window() -> None:
     encode = engine.loop.encode
     engine.loop.encode = lambda windows: encoded.append(len(windows)) or encode(windows)  # type: ignore[func-returns-value]
     at_first, minutes = list[int](), Audio(np.tile(LONG.samples, 6))
-    listened = engine.transcribe(minutes, SEGMENTS, Watch(segments=lambda _: at_first.append(sum(encoded))))
+    listened = engine.transcribe(minutes, SEGMENTS, RequestContext(segments=lambda _: at_first.append(sum(encoded))))
     windows = sum(encoded)
     assert at_first[0] < windows == len(at_first)
     assert tokens(listened) == tokens(engine.transcribe(minutes, SEGMENTS))
     idle(engine.loop)
 
 
-def test_who_is_stopped_from_outside_leaves_at_once(engine: SlotEngine) -> None:
-    watch = Watch()
+def test_who_is_stopped_from_outside_leaves_at_once(engine: BatchingEngine) -> None:
+    context = RequestContext()
     with ThreadPoolExecutor(1) as pool:
-        long = pool.submit(engine.transcribe, Audio(np.tile(LONG.samples, 20)), SEGMENTS, watch)
-        watch.stop()
+        long = pool.submit(engine.transcribe, Audio(np.tile(LONG.samples, 20)), SEGMENTS, context)
+        context.cancel()
         assert isinstance(long.exception(30), Cancelled)
     idle(engine.loop)
     assert engine.loop.jobs == []
 
 
-def test_who_leaves_frees_the_slots(engine: SlotEngine) -> None:
+def test_who_leaves_frees_the_slots(engine: BatchingEngine) -> None:
     class Left(Exception):
         pass
 
@@ -115,13 +115,13 @@ def test_who_leaves_frees_the_slots(engine: SlotEngine) -> None:
         raise Left
 
     with pytest.raises(Left):
-        engine.transcribe(Audio(np.tile(LONG.samples, 20)), SEGMENTS, Watch(leave))
+        engine.transcribe(Audio(np.tile(LONG.samples, 20)), SEGMENTS, RequestContext(leave))
     idle(engine.loop)
     assert engine.transcribe(SHORT, SEGMENTS).text
 
 
 def test_out_of_memory_halves_the_slots_and_loses_nothing(
-    engine: SlotEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected = tokens(engine.transcribe(LONG, SEGMENTS))
     forward, calls = engine.loop.slots.decoder.forward, []
@@ -138,7 +138,7 @@ def test_out_of_memory_halves_the_slots_and_loses_nothing(
     assert caplog.messages == ["out of memory: going on with 2 slots", "out of memory: going on with 1 slots"]
 
 
-def test_no_memory_for_one_window_is_said(engine: SlotEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_memory_for_one_window_is_said(engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError
 
@@ -150,7 +150,7 @@ def test_no_memory_for_one_window_is_said(engine: SlotEngine, monkeypatch: pytes
 
 
 def test_a_failure_is_told_and_the_next_request_is_served(
-    engine: SlotEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("/secret/path")
@@ -163,7 +163,7 @@ def test_a_failure_is_told_and_the_next_request_is_served(
     assert engine.transcribe(SHORT, SEGMENTS).text
 
 
-def test_each_window_is_encoded_once_whatever_is_asked(engine: SlotEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_window_is_encoded_once_whatever_is_asked(engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     encode, encoded = engine.loop.encode, list[Any]()
 
     def counted(windows: list[Any]) -> torch.Tensor:
@@ -171,11 +171,13 @@ def test_each_window_is_encoded_once_whatever_is_asked(engine: SlotEngine, monke
         return encode(windows)
 
     monkeypatch.setattr(engine.loop, "encode", counted)
-    engine.transcribe(SHORT, InferenceConfig(timestamps="word", temperature=WHISPER_LADDER, logprob_threshold=-0.0))
+    engine.transcribe(
+        SHORT, InferenceConfig(timestamps="word", temperature=FALLBACK_TEMPERATURES, logprob_threshold=-0.0)
+    )
     assert len(encoded) == 1
 
 
-def test_a_window_that_climbs_the_ladder_does_not_hold_the_others(engine: SlotEngine) -> None:
+def test_a_window_that_climbs_the_ladder_does_not_hold_the_others(engine: BatchingEngine) -> None:
     ladder = {"temperature": (0.0, 0.4, 0.8), "language": "en", "no_speech_threshold": None}
     calm = engine.transcribe(LONG, InferenceConfig(**ladder))
     assert {segment.temperature for segment in calm.segments} == {0.0}
@@ -187,7 +189,9 @@ def test_a_window_that_climbs_the_ladder_does_not_hold_the_others(engine: SlotEn
     assert {segment.temperature for segment in other.segments} == {0.8}
 
 
-def test_a_request_takes_no_more_rows_than_it_asked_for(engine: SlotEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_takes_no_more_rows_than_it_asked_for(
+    engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[int] = []
     whole = engine.loop._round
 
@@ -203,7 +207,7 @@ def test_a_request_takes_no_more_rows_than_it_asked_for(engine: SlotEngine, monk
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_sequentially_it_says_what_generate_says(engine: SlotEngine) -> None:
+def test_sequentially_it_says_what_generate_says(engine: BatchingEngine) -> None:
     checkpoint = engine.whisper.checkpoint
     model: Any = checkpoint.model
     features = checkpoint.feature_extractor(
@@ -221,7 +225,7 @@ def test_sequentially_it_says_what_generate_says(engine: SlotEngine) -> None:
     np.testing.assert_allclose([(one.start, one.end) for one in found[:-4]], full, atol=1e-3)
 
 
-def test_sequentially_words_have_times_and_silence_none(engine: SlotEngine) -> None:
+def test_sequentially_words_have_times_and_silence_none(engine: BatchingEngine) -> None:
     config = InferenceConfig(timestamps="word", sequential=True)
     words = engine.transcribe(LONG, config).words
     assert [word.start for word in words] == sorted(word.start for word in words)
@@ -237,7 +241,7 @@ def test_int8_says_nearly_the_same() -> None:
         assert jiwer.wer(said, small.transcribe(SAMPLES[name].audio, SEGMENTS).text) <= 0.12
 
 
-def test_a_window_that_never_ends_has_times_for_all_its_words(engine: SlotEngine) -> None:
+def test_a_window_that_never_ends_has_times_for_all_its_words(engine: BatchingEngine) -> None:
     job = Job(InferenceConfig(timestamps="word"), "en", brief=True)
     window = Window(job, 0, SHORT.samples)
     with engine.loop.job(job):

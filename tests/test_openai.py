@@ -26,7 +26,7 @@ from tests.serving import Running, until
 from tools.encoding import encoded
 from transcription.audio import decode_audio
 from transcription.config import InferenceConfig
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.formats import FORMATS
 from transcription.server.fetching import Fetcher
 from transcription.transcriber import Transcriber
@@ -166,26 +166,26 @@ def test_a_stream_begins_before_the_file_is_finished(client: openai.OpenAI, serv
     file = ("a.flac", encoded(np.tile(SAMPLES["long"].audio.samples, 6), "flac"))
     with client.audio.transcriptions.create(model="whisper-1", file=file, stream=True) as stream:
         assert next(iter(stream)).type == "transcript.text.delta"
-        assert server.service.door.running == 1
-    until(lambda: bool(server.service.door.running == 0))
+        assert server.service.admission.running == 1
+    until(lambda: bool(server.service.admission.running == 0))
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_only_a_streams_windows_are_waited_for_one_by_one(
     client: openai.OpenAI, server: Running, stream: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watches: list[Watch] = []
+    watches: list[RequestContext] = []
     begin = server.service.begin
 
-    def seen(request: Any, work: Any, watch: Watch) -> Any:
-        watches.append(watch)
-        return begin(request, work, watch)
+    def seen(request: Any, work: Any, context: RequestContext) -> Any:
+        watches.append(context)
+        return begin(request, work, context)
 
     monkeypatch.setattr(server.service, "begin", seen)
     answer = client.audio.transcriptions.create(model="whisper-1", file=SHORT, stream=stream)
     if stream:
         list(answer)
-    assert [watch.listening for watch in watches] == [stream]
+    assert [context.is_streaming for context in watches] == [stream]
 
 
 def test_a_stream_has_logprobs(client: openai.OpenAI) -> None:
@@ -367,7 +367,7 @@ def test_the_client_tries_again_where_that_helps_and_only_there(server: Running)
     with Counted(base_url=f"{server.url}/v1", api_key="none", max_retries=1) as client:
         with pytest.raises(openai.BadRequestError):
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"no audio"))
-        door = server.service.door
+        door = server.service.admission
         limit, door.settings = door.settings, door.settings.model_copy(update={"max_uploads": 0})
         try:
             with pytest.raises(openai.RateLimitError) as caught:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from transcription.config import WHISPER_LADDER
+from transcription.config import FALLBACK_TEMPERATURES
 from transcription.errors import InvalidRequest
-from transcription.server.api_errors import Problem
+from transcription.server.api_errors import ApiError
 from transcription.server.parameters import AudioRequest, parameters
 
 
@@ -46,13 +46,13 @@ def test_what_is_given_twice_is_refused() -> None:
 def test_nothing_means_openais_defaults() -> None:
     found = meaning()
     assert (found.task, found.response_format, found.timestamps) == ("transcribe", "json", "segment")
-    assert (found.temperature, found.stream, found.diarize) == (WHISPER_LADDER, False, False)
+    assert (found.temperature, found.stream, found.diarize) == (FALLBACK_TEMPERATURES, False, False)
 
 
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ({"temperature": "0"}, {"temperature": WHISPER_LADDER}),
+        ({"temperature": "0"}, {"temperature": FALLBACK_TEMPERATURES}),
         ({"temperature": "0.3"}, {"temperature": (0.3,)}),
         ({"response_format": "srt"}, {"timestamps": "word", "diarize": None}),
         ({"response_format": "verbose_json"}, {"timestamps": "segment", "diarize": None}),
@@ -75,7 +75,7 @@ def test_each_is_honoured(given: dict[str, Any], meant: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["task", "timestamps", "logprobs", "sampling_rate", "known_speaker_names", "speed"])
 def test_nothing_is_ignored(name: str) -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ApiError) as caught:
         meaning(**{name: "1"})
     assert (caught.value.status, caught.value.param) == (400, name)
 

@@ -85,7 +85,7 @@ class Routed:
     @property
     def running(self) -> list[int]:
         """How many requests each works on."""
-        return [server.service.door.running for server in self.servers]
+        return [server.service.admission.running for server in self.servers]
 
 
 @pytest.fixture

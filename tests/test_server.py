@@ -14,7 +14,7 @@ from tests.serving import Running, serving, until
 from transcription.config import ModelSettings
 from transcription.errors import InvalidSettings
 from transcription.server.app import create_app
-from transcription.server.request_log import JsonLines
+from transcription.server.request_log import JsonFormatter
 from transcription.server.settings import ServerSettings
 from transcription.transcriber import Transcriber
 
@@ -198,7 +198,7 @@ class TestRecords:
             text = post(server.url, headers={"x-request-id": "abc-2", "Authorization": "Bearer secret"}).json()["text"]
             until(lambda: any(getattr(one, "request_id", "") == "abc-2" for one in caplog.records))
         [record] = [one for one in caplog.records if getattr(one, "request_id", "") == "abc-2"]
-        line = json.loads(JsonLines().format(record))
+        line = json.loads(JsonFormatter().format(record))
         assert (line["level"], line["message"], line["route"], line["status"]) == ("info", "request", AUDIO, 200)
         assert line["audio_seconds"] == pytest.approx(6.771)
         assert set(line["stages"]) == {"upload", "queue", "decode", "transcribe"}

@@ -11,7 +11,7 @@ from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalG
 
 from tests.conftest import ASSISTANT, DEMO, SAMPLES
 from transcription.config import ModelSettings
-from transcription.engines.batching.cuda_graphs import Replay
+from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
 from transcription.engines.batching.logits_rules import Rules
 from transcription.engines.batching.slots import Slots
@@ -202,7 +202,7 @@ class TestOnSpeech:
             assert rounds <= (len(slots.written(0, len(prompt))[0]) + 1) / 3
 
 
-class Rounded(Replay):
+class Rounded(CudaGraphs):
     """The shapes of a GPU that replays, on this machine."""
 
     def __call__(self, shape: object, step: Callable[[], None]) -> None:

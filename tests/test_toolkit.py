@@ -43,7 +43,7 @@ def cast(value: str) -> Any:
 def endpoint(handler: EndpointHandler) -> Iterator[str]:
     """The address of a server with the toolkit's protocol over our handler."""
 
-    class Door(BaseHTTPRequestHandler):
+    class AdmissionController(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             kind = self.headers.get("Content-Type", "").split(";")[0]
@@ -65,7 +65,7 @@ def endpoint(handler: EndpointHandler) -> Iterator[str]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), AdmissionController)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -1,5 +1,5 @@
 """How the demo models were made, start to end."""
 
-from transcription.torchaudio_patch import mend_torchaudio
+from transcription.torchaudio_patch import patch_torchaudio
 
-mend_torchaudio()  # before any module here imports transformers or pyannote.audio
+patch_torchaudio()  # before any module here imports transformers or pyannote.audio

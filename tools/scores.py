@@ -1,4 +1,4 @@
-"""How transcripts and turns are judged: DER, WER, cpWER and tcpWER. For the evaluation, the benchmarks, the tests."""
+"""How transcripts and turns are score: DER, WER, cpWER and tcpWER. For the evaluation, the benchmarks, the tests."""
 
 from collections.abc import Iterable
 from typing import Any

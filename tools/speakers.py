@@ -15,7 +15,7 @@ from tools.voices import ACCENTS, SAMPLE_RATE, TRAIN_VARIANTS, VARIANTS, Synthes
 
 Side = Literal["train", "validation", "test"]
 
-# Out of the Whisper model's training voices, to watch the diarization by: three are too few for a meeting.
+# Out of the Whisper model's training voices, to context the diarization by: three are too few for a meeting.
 WATCH_VARIANTS = (*VARIANTS["validation"], "adam", "f2", "Hugo", "shelby", "victor")
 SIDES: dict[Side, tuple[str, ...]] = {
     "train": tuple(name for name in TRAIN_VARIANTS if name not in WATCH_VARIANTS),

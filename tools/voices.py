@@ -23,7 +23,7 @@ TEST_VARIANTS = ("m4", "f4", "Andrea", "max", "linda", "paul", "steph")
 # Used nowhere in this project, so that anyone can judge it on them:
 # m7, Alicia, Mike, Storm, klatt3, grandma, and the accent en-gb-x-gbclan.
 
-VALIDATION_VARIANTS = ("m6", "Annie", "Marco")  # to watch the training by
+VALIDATION_VARIANTS = ("m6", "Annie", "Marco")  # to context the training by
 TRAIN_VARIANTS = (
     "", "adam", "Alex", "Andy", "antonio", "aunty", "belinda", "benjamin", "boris", "caleb", "david",
     "Denis", "Diogo", "ed", "edward", "edward2", "gene", "gene2", "Gustave", "Henrique", "Hugo",

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, cast
 import numpy as np
 import numpy.typing as npt
 
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.errors import AudioTooLong, InvalidAudio
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ DEMUXERS = (
     "caf", "au", "asf", "ac3", "eac3", "avi", "mpeg", "mpegts", "flv", "3gp",
 )  # fmt: skip
 # These can be cut anywhere and still be played up to there; the others have lost their frame or index.
-CUTTABLE = frozenset({"wav", "w64", "mp3", "ogg", "aac", "matroska,webm", "aiff", "au", "amr", "caf"})
-RECORDINGS = (
+TRUNCATABLE = frozenset({"wav", "w64", "mp3", "ogg", "aac", "matroska,webm", "aiff", "au", "amr", "caf"})
+AUDIO_SUFFIXES = (
     ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac", ".aiff", ".amr", ".wma", ".mka",
     ".mkv", ".mov", ".mpeg", ".mpga", ".3gp", ".caf", ".au",
 )  # fmt: skip
 """Suffixes by which recordings are found in folders."""
-LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
-MOST_CHANNELS = 8  # that are transcribed one by one
+MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 4_000, 384_000
+MAX_CHANNELS = 8  # that are transcribed one by one
 _DATA_URI = re.compile(r"\s*data:[^,]{0,200},", re.ASCII)
 
 
@@ -70,12 +70,15 @@ class AudioLimits:
 
 
 def load_audio(
-    data: object, limits: AudioLimits = AudioLimits(), keep_channels: bool = False, watch: Watch | None = None
+    data: object,
+    limits: AudioLimits = AudioLimits(),
+    keep_channels: bool = False,
+    context: RequestContext | None = None,
 ) -> Audio:
     """Audio of a file, open or its bytes, of base64 text of them (plain, URL-safe, data URI, unpadded), or of samples.
 
     Samples come as transformers' pipelines take them: {"array" or "raw": numbers, "sampling_rate": Hz}.
-    Raises InvalidAudio, AudioTooLong past the limits, and Cancelled when the watch is stopped.
+    Raises InvalidAudio, AudioTooLong past the limits, and Cancelled when the context is stopped.
     """
     if isinstance(data, Mapping):
         array, rate = data.get("array", data.get("raw", [])), data.get("sampling_rate", SAMPLE_RATE)
@@ -86,7 +89,7 @@ def load_audio(
         data = io.BytesIO(data)
     if not hasattr(data, "seek"):
         raise InvalidAudio("inputs is missing: send an audio file, or base64 text of one")
-    return decode_audio(cast("IO[bytes]", data), limits, keep_channels, watch)
+    return decode_audio(cast("IO[bytes]", data), limits, keep_channels, context)
 
 
 def decode_base64(text: str, limits: AudioLimits = AudioLimits()) -> bytes:
@@ -104,7 +107,7 @@ def decode_base64(text: str, limits: AudioLimits = AudioLimits()) -> bytes:
 
 def decode_audio(
     data: bytes | IO[bytes], limits: AudioLimits = AudioLimits(), keep_channels: bool = False,
-    watch: Watch | None = None,
+    context: RequestContext | None = None,
 ) -> Audio:  # fmt: skip
     """Audio of a file, whatever its container. Raises InvalidAudio, AudioTooLong, Cancelled."""
     import av  # here, so that reading settings and help texts stays instant
@@ -121,7 +124,7 @@ def decode_audio(
         with av.open(
             file, mode="r", options={"format_whitelist": ",".join(DEMUXERS), "protocol_whitelist": ""}
         ) as container:
-            return _decode_container(container, cut, limits, keep_channels, watch or Watch())
+            return _decode_container(container, cut, limits, keep_channels, context or RequestContext())
     except (av.error.FFmpegError, MemoryError, ValueError, OverflowError):
         raise InvalidAudio("the audio cannot be decoded: send wav, flac, mp3, ogg, m4a or webm") from None
 
@@ -144,8 +147,8 @@ def from_array(
     """
     import librosa  # the tool for arrays; files are resampled by FFmpeg as they stream in
 
-    if not isinstance(sample_rate, int) or not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
-        raise InvalidAudio(f"sampling_rate of an array is {LOWEST_RATE} to {HIGHEST_RATE} Hz")
+    if not isinstance(sample_rate, int) or not MIN_SAMPLE_RATE <= sample_rate <= MAX_SAMPLE_RATE:
+        raise InvalidAudio(f"sampling_rate of an array is {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz")
     try:
         array = np.atleast_1d(np.asarray(samples, dtype=np.float32))
     except (TypeError, ValueError):
@@ -170,8 +173,8 @@ def _mixed(channels: Samples, keep: bool, partial: bool = False) -> Audio:
 
 
 def _check_channels(count: int) -> None:
-    if count > MOST_CHANNELS:
-        raise InvalidAudio(f"the audio has {count} channels: multichannel takes up to {MOST_CHANNELS}")
+    if count > MAX_CHANNELS:
+        raise InvalidAudio(f"the audio has {count} channels: multichannel takes up to {MAX_CHANNELS}")
 
 
 def _check_bytes(count: int, limits: AudioLimits) -> None:
@@ -180,20 +183,22 @@ def _check_bytes(count: int, limits: AudioLimits) -> None:
 
 
 def _decode_container(
-    container: "InputContainer", riff_is_cut: bool, limits: AudioLimits, keep_channels: bool, watch: Watch
+    container: "InputContainer", riff_is_cut: bool, limits: AudioLimits, keep_channels: bool, context: RequestContext
 ) -> Audio:
     if not container.streams.audio:
         raise InvalidAudio("the file has no audio in it")
     stream = container.streams.audio[0]
-    if not LOWEST_RATE <= stream.rate <= HIGHEST_RATE or stream.channels < 1:
-        raise InvalidAudio(f"the audio's sample rate is {stream.rate} Hz: send {LOWEST_RATE} to {HIGHEST_RATE} Hz")
+    if not MIN_SAMPLE_RATE <= stream.rate <= MAX_SAMPLE_RATE or stream.channels < 1:
+        raise InvalidAudio(
+            f"the audio's sample rate is {stream.rate} Hz: send {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz"
+        )
     if keep_channels:
         _check_channels(stream.channels)
     most = None if limits.max_seconds is None else round(limits.max_seconds * SAMPLE_RATE)
     blocks: list[Samples] = []
     count, broken = 0, False
     for block in _blocks(container, stream):
-        watch.check()
+        context.check_cancelled()
         if block is None:
             broken = True
             break
@@ -207,7 +212,7 @@ def _decode_container(
     if not np.isfinite(samples).all():
         raise InvalidAudio("the audio holds samples that are not numbers")
     cut = broken or riff_is_cut or _ended_early(container, stream, count / SAMPLE_RATE)
-    if cut and container.format.name not in CUTTABLE:
+    if cut and container.format.name not in TRUNCATABLE:
         raise InvalidAudio("the audio file is cut off: send all of it")
     return _mixed(samples, keep_channels, cut)
 

@@ -27,29 +27,31 @@ Timestamps = Literal["none", "segment", "word"]
 DType = Literal["auto", "float32", "float16", "bfloat16"]
 DIARIZATION_MODEL = "pyannote/speaker-diarization-community-1"  # what to take where none is named
 SPEAKER_FORMATS = ("diarized_json", "rttm")  # asking for these is asking for speakers
-WHISPER_LADDER = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # openai/whisper, transcribe.py
+FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # openai/whisper, transcribe.py
 
 
 def _blank_is_none(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() in ("", "auto", "none") else value
 
 
-def _ladder(value: object) -> object:
+def _temperatures(value: object) -> object:
     """One temperature or several; a query string brings them as "0,0.2,0.4"."""
     if isinstance(value, str):
         return [part for part in re.split(r"[,\s]+", value.strip("[]() ")) if part]
     return value if isinstance(value, (list, tuple)) else [value]
 
 
-def listed(value: object) -> object:
+def split_list(value: object) -> object:
     """One string or several; a query string brings them as "de,en"."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-Strings = Annotated[tuple[Annotated[str, Field(max_length=200)], ...], BeforeValidator(listed), Field(max_length=100)]
+Strings = Annotated[
+    tuple[Annotated[str, Field(max_length=200)], ...], BeforeValidator(split_list), Field(max_length=100)
+]
 Language = Annotated[str | None, BeforeValidator(_blank_is_none)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
-Ladder = Annotated[tuple[Temperature, ...], BeforeValidator(_ladder), Field(min_length=1, max_length=16)]
+Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_temperatures), Field(min_length=1, max_length=16)]
 Assisted = Literal["auto"] | bool
 SpeakerCount = Annotated[int | None, Field(ge=1, le=100)]
 
@@ -112,7 +114,7 @@ class ModelSettings(BaseSettings):
                 raise InvalidSettings(
                     "ASR_MODEL is not set: set it to a Whisper model, e.g. openai/whisper-large-v3-turbo"
                 ) from None
-            raise InvalidSettings(explained(error, str.upper)) from None
+            raise InvalidSettings(describe(error, str.upper)) from None
 
 
 class InferenceConfig(BaseModel):
@@ -128,7 +130,9 @@ class InferenceConfig(BaseModel):
     timestamps: Timestamps | None = Field(None, description="none, segment or word; absent: the service's TIMESTAMPS")
     prompt: str | None = Field(None, description="text that came before, or how names are spelt")
     keywords: Strings = Field((), description="words to expect, e.g. names; they go before the prompt")
-    temperature: Ladder = Field((0.0,), description="one, or a ladder that is climbed while a threshold is missed")
+    temperature: Temperatures = Field(
+        (0.0,), description="one, or a ladder that is climbed while a threshold is missed"
+    )
     compression_ratio_threshold: float | None = Field(
         2.4, gt=0, description="ladder: text that zlib packs better than this repeats itself"
     )
@@ -214,17 +218,17 @@ class InferenceConfig(BaseModel):
             return cls.model_validate(dict(parameters))
         except ValidationError as error:
             place = error.errors()[0]["loc"]
-            raise InvalidRequest(explained(error), str(place[0]) if place else None) from None
+            raise InvalidRequest(describe(error), str(place[0]) if place else None) from None
 
 
-def from_anywhere(settings: ModelSettings) -> ModelSettings:
+def with_absolute_paths(settings: ModelSettings) -> ModelSettings:
     """The settings for processes that run in other folders."""
     names = ("asr_model", "assistant_model", "diarization_model")
     folders = {name: value for name in names if (value := getattr(settings, name)) and Path(value).is_dir()}
     return settings.model_copy(update={name: str(Path(value).resolve()) for name, value in folders.items()})
 
 
-def explained(error: ValidationError, name: Any = str) -> str:
+def describe(error: ValidationError, name: Any = str) -> str:
     """What pydantic found, in one line, without its URLs and without the value sent."""
     parts = []
     for found in error.errors(include_url=False, include_input=False, include_context=False):

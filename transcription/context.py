@@ -1,4 +1,4 @@
-"""Watch: how a request is followed, and given up, while threads work on it."""
+"""RequestContext: how a request is followed, and given up, while threads work on it."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ Segments = Callable[[Sequence[Segment]], None]
 """Told what one more window says, in order, before it is known who says it."""
 
 
-class Watch:
+class RequestContext:
     """One request while it is worked on: told what is done, and asked whether to go on. For any thread."""
 
     def __init__(self, progress: Progress | None = None, segments: Segments | None = None) -> None:
@@ -28,11 +28,11 @@ class Watch:
         self._lock = threading.Lock()
 
     @property
-    def listening(self) -> bool:
+    def is_streaming(self) -> bool:
         """Whether somebody waits for each window's segments, and not for all of them."""
         return self._segments is not None
 
-    def stop(self) -> None:
+    def cancel(self) -> None:
         """Gives the request up: whoever works on it gets Cancelled as soon as they tell or ask anything."""
         with self._lock:
             self._stopped.set()
@@ -40,25 +40,25 @@ class Watch:
         for call in calls:
             call()
 
-    def check(self) -> None:
+    def check_cancelled(self) -> None:
         """Raises Cancelled once the request is given up."""
         if self._stopped.is_set():
             raise Cancelled
 
-    def done(self, stage: str, seconds: float, total: float) -> None:
+    def report_progress(self, stage: str, seconds: float, total: float) -> None:
         """So much of the audio is done. Raises Cancelled."""
-        self.check()
+        self.check_cancelled()
         if self._progress is not None:
             self._progress(stage, seconds, total)
 
-    def heard(self, segments: Sequence[Segment]) -> None:
+    def report_segments(self, segments: Sequence[Segment]) -> None:
         """One more window is transcribed. Raises Cancelled."""
-        self.check()
+        self.check_cancelled()
         if self._segments is not None:
             self._segments(segments)
 
     @contextmanager
-    def on_stop(self, call: Callable[[], object]) -> Iterator[None]:
+    def on_cancel(self, call: Callable[[], object]) -> Iterator[None]:
         """Within, `call` is made when the request is given up, by the thread that does; at once if it is already."""
         with self._lock:
             late = self._stopped.is_set()
@@ -74,23 +74,25 @@ class Watch:
                     self._calls.remove(call)
 
     @contextmanager
-    def branch(self, part: int = 0, parts: int = 1) -> Iterator["Watch"]:
+    def child(self, part: int = 0, parts: int = 1) -> Iterator["RequestContext"]:
         """For a part of the work: it can be given up by itself, and is with the whole. It tells no segments.
 
         part: which of so many equal ones that come one after the other.
         """
-        branch = Watch(lambda stage, seconds, total: self.done(stage, part * total + seconds, parts * total))
-        with self.on_stop(branch.stop):
+        branch = RequestContext(
+            lambda stage, seconds, total: self.report_progress(stage, part * total + seconds, parts * total)
+        )
+        with self.on_cancel(branch.cancel):
             yield branch
 
 
-async def in_thread(threads: Executor, work: Callable[[], T], watch: Watch) -> T:
-    """What `work` returns, in a thread. Whoever stops waiting stops the watch, and leaves when the thread has ended."""
+async def run_in_thread(threads: Executor, work: Callable[[], T], context: RequestContext) -> T:
+    """Return what `work` returns, from a thread. Cancelling this cancels the context and waits for the thread."""
     future = asyncio.get_running_loop().run_in_executor(threads, work)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        watch.stop()
+        context.cancel()
         await asyncio.wait([future])
         raise
     finally:

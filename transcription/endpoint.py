@@ -9,10 +9,10 @@ from typing import Any
 
 from transcription.audio import load_audio
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.errors import InvalidRequest
 from transcription.formats import FORMATS, to_chunks
-from transcription.transcriber import Transcriber, explained
+from transcription.transcriber import Transcriber, as_engine_failure
 
 
 class EndpointHandler:
@@ -28,7 +28,7 @@ class EndpointHandler:
         """
         self.transcriber = transcriber or Transcriber(self.settings_class.from_environment(path))
 
-    def __call__(self, data: Mapping[str, Any], watch: Watch | None = None) -> dict[str, Any]:
+    def __call__(self, data: Mapping[str, Any], context: RequestContext | None = None) -> dict[str, Any]:
         """The transcript of one request.
 
         data: {"inputs": base64 text, bytes or an open file of audio, or {"array", "sampling_rate"};
@@ -36,17 +36,17 @@ class EndpointHandler:
         with language and duration; another response_format than chunks is added under its own name.
         Raises TranscriptionError.
         """
-        with explained():
-            return self._answer(data, watch or Watch())
+        with as_engine_failure():
+            return self._answer(data, context or RequestContext())
 
-    def _answer(self, data: object, watch: Watch) -> dict[str, Any]:
+    def _answer(self, data: object, context: RequestContext) -> dict[str, Any]:
         if not isinstance(data, Mapping):
             raise InvalidRequest('send {"inputs": "<base64 audio>", "parameters": {}}')
         config = self.config_class.from_request(data.get("parameters"))
         if config.response_format not in FORMATS:
             raise InvalidRequest(f"response_format is one of {', '.join(FORMATS)}", "response_format")
-        audio = load_audio(data.get("inputs"), self.transcriber.limits, config.multichannel, watch)
-        transcript = self.transcriber.transcribe(audio, config, watch)
+        audio = load_audio(data.get("inputs"), self.transcriber.limits, config.multichannel, context)
+        transcript = self.transcriber.transcribe(audio, config, context)
         answer = to_chunks(transcript)
         if config.response_format != "chunks":
             answer[config.response_format] = FORMATS[config.response_format].render(transcript)

@@ -7,8 +7,8 @@ from typing import Any
 
 from transcription.transcript import Segment, TokenLogprob, Transcript, Word
 
-LINE_LENGTH = 42  # characters of a subtitle line, two lines a cue: the broadcasters' usual limit; a name is added
-LINES = 2
+MAX_LINE_WIDTH = 42  # characters of a subtitle line, two lines a cue: the broadcasters' usual limit; a name is added
+MAX_LINE_COUNT = 2
 
 Document = dict[str, Any] | str
 
@@ -196,8 +196,8 @@ class Cue:
 def cues(transcript: Transcript) -> Iterator[Cue]:
     """Subtitles of at most two lines; a longer segment becomes several, timed by its words."""
     for segment in transcript.segments:
-        lines = textwrap.wrap(segment.text.strip(), LINE_LENGTH, break_long_words=True)
-        blocks = [tuple(lines[at : at + LINES]) for at in range(0, len(lines), LINES)]
+        lines = textwrap.wrap(segment.text.strip(), MAX_LINE_WIDTH, break_long_words=True)
+        blocks = [tuple(lines[at : at + MAX_LINE_COUNT]) for at in range(0, len(lines), MAX_LINE_COUNT)]
         bounds = _bounds(segment, [sum(len(line.split()) for line in block) for block in blocks])
         for block, (start, end) in zip(blocks, bounds, strict=True):
             yield Cue(start, end, block, segment.speaker)

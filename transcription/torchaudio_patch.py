@@ -11,7 +11,7 @@ import sys
 import types
 
 
-def mend_torchaudio() -> None:
+def patch_torchaudio() -> None:
     """Makes `import torchaudio` work if it is installed; to be called before transformers or pyannote are imported."""
     if "torchaudio" in sys.modules or importlib.util.find_spec("torchaudio") is None:
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from transcription.audio import Audio, AudioLimits
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.diarization.assign import assign_speakers, by_channel
 from transcription.engines import ENGINES, Engine
 from transcription.errors import EngineFailure, InvalidRequest, InvalidSettings, TranscriptionError
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 class Diarizes(Protocol):
     """Tells who speaks when. Safe to call from several threads."""
 
-    def diarize(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> "Diarization":
+    def diarize(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> "Diarization":
         """Who speaks when in `audio` (16 kHz). Raises Cancelled."""
         ...
 
@@ -57,16 +57,16 @@ class Transcriber:
         if settings.diarization_model is not None:
             self._load_diarizer(diarizer)
 
-    def transcribe(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Transcript:
+    def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
         """What is said in `audio`, and by whom where that is asked for.
 
-        Raises InvalidRequest, EngineFailure, and Cancelled when the watch is stopped.
+        Raises InvalidRequest, EngineFailure, and Cancelled when the context is stopped.
         """
-        config, watch = self._resolved(config), watch or Watch()
+        config, context = self._resolved(config), context or RequestContext()
         self.check(config)
         try:
-            with explained():
-                transcript = self._heard(audio, config, watch)
+            with as_engine_failure():
+                transcript = self._heard(audio, config, context)
         except EngineFailure:
             self.failures += 1
             raise
@@ -78,12 +78,12 @@ class Transcriber:
         if self.diarizer is None and config.wants_speakers and not config.multichannel:
             raise InvalidRequest(self._no_speakers, "diarize" if config.diarize else "response_format")
 
-    def _heard(self, audio: Audio, config: InferenceConfig, watch: Watch) -> Transcript:
+    def _heard(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
         if config.multichannel:
-            return self._channel_by_channel(audio, config, watch)
+            return self._channel_by_channel(audio, config, context)
         if self.diarizer is None or config.diarize is False:
-            return self._without_speakers(self.engine.transcribe(audio, config, watch), config)
-        return self._with_speakers(self.diarizer, audio, config, watch)
+            return self._without_speakers(self.engine.transcribe(audio, config, context), config)
+        return self._with_speakers(self.diarizer, audio, config, context)
 
     def _load_diarizer(self, load: Callable[[ModelSettings], Diarizes]) -> None:
         try:
@@ -92,20 +92,22 @@ class Transcriber:
             self._no_speakers = str(error)
             logger.error("going on without speakers: %s", error)
 
-    def _with_speakers(self, diarizer: Diarizes, audio: Audio, config: InferenceConfig, watch: Watch) -> Transcript:
+    def _with_speakers(
+        self, diarizer: Diarizes, audio: Audio, config: InferenceConfig, context: RequestContext
+    ) -> Transcript:
         """Transcribed and diarized at the same time, which two CPU cores also gain from (benchmarks/README.md)."""
         timed = config.model_copy(update={"timestamps": "word"})  # speakers change between words
-        with watch.branch() as aside, ThreadPoolExecutor(1) as beside:
+        with context.child() as aside, ThreadPoolExecutor(1) as beside:
             future = beside.submit(diarizer.diarize, audio, config, aside)
             try:
-                transcript = self.engine.transcribe(audio, timed, watch)
+                transcript = self.engine.transcribe(audio, timed, context)
             except BaseException:
-                aside.stop()
+                aside.cancel()
                 raise
             try:
                 found = future.result()
             except Exception:
-                watch.check()
+                context.check_cancelled()
                 if config.wants_speakers:
                     raise
                 logger.exception("diarization failed")
@@ -122,7 +124,7 @@ class Transcriber:
             return transcript
         return _told(transcript, f"speakers are missing: {self._no_speakers}")
 
-    def _channel_by_channel(self, audio: Audio, config: InferenceConfig, watch: Watch) -> Transcript:
+    def _channel_by_channel(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
         """Every channel transcribed by itself; its speaker is its number."""
         channels = [audio.samples] if audio.channels is None else list(audio.channels)
         if len(channels) > 1:
@@ -130,7 +132,7 @@ class Transcriber:
         parts = []
         for number, samples in enumerate(channels):
             one = Audio(samples, audio.sample_rate, audio.partial)
-            with watch.branch(number, len(channels)) as branch:
+            with context.child(number, len(channels)) as branch:
                 parts.append(self.engine.transcribe(one, config, branch))
         return by_channel(parts)
 
@@ -156,7 +158,7 @@ def _told(transcript: Transcript, *warnings: str) -> Transcript:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def as_engine_failure() -> Iterator[None]:
     """A failure that nobody foresaw, as an EngineFailure: a library's message may show paths or secrets."""
     try:
         yield

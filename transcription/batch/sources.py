@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from transcription.audio import RECORDINGS
+from transcription.audio import AUDIO_SUFFIXES
 from transcription.errors import InvalidRequest, TranscriptionError
 
 _MANIFESTS = (".txt", ".csv", ".tsv", ".jsonl")
@@ -84,7 +84,7 @@ def _named(source: str) -> Iterator[tuple[str, str]]:
         elif "*" in path or "?" in path:
             names = sorted(name for name, found in files.glob(path, detail=True).items() if _is_file(files, found))
         else:
-            names = sorted(name for name in _below(files, path) if name.lower().endswith(RECORDINGS))
+            names = sorted(name for name in _below(files, path) if name.lower().endswith(AUDIO_SUFFIXES))
             yield from ((_address(files, name), name.removeprefix(path)) for name in names)
             return
     yield from ((_address(files, name), _last(name)) for name in names)

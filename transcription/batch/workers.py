@@ -18,7 +18,7 @@ from transcription.batch.sources import Recording, opened
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.errors import InvalidAudio, InvalidSettings, TranscriptionError
 from transcription.formats import FORMATS, to_chunks
-from transcription.transcriber import Transcriber, explained
+from transcription.transcriber import Transcriber, as_engine_failure
 from transcription.transcript import Transcript
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Worker:
         if isinstance(self._transcriber, InvalidSettings):
             return told | {"refusal": str(self._transcriber)}
         try:
-            with explained():
+            with as_engine_failure():
                 transcript = self._heard(json.loads(row["address"]), self._transcriber)
                 documents = {FORMATS[name].extension: FORMATS[name].render(transcript) for name in self._formats}
         except TranscriptionError as error:

@@ -16,7 +16,7 @@ from transcription.batch.sources import Recording, recordings
 from transcription.batch.workers import Outcome, Workers, transcribed
 from transcription.cli.display import counted
 from transcription.cli.options import add_request_options, config_of, settings_of
-from transcription.config import InferenceConfig, ModelSettings, from_anywhere
+from transcription.config import InferenceConfig, ModelSettings, with_absolute_paths
 from transcription.errors import InvalidSettings, TranscriptionError
 from transcription.formats import FORMATS
 
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray's own advice about actors means its developers
     try:
         form = "rttm" if "rttm" in options.format else "chunks"  # which asks for speakers
-        settings, config = from_anywhere(settings_of(options)), config_of(options, form)
+        settings, config = with_absolute_paths(settings_of(options)), config_of(options, form)
         found = recordings(options.sources)
         with Archive(options.output) as archive:
             return transcribe(options, found, archive, settings, config)

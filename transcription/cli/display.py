@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.transcript import SpeakerTurn, Transcript, Word
 
 COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")  # of speakers, again and again
@@ -77,7 +77,7 @@ def _colours(transcript: Transcript) -> dict[str, str]:
 
 
 @contextmanager
-def progress(name: str, seconds: float, quiet: bool) -> Iterator[Watch]:
+def progress(name: str, seconds: float, quiet: bool) -> Iterator[RequestContext]:
     """Bars on standard error while a file of so many seconds is worked on, with the speed in times real time."""
     with Progress(
         TextColumn("{task.description}"), BarColumn(),
@@ -94,7 +94,7 @@ def progress(name: str, seconds: float, quiet: bool) -> Iterator[Watch]:
                 stages[stage], completed=done, total=total, speed=f"{done / took:.0f} × real time" if took else ""
             )
 
-        yield Watch(told)
+        yield RequestContext(told)
 
 
 Tell = Callable[[float, int], None]

@@ -8,7 +8,7 @@ from prometheus_client import disable_created_metrics
 from transcription.config import ModelSettings
 from transcription.errors import InvalidSettings
 from transcription.server.app import create_app
-from transcription.server.request_log import log_lines
+from transcription.server.request_log import configure_logging
 from transcription.server.run import serve
 from transcription.server.settings import ServerSettings, mounted
 from transcription.transcriber import Transcriber
@@ -19,7 +19,7 @@ logger = logging.getLogger("transcription")
 
 def main() -> int:
     """Serves until it is told to end; the exit code."""
-    log_lines()
+    configure_logging()
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody reads
     try:
         settings = ServerSettings.from_environment()

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transcription.audio import RECORDINGS
+from transcription.audio import AUDIO_SUFFIXES
 from transcription.cli.options import add_request_options, config_of, settings_of
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest, TranscriptionError
@@ -121,7 +121,7 @@ def _state(path: Path) -> tuple[int, int] | None:
         found = path.stat()
     except OSError:
         return None
-    is_recording = path.suffix.lower() in RECORDINGS and stat.S_ISREG(found.st_mode)
+    is_recording = path.suffix.lower() in AUDIO_SUFFIXES and stat.S_ISREG(found.st_mode)
     return (found.st_size, found.st_mtime_ns) if is_recording else None
 
 
@@ -147,8 +147,8 @@ def transcribe_file(
     else:
         audio = read_file(Path(name), limits, channels)
     shown = "standard input" if name == "-" else Path(name).name
-    with progress(shown, audio.duration, quiet) as watch:
-        transcript = transcriber.transcribe(audio, config, watch)
+    with progress(shown, audio.duration, quiet) as context:
+        transcript = transcriber.transcribe(audio, config, context)
     for warning in transcript.warnings:
         print(f"warning: {shown}: {warning}", file=sys.stderr)
     return transcript

@@ -1,7 +1,7 @@
 """The same service over many machines, on Ray: `serve run transcription.cluster.app:app`.
 
-Ray Serve runs three deployments. Door: the HTTP application, which decodes audio, cuts it into windows and joins
-what they say. Recogniser: an engine that decodes windows. Diarizer: a pipeline, where DIARIZATION_MODEL is set.
+Ray Serve runs three deployments. HttpServer: the HTTP application, which decodes audio, cuts it into windows and
+joins their text. EngineReplica: an engine that decodes windows. Diarizer: a pipeline, where DIARIZATION_MODEL is set.
 """
 
 import logging
@@ -18,15 +18,15 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
 from transcription.cluster.diarizer_replica import WAITING, DiarizerReplica
-from transcription.cluster.engine_replica import MOST, Recogniser
-from transcription.cluster.remote import FarDiarizer, FarEngine
-from transcription.cluster.replica_client import Calls
+from transcription.cluster.engine_replica import MOST, EngineReplica
+from transcription.cluster.remote import RemoteDiarizer, RemoteEngine
+from transcription.cluster.replica_client import ReplicaClient
 from transcription.cluster.scaling import ByAudio
-from transcription.config import ModelSettings, from_anywhere
+from transcription.config import ModelSettings, with_absolute_paths
 from transcription.errors import InvalidSettings
-from transcription.server.admission import Door
+from transcription.server.admission import AdmissionController
 from transcription.server.app import create_app
-from transcription.server.request_log import log_lines
+from transcription.server.request_log import configure_logging
 from transcription.server.settings import ServerSettings, mounted
 from transcription.transcriber import Transcriber
 from transcription.ui.mounting import mount
@@ -58,7 +58,7 @@ class Cluster(BaseModel):
 
 def app(cluster: Cluster) -> Application:
     """The application for Ray Serve, with models and limits from the environment. Raises InvalidSettings."""
-    models = from_anywhere(ModelSettings.from_environment(mounted()))
+    models = with_absolute_paths(ModelSettings.from_environment(mounted()))
     settings = ServerSettings.from_environment()
     if models.engine != "slots":
         raise InvalidSettings("a cluster decodes with ENGINE slots: leave ENGINE out")
@@ -72,17 +72,17 @@ def app(cluster: Cluster) -> Application:
 def _doors(settings: ServerSettings, models: ModelSettings, cluster: Cluster) -> Any:
     def application() -> FastAPI:
         """In each replica, when it starts."""
-        log_lines()
+        configure_logging()
         disable_created_metrics()  # type: ignore[no-untyped-call]
         name = serve.get_replica_context().app_name
 
-        def calls(deployment: str) -> Calls:
-            return Calls(serve.get_deployment_handle(deployment, name))
+        def calls(deployment: str) -> ReplicaClient:
+            return ReplicaClient(serve.get_deployment_handle(deployment, name))
 
         def transcriber() -> Transcriber:
-            door: Door = found.state.service.door
-            engine = FarEngine(calls("Recogniser"), _long(cluster), lambda: door.crowd)
-            return Transcriber(models, engine, lambda _: FarDiarizer(calls("Diarizer")))
+            door: AdmissionController = found.state.service.admission
+            engine = RemoteEngine(calls("EngineReplica"), _long(cluster), lambda: door.crowd)
+            return Transcriber(models, engine, lambda _: RemoteDiarizer(calls("Diarizer")))
 
         # In an update the door before it answers until then.
         found = create_app(settings, transcriber, wait=True, mounts=[mount])
@@ -90,7 +90,7 @@ def _doors(settings: ServerSettings, models: ModelSettings, cluster: Cluster) ->
 
     most = settings.max_running + settings.max_waiting + settings.max_uploads + _BESIDE
     return serve.deployment(
-        name="Door", num_replicas=cluster.doors, max_ongoing_requests=most,  # who is too many, Door itself tells
+        name="HttpServer", num_replicas=cluster.doors, max_ongoing_requests=most,
         max_surge_percent=100, health_check_period_s=_LOOK, graceful_shutdown_timeout_s=settings.shutdown_seconds,
         ray_actor_options={"num_cpus": 1},
     )(serve.ingress(application)())  # fmt: skip
@@ -103,7 +103,8 @@ def _long(cluster: Cluster) -> int:
 
 def _recognisers(models: ModelSettings, cluster: Cluster) -> Any:
     return serve.deployment(
-        name="Recogniser", max_ongoing_requests=MOST, graceful_shutdown_timeout_s=120, max_surge_percent=cluster.surge,
+        name="EngineReplica", max_ongoing_requests=MOST, graceful_shutdown_timeout_s=120,
+        max_surge_percent=cluster.surge,
         health_check_period_s=_LOOK,
         ray_actor_options={"num_cpus": cluster.recogniser_cpus, "num_gpus": cluster.recogniser_gpus},
         autoscaling_config=AutoscalingConfig(
@@ -111,7 +112,7 @@ def _recognisers(models: ModelSettings, cluster: Cluster) -> Any:
             policy=AutoscalingPolicy(  # type: ignore[no-untyped-call]
                 policy_function=ByAudio, policy_kwargs={"seconds": cluster.audio_seconds}),
         ),
-    )(Recogniser).bind(models)  # fmt: skip
+    )(EngineReplica).bind(models)  # fmt: skip
 
 
 def _diarizers(models: ModelSettings, cluster: Cluster) -> Any:

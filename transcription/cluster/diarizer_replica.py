@@ -7,9 +7,9 @@ import numpy as np
 
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.context import Watch, in_thread
+from transcription.context import RequestContext, run_in_thread
 from transcription.errors import InvalidSettings, TranscriptionError
-from transcription.transcriber import explained
+from transcription.transcriber import as_engine_failure
 
 if TYPE_CHECKING:
     from transcription.diarization.pyannote import Diarization
@@ -38,16 +38,16 @@ class DiarizerReplica:
 
     async def diarize(self, audio: Audio, config: InferenceConfig) -> "Diarization | TranscriptionError":
         """Who speaks when. Whoever stops waiting for it ends the work."""
-        diarizer, watch = self._diarizer, Watch()
+        diarizer, context = self._diarizer, RequestContext()
         if diarizer is None:
             return InvalidSettings(self._refusal or "")
 
         def work() -> "Diarization":
             samples = np.array(audio.samples)  # what Ray brings cannot be written to, and torch wants what can
-            with explained():
-                return diarizer.diarize(Audio(samples, audio.sample_rate), config, watch)
+            with as_engine_failure():
+                return diarizer.diarize(Audio(samples, audio.sample_rate), config, context)
 
         try:
-            return await in_thread(self._threads, work, watch)
+            return await run_in_thread(self._threads, work, context)
         except TranscriptionError as error:
             return error

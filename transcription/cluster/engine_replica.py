@@ -1,4 +1,4 @@
-"""Recogniser: an engine that decodes single windows, for requests that are cut and joined elsewhere."""
+"""EngineReplica: an engine that decodes single windows, for requests that are cut and joined elsewhere."""
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -6,14 +6,14 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from transcription.cluster.messages import Part, Said
+from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.config import ModelSettings
-from transcription.context import Watch, in_thread
-from transcription.engines.batching.engine import SlotEngine
+from transcription.context import RequestContext, run_in_thread
+from transcription.engines.batching.engine import BatchingEngine
 from transcription.engines.batching.jobs import Job, Share, Window
 from transcription.errors import EngineFailure, TranscriptionError
-from transcription.transcriber import explained
-from transcription.whisper.capabilities import Abilities
+from transcription.transcriber import as_engine_failure
+from transcription.whisper.capabilities import Capabilities
 
 MOST = 1024
 """Windows at a time. More than any engine has slots: which goes first is decided beside the slots, not before."""
@@ -21,38 +21,38 @@ MOST = 1024
 _FAILING = 5  # times that a window failed, one after the other, after which a replica is to be started anew
 
 
-class Recogniser:
+class EngineReplica:
     """One replica: one engine."""
 
     def __init__(self, settings: ModelSettings) -> None:
         """Raises InvalidSettings."""
         self._name = uuid.uuid4().hex
-        self._engine = SlotEngine(settings)
+        self._engine = BatchingEngine(settings)
         self._threads = ThreadPoolExecutor(MOST, "window")
         self._shares = WeakValueDictionary[str, Share]()  # of the requests whose windows are here
-        self._here = set[Part]()
+        self._here = set[WindowRequest]()
         self._failures = 0  # one after the other: windows that fail together are one failure
 
-    def abilities(self) -> Abilities:
+    def capabilities(self) -> Capabilities:
         """What a request may ask of the model."""
-        return self._engine.whisper.abilities
+        return self._engine.whisper.capabilities
 
-    async def hear(self, part: Part) -> Said | TranscriptionError:
+    async def hear(self, part: WindowRequest) -> WindowResponse | TranscriptionError:
         """What a window says. Whoever stops waiting for it frees its slot."""
         share = self._shares.setdefault(part.request, Share())
         job = Job(part.config, part.language, part.brief, share=share)
         samples = np.array(part.samples)  # what Ray brings cannot be written to, and torch wants what can
-        window, watch = Window(job, part.number, samples), Watch()
+        window, context = Window(job, part.number, samples), RequestContext()
 
-        def work() -> Said:
-            with explained():
-                heard = self._engine.hear(window, watch)
-            return Said(heard, job.language, job.guess, job.language_probability, self._name)
+        def work() -> WindowResponse:
+            with as_engine_failure():
+                heard = self._engine.hear(window, context)
+            return WindowResponse(heard, job.language, job.guess, job.language_probability, self._name)
 
         self._here.add(part)
         failures = self._failures
         try:
-            said = await in_thread(self._threads, work, watch)
+            said = await run_in_thread(self._threads, work, context)
         except TranscriptionError as error:
             if isinstance(error, EngineFailure):
                 self._failures = min(self._failures, failures) + 1

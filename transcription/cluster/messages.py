@@ -8,7 +8,7 @@ from transcription.engines.batching.jobs import Heard
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class WindowRequest:
     """One window of a request.
 
     request: a name of its own for each request. language: None where this window is to tell it. owed: seconds of
@@ -25,7 +25,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Said:
+class WindowResponse:
     """What a window says, and what it tells of the request's language (see engines.slots.jobs.Job)."""
 
     heard: Heard

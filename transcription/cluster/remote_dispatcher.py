@@ -1,4 +1,4 @@
-"""FarDesk: windows are decoded wherever a replica has room."""
+"""RemoteDispatcher: windows are decoded wherever a replica has room."""
 
 import asyncio
 import math
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from transcription.audio import SAMPLE_RATE
-from transcription.cluster.messages import Part, Said, plain
-from transcription.cluster.replica_client import Calls
+from transcription.cluster.messages import WindowRequest, WindowResponse, plain
+from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
 from transcription.engines.batching.jobs import Job, Window
 from transcription.errors import EngineFailure, TranscriptionError
@@ -29,10 +29,10 @@ class _Request:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
-class FarDesk:
+class RemoteDispatcher:
     """A desk (engines.slots.requests.Desk) over replicas. What it knows is touched by the calls' thread alone."""
 
-    def __init__(self, calls: Calls, tells_language: bool, most: int, crowd: Callable[[], float]) -> None:
+    def __init__(self, calls: ReplicaClient, tells_language: bool, most: int, crowd: Callable[[], float]) -> None:
         """tells_language: the model has several, so that a request's first window says which.
 
         most: windows of long requests that each replica may have from here, so that short ones always find a place.
@@ -108,9 +108,9 @@ class FarDesk:
 
     async def _hear(self, window: Window, request: _Request, owed: float) -> None:
         job = window.job
-        part = Part(request.name, window.number, window.samples, request.config, job.language, job.brief, owed)
+        part = WindowRequest(request.name, window.number, window.samples, request.config, job.language, job.brief, owed)
         try:
-            said: Said = await self._calls.call("hear", part)
+            said: WindowResponse = await self._calls.call("hear", part)
         except TranscriptionError as error:
             job.answers.put(error)
         except BaseException:  # nobody is left waiting, whatever happens here
@@ -125,7 +125,7 @@ class FarDesk:
             job.running -= 1
             self._send()
 
-    def _learn(self, job: Job, said: Said) -> None:
+    def _learn(self, job: Job, said: WindowResponse) -> None:
         """The language, from a window that was asked for it."""
         if job.language is None:
             job.language, job.guess = said.language, said.guess

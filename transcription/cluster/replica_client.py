@@ -1,4 +1,4 @@
-"""Calls: how replicas are called from threads; elsewhere again, when the one that worked on it dies."""
+"""ReplicaClient: how replicas are called from threads; elsewhere again, when the one that worked on it dies."""
 
 import asyncio
 import concurrent.futures
@@ -20,7 +20,7 @@ _FAILURES = 2  # replicas that may fail on it and live
 _PAUSE = 0.5  # seconds before the next try, twice as many before each one after
 
 
-class Calls:
+class ReplicaClient:
     """The calls to one deployment. They are awaited in a thread of their own."""
 
     def __init__(self, handle: DeploymentHandle[Any]) -> None:

@@ -3,9 +3,9 @@
 The rules, in order:
 1. Longest overlap: a word belongs to whoever talks longest during it, one speaker at a time.
 2. Ties go to the speaker of the word before, then to the turn with the nearest middle, then by label.
-3. Gap: a word that no turn touches belongs to the nearest turn within NEAREST seconds, else to nobody.
+3. Gap: a word that no turn touches belongs to the nearest turn within MAX_GAP seconds, else to nobody.
 4. Untimed: a word whose times are missing or run backwards is placed evenly between its neighbours.
-5. Stretched: a word longer than STRETCHED seconds is heard where someone first speaks in it.
+5. Stretched: a word longer than MAX_WORD_DURATION seconds is heard where someone first speaks in it.
 
 One sweep over words and turns, both in order of time: linear in their number once the turns are sorted.
 """
@@ -17,11 +17,11 @@ from typing import NamedTuple
 
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
-NEAREST = 3.0  # seconds to a turn that may still claim a word in a gap
-STRETCHED = 1.5  # seconds; longer words reach over silence
-SHORTEST = 0.02  # seconds: one frame of Whisper
-CLOSE = 2 / 3  # confidence under which the second-best speaker is named
-TALKED_OVER = 0.5  # share of a word during which others talk too, from which it counts as overlap
+MAX_GAP = 3.0  # seconds to a turn that may still claim a word in a gap
+MAX_WORD_DURATION = 1.5  # seconds; longer words reach over silence
+MIN_DURATION = 0.02  # seconds: one frame of Whisper
+UNSURE_BELOW = 2 / 3  # confidence under which the second-best speaker is named
+OVERLAP_SHARE = 0.5  # share of a word during which others talk too, from which it counts as overlap
 FOREVER = 1e8  # seconds: three years
 _EQUAL = 1e-6  # seconds
 
@@ -139,7 +139,7 @@ def _heard(units: Sequence[Word | Segment]) -> list[Interval]:
 
     def fill(until: float) -> None:
         room = max(until - before, 0.0) / missing
-        spans.extend((before + room * n, before + max(room * (n + 1), SHORTEST)) for n in range(missing))
+        spans.extend((before + room * n, before + max(room * (n + 1), MIN_DURATION)) for n in range(missing))
 
     for unit in units:
         start, end = unit.start, unit.end
@@ -149,7 +149,7 @@ def _heard(units: Sequence[Word | Segment]) -> list[Interval]:
         if missing:
             fill(start)
         missing, last = 0, start
-        before = end if _is_time(end) and end >= start + SHORTEST else start + SHORTEST
+        before = end if _is_time(end) and end >= start + MIN_DURATION else start + MIN_DURATION
         spans.append((start, before))
     if missing:
         fill(before)
@@ -166,10 +166,10 @@ def _labels(
         start, end = begin, finish
         while turn < len(alone) and alone[turn].end <= start:
             turn += 1
-        stretched = end - start > STRETCHED and isinstance(unit, Word)
+        stretched = end - start > MAX_WORD_DURATION and isinstance(unit, Word)
         if stretched and turn < len(alone) and alone[turn].start < end:
             start = max(start, alone[turn].start)
-            end = min(end, start + STRETCHED)
+            end = min(end, start + MAX_WORD_DURATION)
         while piece < len(together) and together[piece].end <= begin:
             piece += 1
         label = _label(start, end, alone, turn, together, piece, previous)
@@ -222,7 +222,10 @@ def _weighed(
     rival, other = max(((value, name) for name, value in talk.items()), default=(0.0, None))
     confidence = own / (own + rival)
     return Label(
-        speaker, confidence, other if confidence < CLOSE else None, crowded >= TALKED_OVER * (end - start) - _EQUAL
+        speaker,
+        confidence,
+        other if confidence < UNSURE_BELOW else None,
+        crowded >= OVERLAP_SHARE * (end - start) - _EQUAL,
     )
 
 
@@ -230,12 +233,12 @@ def _in_gap(start: float, end: float, alone: Sequence[SpeakerTurn], turn: int, p
     """Rule 3; the confidence falls from a half, beside the turn, to nothing."""
     near = [(start - alone[turn - 1].end, alone[turn - 1].speaker)] if turn > 0 else []
     near += [(alone[turn].start - end, alone[turn].speaker)] if turn < len(alone) else []
-    near = sorted((one for one in near if one[0] <= NEAREST), key=lambda one: (one[0], one[1] != previous, one[1]))
+    near = sorted((one for one in near if one[0] <= MAX_GAP), key=lambda one: (one[0], one[1] != previous, one[1]))
     if not near:
         return Label()
     distance, speaker = near[0]
     second = next((name for _, name in near if name != speaker), None)
-    return Label(speaker, 0.5 * (1 - max(distance, 0.0) / NEAREST), second)
+    return Label(speaker, 0.5 * (1 - max(distance, 0.0) / MAX_GAP), second)
 
 
 def _labelled(segment: Segment, labels: Sequence[Label]) -> Iterator[Segment]:

@@ -27,11 +27,11 @@ from huggingface_hub.errors import (
 
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.diarization.assign import assign_speakers, exclusive_turns
 from transcription.errors import InvalidSettings
 from transcription.transcript import SpeakerTurn
-from transcription.whisper.loading import choose_device, shown
+from transcription.whisper.loading import choose_device, display_name
 
 __all__ = ["Diarization", "Diarizer", "assign_speakers", "exclusive_turns"]
 
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 # The share of the whole that is done when a step of pyannote begins, and what the step adds.
 _STEPS = {"segmentation": (0.0, 0.3), "embeddings": (0.3, 0.65)}
 _NO_PIPELINE = "is no pyannote pipeline: it holds no config.yaml"
-FLEETING = (0.5, 0.01)
+MIN_SPEAKER_TALK = (0.5, 0.01)
 """Seconds, and the share of all talk: who speaks for less than both is nobody."""
 _LOOK_UP = 0.1  # seconds between looks at whether a waiting request is still wanted
 _SHORTEST = 0.1  # seconds; less is no speech, and too little for the embedding's first layers
@@ -78,9 +78,9 @@ class Diarizer:
         on_gpu = self.device.type == "cuda"
         self._stream = torch.cuda.Stream(self.device) if on_gpu else None  # type: ignore[no-untyped-call]
 
-    def diarize(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Diarization:
+    def diarize(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Diarization:
         """Who speaks when in `audio` (16 kHz), within the counts of the request. Raises Cancelled."""
-        watch = watch or Watch()
+        context = context or RequestContext()
         if audio.duration < _SHORTEST:
             return Diarization()
         wanted = {
@@ -91,15 +91,15 @@ class Diarizer:
         if "num_speakers" in wanted:  # it implies the others, and pyannote would weigh them against it
             wanted = {"num_speakers": wanted["num_speakers"]}
         file = {"waveform": torch.from_numpy(audio.samples)[None], "sample_rate": audio.sample_rate, "uri": "audio"}
-        with self._turn(watch), _as_it_was(), self._own_stream():
-            found = self._pipeline(file, hook=_hook(watch, audio.duration), **wanted)
+        with self._turn(context), _as_it_was(), self._own_stream():
+            found = self._pipeline(file, hook=_hook(context, audio.duration), **wanted)
         return _read(found, wanted)
 
     @contextlib.contextmanager
-    def _turn(self, watch: Watch) -> Iterator[None]:
+    def _turn(self, context: RequestContext) -> Iterator[None]:
         """When the recordings before this one are done. Raises Cancelled while it waits."""
         while not self._lock.acquire(timeout=_LOOK_UP):
-            watch.check()
+            context.check_cancelled()
         try:
             yield
         finally:
@@ -115,7 +115,7 @@ def load_pipeline(settings: ModelSettings) -> Any:
     kind, name, revision = _pipeline_class(), str(settings.diarization_model), settings.diarization_revision
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
     if Path(name).is_dir() and not Path(name, "config.yaml").is_file():
-        raise InvalidSettings(f"DIARIZATION_MODEL {shown(name)} {_NO_PIPELINE}")
+        raise InvalidSettings(f"DIARIZATION_MODEL {display_name(name)} {_NO_PIPELINE}")
     known = inspect.signature(kind.from_pretrained).parameters
     options: dict[str, Any] = {"token" if "token" in known else "use_auth_token": token}
     if revision and "revision" in known:
@@ -125,7 +125,7 @@ def load_pipeline(settings: ModelSettings) -> Any:
         with contextlib.redirect_stdout(None):  # it prints what the error says
             pipeline = kind.from_pretrained(checkpoint, **options)
     except Exception as error:
-        raise InvalidSettings(f"DIARIZATION_MODEL {shown(name)} {_refusal(error, name, token)}") from None
+        raise InvalidSettings(f"DIARIZATION_MODEL {display_name(name)} {_refusal(error, name, token)}") from None
     if pipeline is None:  # pyannote 3's answer to a gated repository
         raise InvalidSettings(f"DIARIZATION_MODEL {name} {_gated(name, token)}")
     return pipeline
@@ -140,9 +140,7 @@ def _pipeline_class() -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "pyannote":
             raise InvalidSettings(f"DIARIZATION_MODEL needs pyannote.audio, which lacks {error.name}") from None
-        raise InvalidSettings(
-            "DIARIZATION_MODEL needs pyannote.audio: pip install pyannote.audio"
-        ) from None
+        raise InvalidSettings("DIARIZATION_MODEL needs pyannote.audio: pip install pyannote.audio") from None
     except (ImportError, OSError, RuntimeError):
         logger.exception("pyannote.audio cannot be imported")
         raise InvalidSettings(
@@ -195,23 +193,23 @@ def _as_it_was() -> Iterator[None]:
             matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
-def _hook(watch: Watch, duration: float) -> Callable[..., None]:
-    """pyannote's hook, told to `watch` as seconds of audio done."""
+def _hook(context: RequestContext, duration: float) -> Callable[..., None]:
+    """pyannote's hook, told to `context` as seconds of audio done."""
 
     def told(step: str, *_: object, total: int | None = None, completed: int | None = None, **__: object) -> None:
         if step == "discrete_diarization":
-            watch.done("diarize", duration, duration)
+            context.report_progress("diarize", duration, duration)
         elif step in _STEPS and total and completed is not None:
             begin, share = _STEPS[step]
-            watch.done("diarize", duration * (begin + share * min(completed / total, 1.0)), duration)
-        watch.check()
+            context.report_progress("diarize", duration * (begin + share * min(completed / total, 1.0)), duration)
+        context.check_cancelled()
 
     return told
 
 
 def _read(found: Any, wanted: Mapping[str, int]) -> Diarization:
     """Our turns of what pyannote found: a DiarizeOutput of 4, or an Annotation of 3."""
-    regular = _without_fleeting(_turns(getattr(found, "speaker_diarization", found)), wanted)
+    regular = _without_brief_speakers(_turns(getattr(found, "speaker_diarization", found)), wanted)
     single = getattr(found, "exclusive_speaker_diarization", None)
     labels = dict.fromkeys(turn.speaker for turn in regular)
     names = {label: f"SPEAKER_{number:02}" for number, label in enumerate(labels)}
@@ -223,8 +221,8 @@ def _read(found: Any, wanted: Mapping[str, int]) -> Diarization:
     return Diarization(tuple(turns), tuple(alone), tuple(_unkept(len(names), wanted)))
 
 
-def _without_fleeting(turns: list[SpeakerTurn], wanted: Mapping[str, int]) -> list[SpeakerTurn]:
-    """Without those who speak for less than FLEETING in all: clustering's leftovers, not people.
+def _without_brief_speakers(turns: list[SpeakerTurn], wanted: Mapping[str, int]) -> list[SpeakerTurn]:
+    """Without those who speak for less than MIN_SPEAKER_TALK in all: clustering's leftovers, not people.
 
     Where so many speakers were asked for, all are kept.
     """
@@ -233,7 +231,7 @@ def _without_fleeting(turns: list[SpeakerTurn], wanted: Mapping[str, int]) -> li
     talk: dict[str, float] = {}
     for turn in turns:
         talk[turn.speaker] = talk.get(turn.speaker, 0.0) + turn.end - turn.start
-    seconds, share = FLEETING
+    seconds, share = MIN_SPEAKER_TALK
     least = min(seconds, share * sum(talk.values()))
     return [turn for turn in turns if talk[turn.speaker] >= least]
 

@@ -8,11 +8,11 @@ from typing import Protocol
 
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.context import Watch
-from transcription.torchaudio_patch import mend_torchaudio
+from transcription.context import RequestContext
+from transcription.torchaudio_patch import patch_torchaudio
 from transcription.transcript import Transcript
 
-mend_torchaudio()  # before any module here, or above, imports transformers or pyannote.audio
+patch_torchaudio()  # before any module here, or above, imports transformers or pyannote.audio
 
 
 class Engine(Protocol):
@@ -23,21 +23,21 @@ class Engine(Protocol):
         """How often the device's memory has run out."""
         ...
 
-    def transcribe(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Transcript:
+    def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
         """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure, Cancelled."""
         ...
 
 
 def _transformers(settings: ModelSettings) -> Engine:
-    from transcription.engines.hf_generate import GenerateEngine
+    from transcription.engines.hf_generate import HFGenerateEngine
 
-    return GenerateEngine(settings)
+    return HFGenerateEngine(settings)
 
 
 def _slots(settings: ModelSettings) -> Engine:
-    from transcription.engines.batching.engine import SlotEngine
+    from transcription.engines.batching.engine import BatchingEngine
 
-    return SlotEngine(settings)
+    return BatchingEngine(settings)
 
 
 ENGINES: dict[str, Callable[[ModelSettings], Engine]] = {

@@ -21,16 +21,16 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from transcription.audio import SAMPLE_RATE, Audio
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.errors import InvalidRequest
 from transcription.transcript import Segment, Transcript
-from transcription.vad.chunking import Cut, windows
-from transcription.whisper.alignment import token_starts, watched_heads
-from transcription.whisper.checkpoint import FRAME, SPOKEN, Decoded, Whisper, is_doubtful
+from transcription.vad.chunking import Chunk, windows
+from transcription.whisper.alignment import record_attention, token_starts
+from transcription.whisper.checkpoint import FRAME, SPOKEN, DecodingResult, Whisper, needs_fallback
 from transcription.whisper.loading import load_assistant, load_checkpoint
 
 
-class GenerateEngine:
+class HFGenerateEngine:
     """A Whisper checkpoint, and optionally an assistant that drafts for it."""
 
     def __init__(self, settings: ModelSettings) -> None:
@@ -41,12 +41,12 @@ class GenerateEngine:
         self.out_of_memory = 0
         self._lock = threading.Lock()  # generation keeps state on the model's configuration
 
-    def transcribe(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Transcript:
+    def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
         """What is said in `audio` (16 kHz). Raises InvalidRequest, Cancelled."""
-        watch = watch or Watch()
+        context = context or RequestContext()
         if config.sequential:
             raise InvalidRequest("sequential needs another engine: set ENGINE to slots")
-        language = self.whisper.abilities.check(config)
+        language = self.whisper.capabilities.check(config)
         guess: str | None = None
         probability: float | None = None
         segments: list[Segment] = []
@@ -63,9 +63,9 @@ class GenerateEngine:
                         language = guess
                 found = list(self._batch(batch, states, silence, language or guess, config))
                 segments += found
-                watch.heard(found)
-                watch.done("transcribe", batch[-1].end / SAMPLE_RATE, audio.duration)
-        watch.done("transcribe", audio.duration, audio.duration)
+                context.report_segments(found)
+                context.report_progress("transcribe", batch[-1].end / SAMPLE_RATE, audio.duration)
+        context.report_progress("transcribe", audio.duration, audio.duration)
         return Transcript(
             tuple(segments), language or guess, audio.duration, config.task, probability, partial=audio.partial
         )
@@ -100,7 +100,7 @@ class GenerateEngine:
         return self._decode(start, states)[:, 0]
 
     def _batch(
-        self, windows: list[Cut], states: Tensor, silence: list[float], language: str | None,
+        self, windows: list[Chunk], states: Tensor, silence: list[float], language: str | None,
         config: InferenceConfig,
     ) -> Iterator[Segment]:  # fmt: skip
         """The segments of some windows, in order."""
@@ -111,19 +111,21 @@ class GenerateEngine:
             words = self._timed(windows, states, prompt, decoded)
         for window, one, times in zip(windows, decoded, words, strict=True):
             said = self.whisper.segments(window.seconds, one, times, language, config)
-            yield from map(window.placed, said)
+            yield from map(window.to_recording_time, said)
 
-    def _climb(self, states: Tensor, prompt: list[int], silence: list[float], config: InferenceConfig) -> list[Decoded]:
+    def _climb(
+        self, states: Tensor, prompt: list[int], silence: list[float], config: InferenceConfig
+    ) -> list[DecodingResult]:
         """Each window at the first temperature of the ladder that meets the thresholds, else the last."""
-        results: dict[int, Decoded] = {}
+        results: dict[int, DecodingResult] = {}
         pending = list(range(len(states)))
         for temperature in config.temperature:
             if not pending:
                 break
             outcome = self._generate(states[pending], prompt, temperature, config)
             for row, (tokens, logprobs) in zip(pending, outcome, strict=True):
-                results[row] = self.whisper.judged(tokens, logprobs, temperature, silence[row])
-            pending = [row for row in pending if is_doubtful(results[row], config)]
+                results[row] = self.whisper.score(tokens, logprobs, temperature, silence[row])
+            pending = [row for row in pending if needs_fallback(results[row], config)]
         return [results[row] for row in range(len(states))]
 
     def _generate(
@@ -159,7 +161,7 @@ class GenerateEngine:
         return list(zip(written.tolist(), logprobs, strict=True))
 
     def _timed(
-        self, windows: list[Cut], states: Tensor, prompt: list[int], decoded: list[Decoded]
+        self, windows: list[Chunk], states: Tensor, prompt: list[int], decoded: list[DecodingResult]
     ) -> list[list[tuple[float, float]]]:
         """For every window (start second, probability) of each token and of the end: one pass for all."""
         lengths = [len(one.tokens) + 1 for one in decoded]
@@ -167,7 +169,7 @@ class GenerateEngine:
             [*prompt, *one.tokens, *[self.whisper.vocabulary.end] * (max(lengths) - len(one.tokens))] for one in decoded
         ]
         tokens = torch.tensor(rows, device=states.device)
-        with watched_heads(self.model, self.whisper.alignment_heads()) as heads:
+        with record_attention(self.model, self.whisper.alignment_heads()) as heads:
             logits = self._decode(tokens[:, :-1], states)
         attention = torch.stack(heads, dim=1)
         first = len(prompt) - 1  # this position predicts the first written token

@@ -1,4 +1,4 @@
-"""Door: how many come in, how many wait, and when everybody has left."""
+"""AdmissionController: how many come in, how many wait, and when everybody has left."""
 
 import asyncio
 import math
@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from transcription.context import Watch, in_thread
-from transcription.server.api_errors import Problem
+from transcription.context import RequestContext, run_in_thread
+from transcription.server.api_errors import ApiError
 from transcription.server.settings import ServerSettings
 
 T = TypeVar("T")
@@ -16,7 +16,7 @@ _MEMORY = 0.2  # how much the latest request counts in the mean time of a reques
 _LONGEST_WAIT = 60  # seconds that Retry-After says at most
 
 
-class Door:
+class AdmissionController:
     """Bounded: so many requests are worked on, so many wait in line, so many are being received."""
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -34,15 +34,15 @@ class Door:
         return 1 + self.waiting / max(self.running, 1)
 
     def check(self) -> None:
-        """Whether one more may come in. Raises Problem: better before its upload than after."""
+        """Whether one more may come in. Raises ApiError: better before its upload than after."""
         if self.draining:
-            raise Problem(503, "shutting_down", "the service is shutting down: send the request again", retry_after=5)
+            raise ApiError(503, "shutting_down", "the service is shutting down: send the request again", retry_after=5)
         if self._places.locked() and self.waiting >= self.settings.max_waiting:
             raise self._full("too many requests are waiting: try again later", "queue_full")
 
     @asynccontextmanager
     async def upload(self) -> AsyncIterator[None]:
-        """While a body is received. Raises Problem."""
+        """While a body is received. Raises ApiError."""
         self.check()
         if self.uploading >= self.settings.max_uploads:
             raise self._full("too many uploads at the same time: try again later", "too_many_uploads")
@@ -52,23 +52,23 @@ class Door:
         finally:
             self.uploading -= 1
 
-    def work(self, function: Callable[[], T], watch: Watch, begun: Callable[[], None]) -> asyncio.Task[T]:
-        """function, in a thread, when there is a place. A task cancelled stops the watch and leaves the queue.
+    def work(self, function: Callable[[], T], context: RequestContext, begun: Callable[[], None]) -> asyncio.Task[T]:
+        """function, in a thread, when there is a place. A task cancelled stops the context and leaves the queue.
 
         The place is free again when the thread has ended, not before. begun: called when it has begun.
         """
-        task = asyncio.create_task(self._work(function, watch, begun))
+        task = asyncio.create_task(self._work(function, context, begun))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _work(self, function: Callable[[], T], watch: Watch, begun: Callable[[], None]) -> T:
+    async def _work(self, function: Callable[[], T], context: RequestContext, begun: Callable[[], None]) -> T:
         loop = asyncio.get_running_loop()
         async with self._place():
             begun()
             began = loop.time()
             try:
-                return await in_thread(self._threads, function, watch)
+                return await run_in_thread(self._threads, function, context)
             finally:
                 self._mean += _MEMORY * (loop.time() - began - self._mean)
 
@@ -87,9 +87,9 @@ class Door:
             self.running -= 1
             self._places.release()
 
-    def _full(self, message: str, reason: str) -> Problem:
+    def _full(self, message: str, reason: str) -> ApiError:
         seconds = self._mean * (self.waiting + 1) / self.settings.max_running
-        return Problem(429, reason, message, retry_after=min(max(math.ceil(seconds), 1), _LONGEST_WAIT))
+        return ApiError(429, reason, message, retry_after=min(max(math.ceil(seconds), 1), _LONGEST_WAIT))
 
     async def closed(self) -> None:
         """When the last thread has ended."""

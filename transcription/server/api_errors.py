@@ -1,4 +1,4 @@
-"""Problem: a refusal as OpenAI's API words it, and what our own errors become."""
+"""ApiError: a refusal as OpenAI's API words it, and what our own errors become."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ PLAIN = frozenset({"/", "/predict"})
 _TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 
 
-class Problem(Exception):
+class ApiError(Exception):
     """An answer that is not what was asked for.
 
     status: HTTP's. reason: one word for the metrics, and OpenAI's `code`. retry_after: seconds, None where trying
@@ -43,16 +43,16 @@ class Problem(Exception):
         return JSONResponse({"error": self.message} if plain else self.body, self.status, self.headers)
 
 
-def problem(error: TranscriptionError) -> Problem:
+def to_api_error(error: TranscriptionError) -> ApiError:
     """What one of our errors is to a client."""
     match error:
         case AudioTooLong():
-            return Problem(413, "audio_too_long", str(error), "file")
+            return ApiError(413, "audio_too_long", str(error), "file")
         case InvalidAudio():
-            return Problem(400, "invalid_audio", str(error), "file")
+            return ApiError(400, "invalid_audio", str(error), "file")
         case InvalidRequest():
-            return Problem(400, "invalid_value", str(error), error.param)
+            return ApiError(400, "invalid_value", str(error), error.param)
         case EngineFailure():
-            return Problem(500, "engine_failure", str(error))
+            return ApiError(500, "engine_failure", str(error))
         case _:
-            return Problem(499, "cancelled", str(error))
+            return ApiError(499, "cancelled", str(error))

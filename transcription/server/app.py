@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from transcription.errors import InvalidSettings, TranscriptionError
-from transcription.server.api_errors import PLAIN, Problem, problem
+from transcription.server.api_errors import PLAIN, ApiError, to_api_error
 from transcription.server.authentication import authorised
 from transcription.server.bodies import drain
-from transcription.server.request_log import Recorded, record_of
+from transcription.server.request_log import RequestLogMiddleware, record_of
 from transcription.server.routes import audio as audio_routes
 from transcription.server.routes import chat as chat_routes
 from transcription.server.routes import endpoint as endpoint_routes
@@ -46,14 +46,14 @@ def create_app(
                 raise InvalidSettings("the models cannot be loaded: the log says why")
         yield
         loading.cancel()
-        await service.door.closed()
+        await service.admission.closed()
 
     app = FastAPI(title="Transcription", version="1.0", description=__doc__ or "", lifespan=lifespan)
     app.state.service = service
     app.include_router(status_routes.open_router)
     for routes in (audio_routes, chat_routes, endpoint_routes, status_routes):
         app.include_router(routes.router, dependencies=[Depends(authorised)])
-    app.add_middleware(Recorded, metrics=service.metrics)
+    app.add_middleware(RequestLogMiddleware, metrics=service.metrics)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["GET", "POST"],
@@ -61,7 +61,7 @@ def create_app(
         )  # fmt: skip
     for mount in mounts:
         mount(app)
-    for kind in (Problem, TranscriptionError, HTTPException, RequestValidationError):
+    for kind in (ApiError, TranscriptionError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, refused)
     return app
 
@@ -76,14 +76,14 @@ async def refused(request: Request, error: Exception) -> Response:
     return response
 
 
-def _refusal(error: Exception) -> Problem:
+def _refusal(error: Exception) -> ApiError:
     match error:
-        case Problem():
+        case ApiError():
             return error
         case TranscriptionError():
-            return problem(error)
+            return to_api_error(error)
         case HTTPException():
             name = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-            return Problem(error.status_code, name, error.detail)
+            return ApiError(error.status_code, name, error.detail)
         case _:
-            return Problem(400, "invalid_value", "the request cannot be read: see /docs")
+            return ApiError(400, "invalid_value", "the request cannot be read: see /docs")

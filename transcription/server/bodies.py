@@ -13,7 +13,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from transcription.errors import Cancelled, InvalidRequest
-from transcription.server.api_errors import Problem
+from transcription.server.api_errors import ApiError
 from transcription.server.request_log import record_of
 
 _IN_MEMORY = 1024 * 1024  # bytes of a body before it goes to disk
@@ -44,9 +44,9 @@ class Form:
 
 
 async def read_form(request: Request, most: int) -> Form:
-    """A multipart body whose file has at most so many bytes. Raises Problem, InvalidRequest, Cancelled."""
+    """A multipart body whose file has at most so many bytes. Raises ApiError, InvalidRequest, Cancelled."""
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise Problem(415, "unsupported_media_type", "send multipart/form-data with a file")
+        raise ApiError(415, "unsupported_media_type", "send multipart/form-data with a file")
     parser = MultiPartParser(
         request.headers, _counted(request, most + _AROUND), max_files=1, max_fields=_FIELDS, max_part_size=_FIELD
     )
@@ -63,13 +63,13 @@ async def read_form(request: Request, most: int) -> Form:
     return found
 
 
-def in_json(most: int) -> int:
+def json_limit(most: int) -> int:
     """Bytes of the largest JSON body that holds a file of so many, in base64."""
     return most * 4 // 3 + _AROUND
 
 
 async def read_body(request: Request, most: int) -> IO[bytes]:
-    """A body of at most so many bytes as a file. Whoever gets it closes it. Raises Problem, Cancelled."""
+    """A body of at most so many bytes as a file. Whoever gets it closes it. Raises ApiError, Cancelled."""
     return await to_file(_counted(request, most))
 
 
@@ -110,7 +110,7 @@ def read_json(file: IO[bytes]) -> dict[str, Any]:
 
 async def _counted(request: Request, most: int) -> AsyncGenerator[bytes, None]:
     """The body in chunks, up to `most` bytes of it."""
-    refusal = Problem(413, "body_too_large", f"the body is larger than the {most} bytes allowed here", "file")
+    refusal = ApiError(413, "body_too_large", f"the body is larger than the {most} bytes allowed here", "file")
     claimed = request.headers.get("content-length", "")
     if claimed.isdecimal() and (len(claimed) > 18 or int(claimed) > most):
         raise refusal

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpcore
 
-from transcription.server.api_errors import Problem
+from transcription.server.api_errors import ApiError
 from transcription.server.bodies import to_file
 
 _REDIRECTS = 3
@@ -42,7 +42,7 @@ class Fetcher:
         self._backend = _Checked(allowed)
 
     async def fetch(self, url: str, most: int) -> IO[bytes]:
-        """What lies at `url`, at most so many bytes. Whoever gets the file closes it. Raises Problem."""
+        """What lies at `url`, at most so many bytes. Whoever gets the file closes it. Raises ApiError."""
         try:
             async with asyncio.timeout(_SECONDS), httpcore.AsyncConnectionPool(network_backend=self._backend) as pool:
                 for _ in range(_REDIRECTS + 1):
@@ -57,7 +57,7 @@ class Fetcher:
         raise _unusable("the address redirects too often")
 
     def _check(self, url: str) -> None:
-        """Raises Problem unless the address is one that may be asked."""
+        """Raises ApiError unless the address is one that may be asked."""
         try:
             parts = urlsplit(url)
             host, _ = parts.hostname, parts.port
@@ -95,7 +95,7 @@ def _target(url: str) -> httpcore.URL:
 
 
 def _redirect(response: httpcore.Response) -> str | None:
-    """Where to look instead, None where it is here. Raises Problem."""
+    """Where to look instead, None where it is here. Raises ApiError."""
     if response.status in (301, 302, 303, 307, 308):
         places = [value for name, value in response.headers if name.lower() == b"location"]
         return places[0].decode("latin-1") if places else ""
@@ -105,14 +105,14 @@ def _redirect(response: httpcore.Response) -> str | None:
 
 
 async def _counted(response: httpcore.Response, most: int) -> AsyncIterator[bytes]:
-    """The body in chunks, up to `most` bytes of it. Raises Problem."""
+    """The body in chunks, up to `most` bytes of it. Raises ApiError."""
     count = 0
     async for chunk in response.aiter_stream():
         count += len(chunk)
         if count > most:
-            raise Problem(413, "audio_too_long", f"the audio is larger than the {most} bytes allowed here", "url")
+            raise ApiError(413, "audio_too_long", f"the audio is larger than the {most} bytes allowed here", "url")
         yield chunk
 
 
-def _unusable(message: str) -> Problem:
-    return Problem(400, "invalid_audio_url", message, "url")
+def _unusable(message: str) -> ApiError:
+    return ApiError(400, "invalid_audio_url", message, "url")

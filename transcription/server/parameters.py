@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from transcription.config import WHISPER_LADDER, InferenceConfig, Task, explained, listed
+from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, Task, describe, split_list
 from transcription.errors import InvalidRequest
-from transcription.server.api_errors import Problem
+from transcription.server.api_errors import ApiError
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 Granularity = Literal["word", "segment"]
@@ -56,10 +56,10 @@ class AudioRequest(InferenceConfig):
 
     model: str = Field("", max_length=200, description="any name: the one model that is served answers")
     response_format: ResponseFormat = Field("json", description="how the transcript is written down")
-    timestamp_granularities: Annotated[tuple[Granularity, ...], BeforeValidator(listed)] = Field(
+    timestamp_granularities: Annotated[tuple[Granularity, ...], BeforeValidator(split_list)] = Field(
         (), description="word, segment: with verbose_json"
     )
-    include: Annotated[tuple[Literal["logprobs"], ...], BeforeValidator(listed)] = Field(
+    include: Annotated[tuple[Literal["logprobs"], ...], BeforeValidator(split_list)] = Field(
         (), description="logprobs: with json"
     )
     chunking_strategy: Annotated[Literal["auto"] | ServerVad | None, BeforeValidator(_parsed)] = Field(
@@ -86,18 +86,18 @@ class AudioRequest(InferenceConfig):
 
     @classmethod
     def read(cls, parameters: Mapping[str, Any], task: Task) -> Self:
-        """The parameters of a request. Raises InvalidRequest, Problem."""
+        """The parameters of a request. Raises InvalidRequest, ApiError."""
         for name in parameters:
             if name in SAID_OTHERWISE:
                 message = f"{name} has no effect here ({SAID_OTHERWISE[name]}): leave it out"
-                raise Problem(400, "unsupported_parameter", message, name)
+                raise ApiError(400, "unsupported_parameter", message, name)
             if name not in cls.model_fields:
-                raise Problem(400, "unknown_parameter", f"unknown parameter {name[:40]!r}: leave it out", name[:40])
+                raise ApiError(400, "unknown_parameter", f"unknown parameter {name[:40]!r}: leave it out", name[:40])
         try:
             found = cls.model_validate(dict(parameters))
         except ValidationError as error:
             place = error.errors()[0]["loc"]
-            raise InvalidRequest(explained(error), str(place[0]) if place else None) from None
+            raise InvalidRequest(describe(error), str(place[0]) if place else None) from None
         return found.model_copy(update={"task": task} | found._meaning())
 
     def _meaning(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ class AudioRequest(InferenceConfig):
             "diarize": False if self.response_format in _SPEAKERLESS and not self.multichannel else self.diarize,
         }
         if self.temperature == (0.0,):  # OpenAI's reference: thresholds then decide whether it is raised
-            meant["temperature"] = WHISPER_LADDER
+            meant["temperature"] = FALLBACK_TEMPERATURES
         if isinstance(self.chunking_strategy, ServerVad):
             meant |= {
                 "vad_filter": True,

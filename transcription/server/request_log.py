@@ -1,4 +1,4 @@
-"""One Record a request: its id, its stages and what became of it, for the log and the metrics."""
+"""One RequestRecord a request: its id, its stages and what became of it, for the log and the metrics."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from transcription.server.api_errors import PLAIN, Problem
+from transcription.server.api_errors import PLAIN, ApiError
 from transcription.server.metrics import Metrics
 
 logger = logging.getLogger("transcription")
@@ -24,7 +24,7 @@ _PROBES = frozenset({"/health", "/ready", "/ping", "/metrics"})
 
 
 @dataclass
-class Record:
+class RequestRecord:
     """What is known of one request; no word of what was said in it."""
 
     id: str
@@ -63,13 +63,13 @@ class Record:
         self.metrics.refusals.labels(reason).inc()
 
 
-def record_of(request: Request) -> Record:
-    """The record of a request that came through Recorded."""
-    record: Record = request.state.record
+def record_of(request: Request) -> RequestRecord:
+    """The record of a request that came through RequestLogMiddleware."""
+    record: RequestRecord = request.state.record
     return record
 
 
-class Recorded:
+class RequestLogMiddleware:
     """ASGI middleware: an id in and out, a log line and the metrics of every request."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -80,7 +80,7 @@ class Recorded:
             await self.app(scope, receive, send)
             return
         sent = Headers(scope=scope).get("x-request-id", "")
-        record = Record(sent if _ID.fullmatch(sent) else f"req_{uuid.uuid4().hex}", self.metrics)
+        record = RequestRecord(sent if _ID.fullmatch(sent) else f"req_{uuid.uuid4().hex}", self.metrics)
         scope.setdefault("state", {})["record"] = record
 
         async def received() -> Message:
@@ -100,13 +100,13 @@ class Recorded:
         except Exception as error:
             logger.error("a request failed", exc_info=error, extra={"request_id": record.id})
             if not record.status:
-                failure = Problem(500, "internal_error", "the service failed: its log says why")
+                failure = ApiError(500, "internal_error", "the service failed: its log says why")
                 record.refused(failure.reason)
                 await failure.response(scope["path"] in PLAIN)(scope, received, answered)
         finally:
             self._close(record, scope)
 
-    def _close(self, record: Record, scope: Scope) -> None:
+    def _close(self, record: RequestRecord, scope: Scope) -> None:
         """Probes are counted, and not logged."""
         seconds = time.perf_counter() - record.began
         route = getattr(scope.get("route"), "path", "none")  # of an unknown path anyone could make a new label
@@ -118,7 +118,7 @@ class Recorded:
             logger.info("request", extra={"request_id": record.id, "told": told})
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, message, request_id and what else a record tells."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -135,7 +135,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
-def log_as_others_do() -> None:
+def propagate_transformers_logs() -> None:
     """transformers, once it is loaded, writes lines of its own unless it is told not to."""
     from transformers.utils import logging as own
 
@@ -143,10 +143,10 @@ def log_as_others_do() -> None:
     own.enable_propagation()
 
 
-def log_lines() -> None:
+def configure_logging() -> None:
     """Sends every log of the process to standard error as JSON lines."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
+    handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "httpx", "httpcore"):

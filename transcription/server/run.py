@@ -24,14 +24,14 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """The first signal drains, the second one ends. Neither is raised again at the end, as uvicorn would."""
-        door = self.service.door
+        door = self.service.admission
         if door.draining:
             self.should_exit = self.force_exit = True
         door.draining = True
         self._until = time.monotonic() + self.service.settings.shutdown_seconds
 
     async def on_tick(self, counter: int) -> bool:
-        drained = self.service.door.draining and (not self.server_state.tasks or time.monotonic() > self._until)
+        drained = self.service.admission.draining and (not self.server_state.tasks or time.monotonic() > self._until)
         return drained or self.service.failed or await super().on_tick(counter)
 
 

@@ -14,17 +14,17 @@ from starlette.requests import Request
 
 from transcription.audio import SAMPLE_RATE, Audio, load_audio
 from transcription.config import InferenceConfig
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.endpoint import EndpointHandler
 from transcription.errors import Cancelled, InvalidSettings
-from transcription.server.admission import Door
-from transcription.server.api_errors import Problem
+from transcription.server.admission import AdmissionController
+from transcription.server.api_errors import ApiError
 from transcription.server.bodies import disconnected
 from transcription.server.fetching import Fetcher
 from transcription.server.metrics import Metrics
-from transcription.server.request_log import Record, log_as_others_do, record_of
+from transcription.server.request_log import RequestRecord, propagate_transformers_logs, record_of
 from transcription.server.settings import ServerSettings
-from transcription.transcriber import Transcriber, explained
+from transcription.transcriber import Transcriber, as_engine_failure
 from transcription.transcript import Transcript
 
 logger = logging.getLogger("transcription")
@@ -38,12 +38,12 @@ class Service:
     def __init__(self, settings: ServerSettings, load: Callable[[], Transcriber]) -> None:
         """load: makes the Transcriber; raises InvalidSettings."""
         self.settings, self._load = settings, load
-        self.door = Door(settings)
+        self.admission = AdmissionController(settings)
         self.fetcher = Fetcher(settings.audio_url_hosts)
         self.handler: EndpointHandler | None = None
         self.failed = False
         self.started = int(time.time())
-        self.metrics = Metrics(lambda: self.door.running, lambda: self.door.waiting, self._out_of_memory)
+        self.metrics = Metrics(lambda: self.admission.running, lambda: self.admission.waiting, self._out_of_memory)
 
     async def load(self) -> None:
         """Loads the models; `failed` when they cannot be."""
@@ -86,7 +86,7 @@ class Service:
             sound.setparams((1, 2, SAMPLE_RATE, 0, "NONE", "NONE"))
             sound.writeframes(bytes(2 * SAMPLE_RATE))
         transcriber.transcribe(load_audio(file.getvalue()), InferenceConfig())
-        log_as_others_do()
+        propagate_transformers_logs()
         return transcriber
 
     @property
@@ -99,53 +99,53 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether a request would be worked on."""
-        return self.status == "ok" and not self.door.draining
+        return self.status == "ok" and not self.admission.draining
 
     @property
     def endpoint(self) -> EndpointHandler:
-        """The handler, which holds the transcriber. Raises Problem while it is being loaded."""
+        """The handler, which holds the transcriber. Raises ApiError while it is being loaded."""
         if self.handler is None:
-            raise Problem(503, "loading", "the models are being loaded: send the request again", retry_after=5)
+            raise ApiError(503, "loading", "the models are being loaded: send the request again", retry_after=5)
         return self.handler
 
     @property
     def transcriber(self) -> Transcriber:
-        """Raises Problem while it is being loaded."""
+        """Raises ApiError while it is being loaded."""
         return self.endpoint.transcriber
 
     @property
     def model(self) -> str:
         """What clients call the model: no path of this machine."""
-        from transcription.whisper.loading import shown  # here, as torch takes seconds to import
+        from transcription.whisper.loading import display_name  # here, as torch takes seconds to import
 
-        return self.settings.served_model_name or shown(self.transcriber.settings.asr_model)
+        return self.settings.served_model_name or display_name(self.transcriber.settings.asr_model)
 
     async def receive(self, request: Request, read: Callable[[Request, int], Awaitable[T]], most: int) -> T:
-        """A body as `read` reads it. Raises Problem, InvalidRequest, Cancelled."""
+        """A body as `read` reads it. Raises ApiError, InvalidRequest, Cancelled."""
         record = record_of(request)
         try:
-            async with self.door.upload(), asyncio.timeout(self.remaining(record)):
+            async with self.admission.upload(), asyncio.timeout(self.remaining(record)):
                 with record.stage("upload"):
                     return await read(request, most)
         except TimeoutError:
-            raise Problem(408, "upload_too_slow", "the body did not arrive in time: send less, or faster") from None
+            raise ApiError(408, "upload_too_slow", "the body did not arrive in time: send less, or faster") from None
 
     async def fetch(self, request: Request, url: str, most: int) -> IO[bytes]:
         """A recording by its address: an upload too, of which somebody else sends the bytes.
 
-        Raises Problem, Cancelled.
+        Raises ApiError, Cancelled.
         """
-        async with self.door.upload():
+        async with self.admission.upload():
             with record_of(request).stage("upload"):
                 return await self.finished(request, asyncio.create_task(self.fetcher.fetch(url, most)))
 
-    def begin(self, request: Request, work: Callable[[], T], watch: Watch) -> asyncio.Task[T]:
+    def begin(self, request: Request, work: Callable[[], T], context: RequestContext) -> asyncio.Task[T]:
         """`work` in a thread of its own, when its turn has come."""
         record, asked = record_of(request), time.perf_counter()
-        return self.door.work(work, watch, lambda: record.took("queue", time.perf_counter() - asked))
+        return self.admission.work(work, context, lambda: record.took("queue", time.perf_counter() - asked))
 
     async def finished(self, request: Request, task: asyncio.Task[T]) -> T:
-        """What comes of a task, while the client waits for it. Raises Problem, Cancelled, and what the task raises."""
+        """What comes of a task, while the client waits for it. Raises ApiError, Cancelled, and what the task raises."""
         gone = asyncio.create_task(disconnected(request))
         try:
             await asyncio.wait(
@@ -159,29 +159,29 @@ class Service:
             task.cancel()
 
     def transcribe(
-        self, file: IO[bytes], config: InferenceConfig, watch: Watch, record: Record,
+        self, file: IO[bytes], config: InferenceConfig, context: RequestContext, record: RequestRecord,
         decoded: Callable[[Audio], None] | None = None,
     ) -> Transcript:  # fmt: skip
         """The work itself, for a thread. decoded: told the audio, before it is heard. Raises TranscriptionError."""
         transcriber = self.transcriber
-        with explained():
+        with as_engine_failure():
             with record.stage("decode"):
-                audio = load_audio(file, transcriber.limits, config.multichannel, watch)
+                audio = load_audio(file, transcriber.limits, config.multichannel, context)
             if decoded is not None:
                 decoded(audio)
             with record.stage("transcribe"):
-                transcript = transcriber.transcribe(audio, config, watch)
+                transcript = transcriber.transcribe(audio, config, context)
         record.heard(transcript.duration)
         return transcript
 
-    def remaining(self, record: Record) -> float:
+    def remaining(self, record: RequestRecord) -> float:
         """Seconds that a request still has."""
         return max(record.began + self.settings.request_seconds - time.perf_counter(), 0.0)
 
-    def late(self) -> Problem:
+    def late(self) -> ApiError:
         """The answer to a request that has taken too long."""
         seconds = self.settings.request_seconds
-        return Problem(504, "deadline", f"the request took longer than {seconds:g} s: send shorter audio")
+        return ApiError(504, "deadline", f"the request took longer than {seconds:g} s: send shorter audio")
 
     def _out_of_memory(self) -> int:
         return 0 if self.handler is None else self.handler.transcriber.engine.out_of_memory

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from transcription.config import explained
+from transcription.config import describe
 from transcription.errors import InvalidSettings
 
 MOUNTED = Path("/repository")  # where Inference Endpoints puts the model of a custom container
@@ -46,7 +46,7 @@ class ServerSettings(BaseSettings):
         try:
             return cls(**changes)  # type: ignore[arg-type]
         except ValidationError as error:
-            raise InvalidSettings(explained(error, str.upper)) from None
+            raise InvalidSettings(describe(error, str.upper)) from None
 
 
 def mounted() -> str:

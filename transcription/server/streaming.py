@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.errors import Cancelled, TranscriptionError
 from transcription.formats import to_diarized_json, to_logprob
-from transcription.server.api_errors import Problem, problem
+from transcription.server.api_errors import ApiError, to_api_error
 from transcription.server.bodies import disconnected
 from transcription.server.parameters import AudioRequest
-from transcription.server.request_log import Record, record_of
+from transcription.server.request_log import RequestRecord, record_of
 from transcription.server.responses import languages, notes, token_usage
 from transcription.server.service import service_of
 from transcription.transcript import Segment, TokenLogprob, Transcript
@@ -78,7 +78,7 @@ class Feed(Generic[T]):
     async def told(self, request: Request, task: asyncio.Task[Transcript]) -> AsyncGenerator[T | None]:
         """Until the task has ended, None where nothing is told for a while; closed early, it ends the task.
 
-        Raises Problem after the deadline, Cancelled when the client has gone.
+        Raises ApiError after the deadline, Cancelled when the client has gone.
         """
         service, record = service_of(request), record_of(request)
         gone = asyncio.create_task(disconnected(request))
@@ -108,12 +108,12 @@ class Stream:
 
     def __init__(self) -> None:
         self._feed = Feed[Sequence[Segment]]()
-        self.watch = Watch(segments=self._feed.tell)
+        self.context = RequestContext(segments=self._feed.tell)
 
     async def response(self, request: Request, task: asyncio.Task[Transcript], events: Events) -> StreamingResponse:
         """The answer, begun when there is something to say: until then, what fails has a status of its own.
 
-        Raises TranscriptionError, Problem.
+        Raises TranscriptionError, ApiError.
         """
         parts, record = self._parts(request, task), record_of(request)
         first = await anext(parts)
@@ -142,7 +142,9 @@ class Closed(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _lines(first: Part, parts: AsyncGenerator[Part], events: Events, record: Record) -> AsyncGenerator[str]:
+async def _lines(
+    first: Part, parts: AsyncGenerator[Part], events: Events, record: RequestRecord
+) -> AsyncGenerator[str]:
     """Parts as lines of the event stream; a failure is an event too, as the status is long sent."""
     part, waiting = first, True
     try:
@@ -158,8 +160,8 @@ async def _lines(first: Part, parts: AsyncGenerator[Part], events: Events, recor
             if isinstance(part, Transcript):
                 return
             part = await anext(parts)
-    except (Problem, TranscriptionError) as error:
-        refusal = error if isinstance(error, Problem) else problem(error)
+    except (ApiError, TranscriptionError) as error:
+        refusal = error if isinstance(error, ApiError) else to_api_error(error)
         record.refused(refusal.reason)
         yield f"data: {json.dumps(refusal.body)}\n\n"
     finally:

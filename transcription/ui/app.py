@@ -18,7 +18,7 @@ from starlette.routing import Route
 from transcription.config import ModelSettings
 from transcription.errors import InvalidSettings
 from transcription.server.app import create_app
-from transcription.server.request_log import log_lines
+from transcription.server.request_log import configure_logging
 from transcription.server.run import serve
 from transcription.server.settings import ServerSettings
 from transcription.transcriber import Transcriber
@@ -52,7 +52,7 @@ def settings() -> ServerSettings:
 
 def main() -> int:
     """Serves until it is told to end; the exit code."""
-    log_lines()
+    configure_logging()
     if importlib.util.find_spec("gradio") is None:
         logger.error("the page needs gradio: pip install gradio")
         return 2
@@ -73,4 +73,3 @@ def application(settings: ServerSettings, load: Callable[[], Transcriber]) -> Fa
 
 async def _front(_: Request) -> RedirectResponse:
     return RedirectResponse("ui/")
-

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from transcription.audio import Audio
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.errors import TranscriptionError
-from transcription.server.api_errors import Problem, problem
+from transcription.server.api_errors import ApiError, to_api_error
 from transcription.server.request_log import record_of
 from transcription.server.streaming import HEADERS, Closed, Feed
 from transcription.transcript import Segment, Transcript
@@ -30,7 +30,7 @@ class Following:
 
     def __init__(self) -> None:
         self._feed = Feed[Event]()
-        self.watch = Watch(self._progress, self._heard)
+        self.context = RequestContext(self._progress, self._heard)
 
     def decoded(self, audio: Audio) -> None:
         """The recording is read: how long it is, and how loud when."""
@@ -45,7 +45,7 @@ class Following:
     async def response(self, request: Request, task: asyncio.Task[Transcript]) -> StreamingResponse:
         """The answer, begun with the first event: what fails before has a status of its own.
 
-        Raises TranscriptionError, Problem.
+        Raises TranscriptionError, ApiError.
         """
         events = self._events(request, task)
         first = await anext(events)
@@ -65,8 +65,8 @@ async def _lines(request: Request, first: bytes, events: AsyncGenerator[bytes]) 
         yield first
         async for line in events:
             yield line
-    except (Problem, TranscriptionError) as error:
-        refusal = error if isinstance(error, Problem) else problem(error)
+    except (ApiError, TranscriptionError) as error:
+        refusal = error if isinstance(error, ApiError) else to_api_error(error)
         record_of(request).refused(refusal.reason)
         yield _line({"error": refusal.message})
     finally:

@@ -16,10 +16,10 @@ from pydantic import BaseModel, ValidationError
 
 from transcription.audio import Audio, load_audio
 from transcription.config import InferenceConfig
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.errors import InvalidRequest
 from transcription.formats import FORMATS
-from transcription.server.api_errors import Problem
+from transcription.server.api_errors import ApiError
 from transcription.server.bodies import Form, read_body, read_form
 from transcription.server.request_log import record_of
 from transcription.server.service import service_of
@@ -58,7 +58,7 @@ async def about(request: Request) -> JSONResponse:
     loaded = service.status != "loading"
     return JSONResponse(
         {
-            "status": "shutting down" if service.door.draining else service.status,
+            "status": "shutting down" if service.admission.draining else service.status,
             "needs_key": bool(service.settings.api_keys),
             "max_bytes": service.transcriber.settings.max_audio_bytes if loaded else None,
             "demo": loaded and Path(service.transcriber.settings.asr_model).resolve().is_relative_to(_ROOT / "models"),
@@ -71,9 +71,9 @@ async def about(request: Request) -> JSONResponse:
 
 @open_router.get("/samples/{name}")
 async def sample(name: str) -> FileResponse:
-    """One of the recordings to try. Raises Problem."""
+    """One of the recordings to try. Raises ApiError."""
     if name not in SAMPLES or not (_FOLDER / name).is_file():
-        raise Problem(404, "sample_not_found", "there is no such sample")
+        raise ApiError(404, "sample_not_found", "there is no such sample")
     return FileResponse(_FOLDER / name)
 
 
@@ -88,8 +88,8 @@ async def transcribe(request: Request) -> StreamingResponse:
         following = Following()
         work = service.begin(
             request,
-            lambda: service.transcribe(file, config, following.watch, record, following.decoded),
-            following.watch,
+            lambda: service.transcribe(file, config, following.context, record, following.decoded),
+            following.context,
         )
     except BaseException:
         form.close()
@@ -131,10 +131,10 @@ class Written(BaseModel):
 async def document(request: Request, name: str) -> Response:
     """A transcript in one of the formats, with its speakers' names. Nothing of it stays here.
 
-    Raises Problem, InvalidRequest.
+    Raises ApiError, InvalidRequest.
     """
     if name not in DOCUMENTS:
-        raise Problem(404, "format_not_found", f"no such format: take {', '.join(DOCUMENTS)}")
+        raise ApiError(404, "format_not_found", f"no such format: take {', '.join(DOCUMENTS)}")
     body = await service_of(request).receive(request, read_body, _DOCUMENT)
     with body:
         text = await asyncio.to_thread(_written, body.read(), name)
@@ -153,9 +153,9 @@ def _written(body: bytes, name: str) -> str:
 @router.post("/sound")
 async def sound(request: Request) -> StreamingResponse:
     """A recording that the browser cannot play, as 16-bit wav of 16 kHz."""
-    service, watch = service_of(request), Watch()
+    service, context = service_of(request), RequestContext()
     body = await service.receive(request, read_body, service.transcriber.settings.max_audio_bytes)
-    work = service.begin(request, lambda: _wav(load_audio(body, service.transcriber.limits, watch=watch)), watch)
+    work = service.begin(request, lambda: _wav(load_audio(body, service.transcriber.limits, context=context)), context)
     work.add_done_callback(lambda _: body.close())
     file = await service.finished(request, work)
     size = file.seek(0, SEEK_END)

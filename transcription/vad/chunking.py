@@ -17,7 +17,7 @@ _SMOOTH = 20  # over 0.2 s
 
 
 @dataclass(frozen=True)
-class Cut:
+class Chunk:
     """A window: pieces of the audio, in samples, that follow on each other in it."""
 
     pieces: tuple[tuple[int, int], ...]
@@ -47,7 +47,7 @@ class Cut:
             left -= length
         return self.pieces[-1][0] / SAMPLE_RATE + left
 
-    def placed(self, segment: Segment) -> Segment:
+    def to_recording_time(self, segment: Segment) -> Segment:
         """A segment of the window, with its times in the audio."""
         return replace(
             segment,
@@ -59,12 +59,12 @@ class Cut:
         )
 
 
-def windows(samples: Samples, config: InferenceConfig) -> Iterator[Cut]:
+def windows(samples: Samples, config: InferenceConfig) -> Iterator[Chunk]:
     """Windows as the request wants them: chunk_length_s, and vad_filter with its threshold, silence and padding."""
     return packed(samples, config) if config.vad_filter else cut(samples, config.chunk_length_s)
 
 
-def packed(samples: Samples, config: InferenceConfig) -> Iterator[Cut]:
+def packed(samples: Samples, config: InferenceConfig) -> Iterator[Chunk]:
     """Windows of speech alone, as many stretches of it in each as fit.
 
     Between stretches lie pauses of vad_silence_ms and more, of which vad_padding_ms stay on both sides.
@@ -75,12 +75,12 @@ def packed(samples: Samples, config: InferenceConfig) -> Iterator[Cut]:
         for part in cut(samples[first:last], longest):
             start, end = first + part.pieces[0][0], first + part.end
             if pieces and held + end - start > most:
-                yield Cut(tuple(pieces))
+                yield Chunk(tuple(pieces))
                 pieces, held = [], 0
             pieces.append((start, end))
             held += end - start
     if pieces:
-        yield Cut(tuple(pieces))
+        yield Chunk(tuple(pieces))
 
 
 def _stretches(samples: Samples, config: InferenceConfig) -> Iterator[tuple[int, int]]:
@@ -97,7 +97,7 @@ def _stretches(samples: Samples, config: InferenceConfig) -> Iterator[tuple[int,
         yield max((first - padding) * FRAME, 0), min((last + 1 + padding) * FRAME, len(samples))
 
 
-def cut(samples: Samples, longest: float) -> Iterator[Cut]:
+def cut(samples: Samples, longest: float) -> Iterator[Chunk]:
     """Windows of at most `longest` seconds that follow on each other and leave nothing out.
 
     Each is as long as it can be: it ends in the last pause of its last two thirds, else at the quietest moment of
@@ -107,10 +107,10 @@ def cut(samples: Samples, longest: float) -> Iterator[Cut]:
     start = 0
     while len(samples) - start > most:
         end = start + _last_pause(samples[start : start + most])
-        yield Cut(((start, end),))
+        yield Chunk(((start, end),))
         start = end
     if len(samples) > start:
-        yield Cut(((start, len(samples)),))
+        yield Chunk(((start, len(samples)),))
 
 
 def _last_pause(samples: Samples) -> int:

@@ -1,5 +1,5 @@
 """What every engine knows of a Whisper checkpoint: loading, tokens, alignment, capabilities."""
 
-from transcription.torchaudio_patch import mend_torchaudio
+from transcription.torchaudio_patch import patch_torchaudio
 
-mend_torchaudio()  # before transformers is imported
+patch_torchaudio()  # before transformers is imported

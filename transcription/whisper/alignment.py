@@ -20,7 +20,7 @@ _EXCHANGES = ((0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3
 
 
 @contextmanager
-def watched_heads(model: Any, heads: list[tuple[int, int]]) -> Iterator[list[Tensor]]:
+def record_attention(model: Any, heads: list[tuple[int, int]]) -> Iterator[list[Tensor]]:
     """Within, a forward pass of the decoder leaves the heads' cross-attention in the list.
 
     Each is (rows, queries, frames), in the order of the layers, then of `heads`. The attention that the
@@ -31,7 +31,7 @@ def watched_heads(model: Any, heads: list[tuple[int, int]]) -> Iterator[list[Ten
     for layer, head in heads:
         by_layer.setdefault(layer, []).append(head)
 
-    def watch(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], wanted: list[int]) -> None:
+    def context(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], wanted: list[int]) -> None:
         hidden = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
         states = kwargs["key_value_states"] if "key_value_states" in kwargs else args[1]
         query = _heads_of(module.q_proj(hidden) * module.scaling, module)[:, wanted]
@@ -41,7 +41,7 @@ def watched_heads(model: Any, heads: list[tuple[int, int]]) -> Iterator[list[Ten
 
     handles = [
         model.model.decoder.layers[layer].encoder_attn.register_forward_pre_hook(
-            lambda module, args, kwargs, wanted=wanted: watch(module, args, kwargs, wanted),
+            lambda module, args, kwargs, wanted=wanted: context(module, args, kwargs, wanted),
             with_kwargs=True,
         )
         for layer, wanted in sorted(by_layer.items())

@@ -1,4 +1,4 @@
-"""Abilities: what a request may ask of a loaded model, also where the model is loaded elsewhere."""
+"""Capabilities: what a request may ask of a loaded model, also where the model is loaded elsewhere."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from transcription.errors import InvalidRequest
 
 
 @dataclass(frozen=True)
-class Abilities:
+class Capabilities:
     """languages: codes, none of an English-only model. assisted: whether an assistant is loaded beside it."""
 
     languages: tuple[str, ...]

@@ -10,7 +10,7 @@ from torch import Tensor
 from transcription.audio import SAMPLE_RATE
 from transcription.config import InferenceConfig
 from transcription.transcript import Segment, TokenLogprob, Word
-from transcription.whisper.capabilities import Abilities
+from transcription.whisper.capabilities import Capabilities
 from transcription.whisper.loading import Checkpoint
 from transcription.whisper.tokens import Span, Vocabulary, spans, split_words, token_bytes
 
@@ -23,7 +23,7 @@ SPOKEN = 0.5
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodingResult:
     """What one window says, and how sure the model is of it."""
 
     tokens: list[int]  # without the end of text
@@ -44,7 +44,7 @@ class Whisper:
         self.config: Any = checkpoint.model.config
         self.generation: Any = checkpoint.model.generation_config
         self.vocabulary = Vocabulary.of(self.tokenizer, self.generation)
-        self.abilities = Abilities(tuple(self.vocabulary.languages), assisted)
+        self.capabilities = Capabilities(tuple(self.vocabulary.languages), assisted)
 
     def no_speech(self, logits: Tensor) -> list[float]:
         """The probability that nobody speaks, of each row of logits (rows, vocabulary) after the start token."""
@@ -59,7 +59,7 @@ class Whisper:
         logits (vocabulary,) are those after the start token.
         """
         known = self.vocabulary.languages
-        codes = self.abilities.among(config) or list(known)
+        codes = self.capabilities.among(config) or list(known)
         chances = logits[[known[code] for code in codes]].softmax(-1)
         best = int(chances.argmax())
         return codes[best], float(chances[best])
@@ -79,15 +79,15 @@ class Whisper:
             prompt.append(self.vocabulary.no_timestamps)
         return prompt
 
-    def judged(
+    def score(
         self, tokens: list[int], logprobs: list[float], temperature: float, no_speech_prob: float
-    ) -> Decoded:  # fmt: skip
+    ) -> DecodingResult:  # fmt: skip
         """The tokens up to the end of text, with their mean log-probability, the end's included."""
         ends = tokens.index(self.vocabulary.end) if self.vocabulary.end in tokens else len(tokens)
         counted = logprobs[: ends + 1]
         text = self.tokenizer.decode([token for token in tokens[:ends] if token < self.vocabulary.end])
         data = text.encode()
-        return Decoded(
+        return DecodingResult(
             tokens=tokens[:ends],
             logprobs=logprobs[:ends],
             avg_logprob=sum(counted) / max(len(counted), 1),
@@ -105,7 +105,7 @@ class Whisper:
         return [(layer, head) for layer in range(layers // 2, layers) for head in range(width)]
 
     def segments(
-        self, seconds: float, one: Decoded, times: list[tuple[float, float]], language: str | None,
+        self, seconds: float, one: DecodingResult, times: list[tuple[float, float]], language: str | None,
         config: InferenceConfig,
     ) -> Iterator[Segment]:  # fmt: skip
         """What a window of so many seconds says, with times from its own start.
@@ -138,7 +138,7 @@ class Whisper:
                 logprobs=self._logprobs(one, span) if config.logprobs else (),
             )
 
-    def _logprobs(self, one: Decoded, span: Span) -> tuple[TokenLogprob, ...]:
+    def _logprobs(self, one: DecodingResult, span: Span) -> tuple[TokenLogprob, ...]:
         """Of one segment's text tokens."""
         pairs = zip(one.tokens[span.first : span.last], one.logprobs[span.first : span.last], strict=True)
         spelt = [(token_bytes(token, self.tokenizer), chance) for token, chance in pairs if token < self.vocabulary.end]
@@ -163,14 +163,14 @@ class Whisper:
         return tuple(words)
 
 
-def is_silence(one: Decoded, config: InferenceConfig) -> bool:
+def is_silence(one: DecodingResult, config: InferenceConfig) -> bool:
     """Whisper's rule: probably nobody speaks, and the text is a guess."""
     if config.no_speech_threshold is None or one.no_speech_prob <= config.no_speech_threshold:
         return False
     return config.logprob_threshold is None or one.avg_logprob < config.logprob_threshold
 
 
-def is_doubtful(one: Decoded, config: InferenceConfig) -> bool:
+def needs_fallback(one: DecodingResult, config: InferenceConfig) -> bool:
     """Whether a higher temperature should be tried: repetition, or a guess that is not silence."""
     if is_silence(one, config):
         return False

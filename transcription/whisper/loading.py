@@ -30,7 +30,7 @@ class Checkpoint:
     dtype: torch.dtype
 
 
-def shown(name: str) -> str:
+def display_name(name: str) -> str:
     """A model's name or directory as a message may show it: without a path of the host."""
     return Path(name).name if Path(name).is_absolute() else name
 
@@ -126,6 +126,6 @@ def _from_hub(
         return kind.from_pretrained(name, revision=revision or "main", token=token, **options)
     except (OSError, ValueError, KeyError, ImportError):
         raise InvalidSettings(
-            f"{variable} {shown(name)} cannot be loaded: is it a Whisper checkpoint's name or directory, "
+            f"{variable} {display_name(name)} cannot be loaded: is it a Whisper checkpoint's name or directory, "
             "and does HF_TOKEN allow it?"
         ) from None

@@ -8,7 +8,7 @@ import torch
 _SPAN = 64  # positions by which a captured step's reach grows
 
 
-class Replay:
+class CudaGraphs:
     """Runs steps; where `capture` is set each shape is captured the second time it comes, and replayed from then on.
 
     Shapes are rounded up, so that there are few: more rows than asked for are free slots, or rows that write a

@@ -1,4 +1,4 @@
-"""SlotEngine: requests in, transcripts out, over the loop that decodes them all together."""
+"""BatchingEngine: requests in, transcripts out, over the loop that decodes them all together."""
 
 import math
 from dataclasses import replace
@@ -7,8 +7,8 @@ import torch
 
 from transcription.audio import SAMPLE_RATE, Audio
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.context import Watch
-from transcription.engines.batching.cuda_graphs import Replay
+from transcription.context import RequestContext
+from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
 from transcription.engines.batching.encoder import Encoder
 from transcription.engines.batching.jobs import Answer, Heard, Window
@@ -30,7 +30,7 @@ _SLOTS_CPU, _SLOTS_GPU = 24, 128  # where the settings do not say
 _SHARE = 0.5  # of a GPU's free memory may then become slots
 
 
-class SlotEngine:
+class BatchingEngine:
     """A Whisper checkpoint, and optionally an assistant that drafts for it. Safe to call from several threads."""
 
     def __init__(self, settings: ModelSettings) -> None:
@@ -46,7 +46,7 @@ class SlotEngine:
         decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), linear)
         drafter = None if assistant is None else Decoder(assistant, 1, slack, linear=linear)
         slots = Slots(
-            decoder, _rules(self.whisper), drafter, Replay(settings.cuda_graphs and decoder.device.type == "cuda")
+            decoder, _rules(self.whisper), drafter, CudaGraphs(settings.cuda_graphs and decoder.device.type == "cuda")
         )
         slots.resize(settings.slots or _affordable(slots))
         own_encoder = assistant is not None and hasattr(assistant.model, "encoder")
@@ -56,24 +56,24 @@ class SlotEngine:
             Encoder(assistant, checkpoint.feature_extractor, linear) if own_encoder else None,
             None if drafter is None else Speculation(drafter.weights / decoder.weights),
         )  # fmt: skip
-        self._requests = Requests(self.loop, self.whisper.abilities, self._read)
+        self._requests = Requests(self.loop, self.whisper.capabilities, self._read)
 
     @property
     def out_of_memory(self) -> int:
         """How often the device's memory has run out."""
         return self.loop.out_of_memory
 
-    def transcribe(self, audio: Audio, config: InferenceConfig, watch: Watch | None = None) -> Transcript:
+    def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
         """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure, Cancelled."""
-        return self._requests.transcribe(audio, config, watch or Watch())
+        return self._requests.transcribe(audio, config, context or RequestContext())
 
-    def hear(self, window: Window, watch: Watch) -> Heard:
+    def hear(self, window: Window, context: RequestContext) -> Heard:
         """What one window of a request says, whose others may be decoded elsewhere.
 
         The window's job knows the language afterwards. Raises EngineFailure, Cancelled.
         """
         job = window.job
-        with self.loop.job(job), watch.on_stop(lambda: job.answers.put(Cancelled())):
+        with self.loop.job(job), context.on_cancel(lambda: job.answers.put(Cancelled())):
             self.loop.submit(window)
             return self._read(answer_of(job), window)
 

@@ -12,7 +12,7 @@ from transcription.transcript import Segment
 if TYPE_CHECKING:  # a cluster's doors know jobs and load no model: they start sooner without what models need
     from torch import Tensor
 
-    from transcription.whisper.checkpoint import Decoded
+    from transcription.whisper.checkpoint import DecodingResult
 
 BRIEF = 2
 """Windows up to which a request counts as short."""
@@ -44,7 +44,7 @@ class Answer:
     """
 
     number: int
-    decoded: "Decoded"
+    decoded: "DecodingResult"
     language: str | None
     attention: "Tensor | None"
 

@@ -6,12 +6,12 @@ from typing import Protocol
 
 from transcription.audio import SAMPLE_RATE, Audio
 from transcription.config import InferenceConfig
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.engines.batching.jobs import BRIEF, Answer, Heard, Job, Window
 from transcription.errors import Cancelled
 from transcription.transcript import Segment, Transcript
-from transcription.vad.chunking import Cut, windows
-from transcription.whisper.capabilities import Abilities
+from transcription.vad.chunking import Chunk, windows
+from transcription.whisper.capabilities import Capabilities
 
 _AHEAD = 4  # windows of one request that wait for a slot
 
@@ -35,31 +35,31 @@ Read = Callable[[Answer | Heard, Window], Heard]
 class Requests:
     """Audio in, transcripts out, over a desk that decodes windows. Safe to call from several threads."""
 
-    def __init__(self, desk: Desk, abilities: Abilities, read: Read) -> None:
-        self.desk, self.abilities, self._read = desk, abilities, read
+    def __init__(self, desk: Desk, capabilities: Capabilities, read: Read) -> None:
+        self.desk, self.capabilities, self._read = desk, capabilities, read
 
-    def transcribe(self, audio: Audio, config: InferenceConfig, watch: Watch) -> Transcript:
+    def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
         """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure, Cancelled."""
         brief = audio.duration <= BRIEF * config.chunk_length_s
-        job = Job(config, self.abilities.check(config), brief, eager=watch.listening, seconds=audio.duration)
+        job = Job(config, self.capabilities.check(config), brief, eager=context.is_streaming, seconds=audio.duration)
         segments: list[Segment] = []
         said = self._one_by_one(audio, job) if config.sequential else self._windows(audio, job)
-        with closing(said), watch.on_stop(lambda: job.answers.put(Cancelled())):
+        with closing(said), context.on_cancel(lambda: job.answers.put(Cancelled())):
             for cut, heard in said:
-                placed = [cut.placed(segment) for segment in heard.segments]
+                placed = [cut.to_recording_time(segment) for segment in heard.segments]
                 segments += placed
-                watch.heard(placed)
-                watch.done("transcribe", cut.end / SAMPLE_RATE, audio.duration)
-        watch.done("transcribe", audio.duration, audio.duration)
+                context.report_segments(placed)
+                context.report_progress("transcribe", cut.end / SAMPLE_RATE, audio.duration)
+        context.report_progress("transcribe", audio.duration, audio.duration)
         return Transcript(
             tuple(segments), job.language or job.guess, audio.duration, config.task, job.language_probability,
             partial=audio.partial,
         )  # fmt: skip
 
-    def _windows(self, audio: Audio, job: Job) -> Generator[tuple[Cut, Heard], None, None]:
+    def _windows(self, audio: Audio, job: Job) -> Generator[tuple[Chunk, Heard], None, None]:
         """Each window with what it says, in order, as soon as it and those before it are done."""
         upcoming = windows(audio.samples, job.config)
-        cuts: list[Cut] = []
+        cuts: list[Chunk] = []
         sent: dict[int, Window] = {}
         done: dict[int, Heard] = {}
         entered = told = 0
@@ -82,12 +82,12 @@ class Requests:
                     yield cuts[told], done.pop(told)
                     told += 1
 
-    def _one_by_one(self, audio: Audio, job: Job) -> Generator[tuple[Cut, Heard], None, None]:
+    def _one_by_one(self, audio: Audio, job: Job) -> Generator[tuple[Chunk, Heard], None, None]:
         """Whisper's sequential algorithm: a window begins where the last finished segment of the one before ends."""
         start, longest = 0, int(job.config.chunk_length_s * SAMPLE_RATE)
         with self.desk.job(job):
             while start < len(audio.samples):
-                cut = Cut(((start, min(start + longest, len(audio.samples))),))
+                cut = Chunk(((start, min(start + longest, len(audio.samples))),))
                 window = Window(job, start, cut.of(audio.samples))
                 self.desk.submit(window)
                 heard = self._read(answer_of(job), window)

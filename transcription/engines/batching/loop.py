@@ -14,7 +14,7 @@ from transcription.engines.batching.jobs import Answer, Job, Window
 from transcription.engines.batching.slots import Slots
 from transcription.engines.batching.speculation import Speculation
 from transcription.errors import EngineFailure
-from transcription.whisper.checkpoint import FRAME, SPOKEN, Whisper, is_doubtful
+from transcription.whisper.checkpoint import FRAME, SPOKEN, Whisper, needs_fallback
 
 logger = logging.getLogger(__name__)
 
@@ -260,8 +260,8 @@ class Loop:
             window = self.rows[row]
             config = window.job.config
             tokens, logprobs = self.slots.written(row, len(window.prompt))
-            decoded = self.whisper.judged(tokens, logprobs, window.temperature, window.no_speech_prob)
-            if is_doubtful(decoded, config) and window.attempt + 1 < len(config.temperature):
+            decoded = self.whisper.score(tokens, logprobs, window.temperature, window.no_speech_prob)
+            if needs_fallback(decoded, config) and window.attempt + 1 < len(config.temperature):
                 window.attempt += 1
                 self._begin(row, window)
                 continue

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from transcription.engines.batching.cuda_graphs import Replay
+from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
 from transcription.engines.batching.logits_rules import BEGIN, FREE_BEGIN, Picked, Rules
 
@@ -29,7 +29,7 @@ class Slots:
     states: Tensor | None  # what the encoder said, for a drafter that joins later
 
     def __init__(
-        self, decoder: Decoder, rules: Rules, drafter: Decoder | None = None, replay: Replay = Replay()
+        self, decoder: Decoder, rules: Rules, drafter: Decoder | None = None, replay: CudaGraphs = CudaGraphs()
     ) -> None:
         self.decoder, self.rules, self.drafter, self.replay = decoder, rules, drafter, replay
         self.burst = _BURST.get(decoder.device.type, 1)

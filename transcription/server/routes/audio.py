@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from transcription.config import Task
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.server.bodies import read_form
 from transcription.server.parameters import AudioRequest, parameters
 from transcription.server.request_log import record_of
@@ -34,8 +34,8 @@ async def _heard(request: Request, task: Task) -> Response:
         file, asked = form.file(), AudioRequest.read(parameters(form.fields), task)
         service.transcriber.check(asked)
         stream = Stream() if asked.stream else None
-        watch = stream.watch if stream else Watch()
-        work = service.begin(request, lambda: service.transcribe(file, asked, watch, record), watch)
+        context = stream.context if stream else RequestContext()
+        work = service.begin(request, lambda: service.transcribe(file, asked, context, record), context)
     except BaseException:
         form.close()
         raise

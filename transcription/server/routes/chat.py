@@ -12,9 +12,9 @@ from fastapi.responses import JSONResponse
 
 from transcription.audio import AudioLimits, decode_base64
 from transcription.config import InferenceConfig
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.errors import AudioTooLong, InvalidAudio, InvalidRequest
-from transcription.server.bodies import in_json, read_body, read_json, to_file
+from transcription.server.bodies import json_limit, read_body, read_json, to_file
 from transcription.server.request_log import record_of
 from transcription.server.responses import notes, token_usage
 from transcription.server.schemas import ERRORS, ChatCompletion, chat_body
@@ -52,8 +52,8 @@ async def completions(request: Request) -> Response:
     asked, file = await service.receive(request, _received, most)
     recording = await service.fetch(request, asked.url, most) if file is None else file
     stream = Stream() if asked.stream else None
-    watch = stream.watch if stream else Watch()
-    work = service.begin(request, lambda: service.transcribe(recording, asked.config, watch, record), watch)
+    context = stream.context if stream else RequestContext()
+    work = service.begin(request, lambda: service.transcribe(recording, asked.config, context, record), context)
     work.add_done_callback(lambda _: recording.close())
     answer = _Answer(service.model, asked)
     if stream:
@@ -63,7 +63,7 @@ async def completions(request: Request) -> Response:
 
 async def _received(request: Request, most: int) -> tuple[_Asked, IO[bytes] | None]:
     """The request, and its recording as a file, None where it is elsewhere: what waits in line waits on the disk."""
-    with await read_body(request, in_json(most)) as body:
+    with await read_body(request, json_limit(most)) as body:
         asked, data = await asyncio.to_thread(_read, body, AudioLimits(most))
     service_of(request).transcriber.check(asked.config)
     return asked, None if data is None else await to_file(data)

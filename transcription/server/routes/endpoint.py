@@ -5,9 +5,9 @@ from typing import IO, Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from transcription.context import Watch
-from transcription.server.bodies import in_json, read_body, read_json
-from transcription.server.request_log import Record, record_of
+from transcription.context import RequestContext
+from transcription.server.bodies import json_limit, read_body, read_json
+from transcription.server.request_log import RequestRecord, record_of
 from transcription.server.schemas import ERRORS, EndpointAnswer, PlainError, endpoint_body
 from transcription.server.service import Service, service_of
 
@@ -23,12 +23,12 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 @router.post("/predict", responses=_RESPONSES, openapi_extra=endpoint_body())
 async def predict(request: Request) -> JSONResponse:
     """The handler's answer: text, chunks and speakers. The bytes of a recording may be of any content type or none."""
-    service, record, watch = service_of(request), record_of(request), Watch()
+    service, record, context = service_of(request), record_of(request), RequestContext()
     most = service.transcriber.settings.max_audio_bytes
     as_json = _is_json(request)
-    file = await service.receive(request, read_body, in_json(most) if as_json else most)
+    file = await service.receive(request, read_body, json_limit(most) if as_json else most)
     query = dict(request.query_params)
-    work = service.begin(request, lambda: _answer(service, file, as_json, query, watch, record), watch)
+    work = service.begin(request, lambda: _answer(service, file, as_json, query, context, record), context)
     work.add_done_callback(lambda _: file.close())
     return JSONResponse(await service.finished(request, work))
 
@@ -38,11 +38,16 @@ def _is_json(request: Request) -> bool:
 
 
 def _answer(
-    service: Service, file: IO[bytes], as_json: bool, query: dict[str, str], watch: Watch, record: Record
+    service: Service,
+    file: IO[bytes],
+    as_json: bool,
+    query: dict[str, str],
+    context: RequestContext,
+    record: RequestRecord,
 ) -> dict[str, Any]:
     """The work itself, for a thread. Raises TranscriptionError."""
     data = read_json(file) if as_json else {"inputs": file, "parameters": query}
     with record.stage("transcribe"):
-        answer = service.endpoint(data, watch)
+        answer = service.endpoint(data, context)
     record.heard(answer["duration"])
     return answer

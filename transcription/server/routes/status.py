@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from transcription.server.api_errors import Problem
+from transcription.server.api_errors import ApiError
 from transcription.server.schemas import ERRORS, Error, Health, Model, Models
 from transcription.server.service import Service, service_of
 
@@ -36,7 +36,7 @@ async def ready(request: Request) -> JSONResponse:
     service = service_of(request)
     if service.ready:
         return JSONResponse({"status": "ok"})
-    return JSONResponse({"status": "shutting down" if service.door.draining else service.status}, 503)
+    return JSONResponse({"status": "shutting down" if service.admission.draining else service.status}, 503)
 
 
 @open_router.get("/metrics", response_class=PlainTextResponse)
@@ -56,7 +56,7 @@ async def model(request: Request, name: str) -> Model:
     """One model by its name."""
     found = _model(service_of(request))
     if name != found.id:
-        raise Problem(404, "model_not_found", f"no such model: this service has {found.id}", "model")
+        raise ApiError(404, "model_not_found", f"no such model: this service has {found.id}", "model")
     return found
 
 

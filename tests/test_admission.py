@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.errors import Cancelled
-from transcription.server.admission import Door
-from transcription.server.api_errors import Problem
+from transcription.server.admission import AdmissionController
+from transcription.server.api_errors import ApiError
 from transcription.server.settings import ServerSettings
 
 
-def run(scene: Callable[[Door], Awaitable[Any]], **settings: int) -> Any:
+def run(scene: Callable[[AdmissionController], Awaitable[Any]], **settings: int) -> Any:
     """A scene at a door with these settings; in the end nobody is left in it."""
 
     async def play() -> Any:
-        door = Door(ServerSettings(**settings))  # type: ignore[arg-type]
+        door = AdmissionController(ServerSettings(**settings))  # type: ignore[arg-type]
         result = await scene(door)
         await door.closed()
         assert (door.running, door.waiting, door.uploading) == (0, 0, 0)
@@ -38,46 +38,46 @@ async def turn() -> None:
 
 
 def test_what_is_worked_out_comes_back() -> None:
-    async def scene(door: Door) -> list[int]:
-        return await asyncio.gather(*(door.work(lambda n=n: n * n, Watch(), nothing) for n in range(10)))  # type: ignore[misc]
+    async def scene(door: AdmissionController) -> list[int]:
+        return await asyncio.gather(*(door.work(lambda n=n: n * n, RequestContext(), nothing) for n in range(10)))  # type: ignore[misc]
 
     assert run(scene, max_running=2) == [n * n for n in range(10)]
 
 
 def test_what_fails_comes_back_too() -> None:
-    async def scene(door: Door) -> None:
+    async def scene(door: AdmissionController) -> None:
         with pytest.raises(ZeroDivisionError):
-            await door.work(lambda: 1 // 0, Watch(), nothing)
+            await door.work(lambda: 1 // 0, RequestContext(), nothing)
 
     run(scene)
 
 
 def test_past_the_queue_it_is_full_until_somebody_leaves() -> None:
-    async def scene(door: Door) -> None:
+    async def scene(door: AdmissionController) -> None:
         go_on = threading.Event()
-        held = [door.work(go_on.wait, Watch(), nothing) for _ in range(2)]
+        held = [door.work(go_on.wait, RequestContext(), nothing) for _ in range(2)]
         await turn()
         assert (door.running, door.waiting, door.crowd) == (1, 1, 2)
-        with pytest.raises(Problem) as caught:
-            await door.work(go_on.wait, Watch(), nothing)
+        with pytest.raises(ApiError) as caught:
+            await door.work(go_on.wait, RequestContext(), nothing)
         assert (caught.value.status, caught.value.reason) == (429, "queue_full")
         assert caught.value.headers == {"Retry-After": "2"}  # two requests of a second each are before it
-        with pytest.raises(Problem):
+        with pytest.raises(ApiError):
             async with door.upload():
                 pass
         go_on.set()
         assert await asyncio.gather(*held) == [True, True]
-        assert await door.work(lambda: 1, Watch(), nothing) == 1
+        assert await door.work(lambda: 1, RequestContext(), nothing) == 1
 
     run(scene, max_running=1, max_waiting=1)
 
 
 def test_without_a_queue_the_next_is_refused() -> None:
-    async def scene(door: Door) -> None:
+    async def scene(door: AdmissionController) -> None:
         go_on = threading.Event()
-        held = door.work(go_on.wait, Watch(), nothing)
+        held = door.work(go_on.wait, RequestContext(), nothing)
         await turn()
-        with pytest.raises(Problem):
+        with pytest.raises(ApiError):
             door.check()
         go_on.set()
         await held
@@ -87,10 +87,10 @@ def test_without_a_queue_the_next_is_refused() -> None:
 
 
 def test_who_leaves_the_queue_is_never_worked_on() -> None:
-    async def scene(door: Door) -> list[str]:
+    async def scene(door: AdmissionController) -> list[str]:
         go_on, done = threading.Event(), list[str]()
-        held = door.work(go_on.wait, Watch(), nothing)
-        left = door.work(lambda: done.append("left"), Watch(), nothing)
+        held = door.work(go_on.wait, RequestContext(), nothing)
+        left = door.work(lambda: done.append("left"), RequestContext(), nothing)
         await turn()
         left.cancel()
         await turn()
@@ -103,16 +103,16 @@ def test_who_leaves_the_queue_is_never_worked_on() -> None:
 
 
 def test_a_place_is_free_when_the_thread_has_ended_and_not_before() -> None:
-    async def scene(door: Door) -> None:
-        watch, told, go_on = Watch(), threading.Event(), threading.Event()
+    async def scene(door: AdmissionController) -> None:
+        context, told, go_on = RequestContext(), threading.Event(), threading.Event()
 
         def work() -> None:
-            with watch.on_stop(told.set):
+            with context.on_cancel(told.set):
                 assert told.wait(10)
                 assert go_on.wait(10)
-                watch.check()
+                context.check_cancelled()
 
-        task = door.work(work, watch, nothing)
+        task = door.work(work, context, nothing)
         await turn()
         task.cancel()
         await asyncio.to_thread(told.wait, 10)
@@ -127,9 +127,9 @@ def test_a_place_is_free_when_the_thread_has_ended_and_not_before() -> None:
 
 
 def test_uploads_are_counted() -> None:
-    async def scene(door: Door) -> None:
+    async def scene(door: AdmissionController) -> None:
         async with door.upload():
-            with pytest.raises(Problem) as caught:
+            with pytest.raises(ApiError) as caught:
                 async with door.upload():
                     pass
         assert (caught.value.status, caught.value.reason) == (429, "too_many_uploads")
@@ -140,9 +140,9 @@ def test_uploads_are_counted() -> None:
 
 
 def test_who_comes_while_it_shuts_is_sent_elsewhere() -> None:
-    async def scene(door: Door) -> None:
+    async def scene(door: AdmissionController) -> None:
         door.draining = True
-        with pytest.raises(Problem) as caught:
+        with pytest.raises(ApiError) as caught:
             door.check()
         assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "5"})
 

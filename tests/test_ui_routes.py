@@ -268,7 +268,7 @@ class TestEntry:
         text = (ROOT / "deploy" / "README.md").read_text().split("```yaml\n---\n")[1].split("---")[0]
         head = yaml.safe_load(text)
         assert (ROOT / head["app_file"]).is_file()
-        assert f"gradio=={head['sdk_version']}" in (ROOT / "constraints.txt").read_text().splitlines()
+        assert f"gradio=={head['sdk_version']}" in (ROOT / "constraints-cpu.txt").read_text().splitlines()
 
     def test_what_is_wrong_is_said(self) -> None:
         environment = {**os.environ, "PORT": "many"}

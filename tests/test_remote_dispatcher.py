@@ -1,4 +1,4 @@
-"""FarDesk before replicas that answer when they are told to: whose window goes when, and what it says of the rest."""
+"""RemoteDispatcher over replicas that answer on command: which window goes when, and what it reports of the rest."""
 
 import asyncio
 from contextlib import ExitStack
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from transcription.audio import SAMPLE_RATE
-from transcription.cluster.messages import Part, Said
-from transcription.cluster.remote_dispatcher import FarDesk
-from transcription.cluster.replica_client import Calls
+from transcription.cluster.messages import WindowRequest, WindowResponse
+from transcription.cluster.remote_dispatcher import RemoteDispatcher
+from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
 from transcription.engines.batching.jobs import Answer, Heard, Job, Window
 from transcription.errors import EngineFailure
@@ -19,12 +19,12 @@ MOST = 6  # windows of long requests for each replica
 SECONDS = 30.0  # of each window
 
 
-class Replicas(Calls):
-    """Calls, within a running loop, of which each waits until it is answered."""
+class Replicas(ReplicaClient):
+    """ReplicaClient, within a running loop, of which each waits until it is answered."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.calls: dict[Part, asyncio.Future[Said]] = {}
+        self.calls: dict[WindowRequest, asyncio.Future[WindowResponse]] = {}
 
     async def call(self, method: str, *arguments: Any) -> Any:
         (part,) = arguments
@@ -37,7 +37,7 @@ class Replicas(Calls):
     def answer(self, number: int, replica: str = "one", language: str | None = "en") -> None:
         """The earliest call with this window."""
         call = next(call for part, call in self.calls.items() if part.number == number)
-        call.set_result(Said(Heard(number, ()), language, None, None, replica))
+        call.set_result(WindowResponse(Heard(number, ()), language, None, None, replica))
 
     @property
     def numbers(self) -> list[int]:
@@ -54,7 +54,7 @@ class Scene:
 
     def __init__(self, crowd: float = 1.0) -> None:
         self.replicas = Replicas()
-        self.desk = FarDesk(self.replicas, tells_language=True, most=MOST, crowd=lambda: crowd)
+        self.desk = RemoteDispatcher(self.replicas, tells_language=True, most=MOST, crowd=lambda: crowd)
         self._left = ExitStack()
 
     async def __aenter__(self) -> "Scene":

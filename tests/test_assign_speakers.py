@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from transcription.diarization.assign import (
-    NEAREST,
-    STRETCHED,
+    MAX_GAP,
+    MAX_WORD_DURATION,
     Piece,
     assign_speakers,
     by_channel,
@@ -111,7 +111,7 @@ class TestRules:
     def test_a_gap_belongs_to_the_nearest_turn_in_reach(self) -> None:
         spoken = turns((A, 0, 1), (B, 4, 5))
         found = assign_speakers(
-            words((" a", 1.5, 1.8), (" b", 3.5, 3.9), (" c", 5 + NEAREST, 9), (" d", 9, 9.5)), spoken
+            words((" a", 1.5, 1.8), (" b", 3.5, 3.9), (" c", 5 + MAX_GAP, 9), (" d", 9, 9.5)), spoken
         )
         assert speakers(found) == [A, B, B, None]
         assert [word.second_speaker for word in found.words] == [B, A, None, None]
@@ -135,7 +135,7 @@ class TestRules:
     def test_a_word_stretched_over_silence_is_heard_where_someone_speaks(self) -> None:
         spoken = turns((A, 0, 5.4), (B, 8, 12))
         assert speakers(assign_speakers(words((" end.", 5, 11)), spoken)) == [A]
-        assert speakers(assign_speakers(words((" start", 6, 6 + STRETCHED + 1)), spoken)) == [B]
+        assert speakers(assign_speakers(words((" start", 6, 6 + MAX_WORD_DURATION + 1)), spoken)) == [B]
 
     def test_a_segment_without_words_belongs_to_whoever_talks_longest_in_it(self) -> None:
         assert said(assign_speakers(segments((" All.", 0, 10)), turns((A, 0, 3), (B, 3, 10)))) == [(B, " All.")]
@@ -243,7 +243,10 @@ def test_text_is_never_lost_reordered_or_changed(
         assert word.second_speaker is None or word.second_speaker != word.speaker
 
 
-@given(st.lists(st.tuples(TIME, st.floats(0.02, STRETCHED)), max_size=20), st.lists(st.tuples(TIME, TIME), max_size=9))
+@given(
+    st.lists(st.tuples(TIME, st.floats(0.02, MAX_WORD_DURATION)), max_size=20),
+    st.lists(st.tuples(TIME, TIME), max_size=9),
+)
 def test_every_word_has_a_speaker_while_anyone_speaks(
     timed: list[tuple[float, float]], spans: list[tuple[float, float]]
 ) -> None:

@@ -11,8 +11,8 @@ from ray.serve.config import AutoscalingContext
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, SAMPLES
 from transcription.audio import Audio
 from transcription.cluster.diarizer_replica import DiarizerReplica
-from transcription.cluster.engine_replica import Recogniser
-from transcription.cluster.messages import Part, Said, plain
+from transcription.cluster.engine_replica import EngineReplica
+from transcription.cluster.messages import WindowRequest, WindowResponse, plain
 from transcription.cluster.scaling import ByAudio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.errors import EngineFailure, InvalidSettings
@@ -24,21 +24,21 @@ WORDS = InferenceConfig(timestamps="word")
 
 
 @pytest.fixture(scope="module")
-def recogniser() -> Recogniser:
-    return Recogniser(ModelSettings.from_environment(asr_model=str(DEMO), assistant_model=str(ASSISTANT)))
+def recogniser() -> EngineReplica:
+    return EngineReplica(ModelSettings.from_environment(asr_model=str(DEMO), assistant_model=str(ASSISTANT)))
 
 
-def part(samples: Audio = SHORT, config: InferenceConfig = WORDS, language: str | None = None) -> Part:
-    return Part("request", 3, samples.samples, config, language, brief=True, owed=samples.duration + 60.0)
+def part(samples: Audio = SHORT, config: InferenceConfig = WORDS, language: str | None = None) -> WindowRequest:
+    return WindowRequest("request", 3, samples.samples, config, language, brief=True, owed=samples.duration + 60.0)
 
 
-def owed(recogniser: Recogniser) -> float:
+def owed(recogniser: EngineReplica) -> float:
     return recogniser.record_autoscaling_stats()["audio_seconds"]
 
 
-def test_a_window_says_what_it_says_in_one_process(recogniser: Recogniser, transcriber: Transcriber) -> None:
+def test_a_window_says_what_it_says_in_one_process(recogniser: EngineReplica, transcriber: Transcriber) -> None:
     said = asyncio.run(recogniser.hear(part()))
-    assert isinstance(said, Said)
+    assert isinstance(said, WindowResponse)
     whole = transcriber.transcribe(SHORT, WORDS)
     words = [word for segment in said.heard.segments for word in segment.words]
     assert [(word.word, word.start, word.end) for word in words] == [
@@ -49,14 +49,14 @@ def test_a_window_says_what_it_says_in_one_process(recogniser: Recogniser, trans
     assert said.language_probability == pytest.approx(whole.language_probability)
 
 
-def test_nothing_said_decides_no_language(recogniser: Recogniser) -> None:
+def test_nothing_said_decides_no_language(recogniser: EngineReplica) -> None:
     said = asyncio.run(recogniser.hear(part(SAMPLES["silence"].audio)))
-    assert isinstance(said, Said)
+    assert isinstance(said, WindowResponse)
     assert (said.heard.segments, said.language) == ((), None)
     assert said.guess is not None
 
 
-def test_what_waits_is_told_while_it_waits(recogniser: Recogniser) -> None:
+def test_what_waits_is_told_while_it_waits(recogniser: EngineReplica) -> None:
     async def scene() -> list[float]:
         seen = [owed(recogniser)]
         tasks = [asyncio.create_task(recogniser.hear(part())) for _ in range(2)]
@@ -68,7 +68,7 @@ def test_what_waits_is_told_while_it_waits(recogniser: Recogniser) -> None:
     assert asyncio.run(scene()) == [0, pytest.approx(2 * (SHORT.duration + 60)), 0]
 
 
-def test_who_stops_waiting_frees_the_slot(recogniser: Recogniser) -> None:
+def test_who_stops_waiting_frees_the_slot(recogniser: EngineReplica) -> None:
     async def scene() -> None:
         slowly = InferenceConfig(temperature=(0.0,) * 16, compression_ratio_threshold=0.01)
         task = asyncio.create_task(recogniser.hear(part(config=slowly)))
@@ -86,7 +86,7 @@ def test_who_stops_waiting_frees_the_slot(recogniser: Recogniser) -> None:
     assert owed(recogniser) == 0
 
 
-def test_a_failure_comes_back_as_a_value(recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_comes_back_as_a_value(recogniser: EngineReplica, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("/secret/path")
 
@@ -97,7 +97,7 @@ def test_a_failure_comes_back_as_a_value(recogniser: Recogniser, monkeypatch: py
 
 
 def test_one_that_fails_again_and_again_is_started_anew(
-    recogniser: Recogniser, monkeypatch: pytest.MonkeyPatch
+    recogniser: EngineReplica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise EngineFailure("out of order")
@@ -144,10 +144,11 @@ def test_replicas_get_no_more_than_a_request_is_for_an_engine() -> None:
 
 def context(running: int, **reported: float) -> AutoscalingContext:
     """What Ray tells a policy: so many replicas run, and report what waits."""
-    deployment = DeploymentID("Recogniser", "transcription")
+    deployment = DeploymentID("EngineReplica", "transcription")
     waiting = {ReplicaID(name, deployment): seconds for name, seconds in reported.items()}
     return AutoscalingContext(
-        deployment_id=deployment, deployment_name="Recogniser", app_name="transcription", current_num_replicas=running,
+        deployment_id=deployment, deployment_name="EngineReplica", app_name="transcription",
+        current_num_replicas=running,
         target_num_replicas=running, running_replicas=list(waiting), total_num_requests=9, total_queued_requests=0,
         aggregated_metrics={"audio_seconds": waiting} if waiting else {}, raw_metrics={},
         capacity_adjusted_min_replicas=1, capacity_adjusted_max_replicas=8, policy_state={}, last_scale_up_time=None,

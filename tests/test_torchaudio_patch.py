@@ -21,7 +21,7 @@ def package(folder: Path, extension: str) -> None:
     (folder / "torchaudio" / "_extension.py").write_text(extension)
 
 
-MEND = "from torch_guard import mend_torchaudio; mend_torchaudio(); import torchaudio; "
+MEND = "from transcription.torchaudio_patch import patch_torchaudio; patch_torchaudio(); import torchaudio; "
 
 
 def test_a_broken_extension_is_stood_in_for(tmp_path: Path) -> None:
@@ -37,7 +37,8 @@ def test_a_sound_extension_is_left_alone(tmp_path: Path) -> None:
 def test_without_torchaudio_nothing_happens(tmp_path: Path) -> None:
     code = "import importlib.util as u; u.find_spec = lambda name: None; import sys; "
     assert run(
-        code + "from torch_guard import mend_torchaudio; mend_torchaudio(); print('torchaudio' in sys.modules)"
+        code
+        + "from transcription.torchaudio_patch import patch_torchaudio; patch_torchaudio(); print('torchaudio' in sys.modules)"
     ) == ("False")
 
 

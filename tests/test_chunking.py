@@ -10,7 +10,7 @@ from tests.conftest import SAMPLES
 from tools.samples import read_truth
 from transcription.audio import SAMPLE_RATE, read_file
 from transcription.config import InferenceConfig
-from transcription.vad.chunking import Cut, cut, packed
+from transcription.vad.chunking import Chunk, cut, packed
 from transcription.vad.silero import FRAME, speech
 
 
@@ -23,7 +23,7 @@ def test_nothing_has_no_windows() -> None:
 
 
 def test_short_audio_is_one_window() -> None:
-    assert list(cut(noise(30), 30)) == [Cut(((0, 30 * SAMPLE_RATE),))]
+    assert list(cut(noise(30), 30)) == [Chunk(((0, 30 * SAMPLE_RATE),))]
 
 
 @pytest.mark.parametrize("longest", [1, 7.3, 30])
@@ -80,7 +80,7 @@ def test_silence_is_packed_into_nothing() -> None:
 
 
 def test_a_packed_window_knows_its_times() -> None:
-    window = Cut(((16_000, 32_000), (80_000, 112_000)))
+    window = Chunk(((16_000, 32_000), (80_000, 112_000)))
     assert window.seconds == 3.0
     assert [window.at(seconds) for seconds in (0.0, 0.5, 1.0, 2.5)] == [1.0, 1.5, 5.0, 6.5]
     assert window.at(1.0, ends=True) == 2.0

@@ -21,7 +21,7 @@ from tools.samples import read_truth
 from tools.scores import der
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.diarization import pyannote as diarization_utils
 from transcription.diarization.assign import exclusive_turns
 from transcription.diarization.pyannote import Diarization, Diarizer, load_pipeline
@@ -160,7 +160,7 @@ def test_tf32_is_left_as_it_was(diarizer: Diarizer) -> None:
 def test_progress_grows_to_the_end(diarizer: Diarizer) -> None:
     told: list[tuple[float, float]] = []
     audio = SAMPLES["conversation"].audio
-    diarizer.diarize(audio, InferenceConfig(), Watch(lambda _, done, total: told.append((done, total))))
+    diarizer.diarize(audio, InferenceConfig(), RequestContext(lambda _, done, total: told.append((done, total))))
     assert len(told) > 5
     assert told == sorted(told)
     assert told[-1] == (audio.duration, audio.duration)

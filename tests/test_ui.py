@@ -120,7 +120,7 @@ class TestTheWay:
         page.locator("#record").evaluate("button => { button.click(); button.click(); }")
         expect(page.locator("#record")).to_contain_text("Stop recording")
         page.click("[data-sample='short.wav']")
-        expect(page.locator("#record")).to_have_text("Record")
+        expect(page.locator("#record")).to_have_text("RequestRecord")
         assert page.evaluate("streams.map((stream) => stream.active)") == [False], "the microphone is off"
         page.click("#transcribe")
         expect(heard(page).locator("#transcript")).to_contain_text("Sarah wants")
@@ -296,7 +296,7 @@ class TestGivingUp:
         page.set_input_files("#file", SAMPLES["long"].path)
         ask(page, SLOWLY)
         page.wait_for_selector("#transcript .word")
-        assert server.service.door.running == 1
+        assert server.service.admission.running == 1
 
     def test_stop(self, tab: Callable[..., Page], server: Running) -> None:
         page = tab()
@@ -304,7 +304,7 @@ class TestGivingUp:
         page.click("#stop")
         expect(page.get_by_role("alert")).to_have_text("Stopped. What was heard so far stands below.")
         assert page.locator("#transcript .word").count() > 0
-        until(lambda: server.service.door.running == 0)
+        until(lambda: server.service.admission.running == 0)
 
     def test_stop_before_it_is_sent(self, tab: Callable[..., Page]) -> None:
         page = tab()
@@ -321,4 +321,4 @@ class TestGivingUp:
         page = tab()
         self.begin(page, server)
         page.close()
-        until(lambda: server.service.door.running == 0)
+        until(lambda: server.service.admission.running == 0)

@@ -14,7 +14,7 @@ from tools.samples import read_truth
 from tools.scores import cp_wer, der, wer
 from transcription.audio import Audio, read_file
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.context import Watch
+from transcription.context import RequestContext
 from transcription.errors import EngineFailure, InvalidRequest
 from transcription.transcriber import Transcriber
 from transcription.transcript import Transcript
@@ -105,7 +105,7 @@ def test_a_request_that_is_refused_is_diarized_no_further(listener: Transcriber)
         heard.append(done / total)
 
     with pytest.raises(InvalidRequest, match="language"):
-        listener.transcribe(SAMPLES["discussion"].audio, InferenceConfig(language="xx"), Watch(progress))
+        listener.transcribe(SAMPLES["discussion"].audio, InferenceConfig(language="xx"), RequestContext(progress))
     assert max(heard, default=0.0) < 0.9
 
 
@@ -113,7 +113,7 @@ def test_progress_of_both_is_told(listener: Transcriber) -> None:
     stages: dict[str, tuple[float, float]] = {}
     audio = SAMPLES["meeting"].audio
     listener.transcribe(
-        audio, InferenceConfig(), Watch(lambda stage, done, total: stages.update({stage: (done, total)}))
+        audio, InferenceConfig(), RequestContext(lambda stage, done, total: stages.update({stage: (done, total)}))
     )
     assert stages == {name: pytest.approx((audio.duration, audio.duration)) for name in ("transcribe", "diarize")}
 
@@ -192,14 +192,14 @@ class TestChannels:
     def test_progress_covers_all(self, transcriber: Transcriber, call: Audio) -> None:
         told: list[tuple[float, float]] = []
         config = InferenceConfig(multichannel=True)
-        transcriber.transcribe(call, config, Watch(lambda _, done, total: told.append((done, total))))
+        transcriber.transcribe(call, config, RequestContext(lambda _, done, total: told.append((done, total))))
         assert told == sorted(told)
         assert told[-1] == pytest.approx((2 * call.duration, 2 * call.duration))
 
 
 def test_pyannote_is_imported_only_where_it_is_used() -> None:
     code = (
-        "import sys; from config import *; from transcribe import Transcriber;"
+        "import sys; from transcription.config import *; from transcription.transcriber import Transcriber;"
         f"Transcriber(ModelSettings.from_environment(asr_model={str(DEMO)!r}));"
         "print(any(name.startswith('pyannote') for name in sys.modules))"
     )

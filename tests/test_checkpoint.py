@@ -6,7 +6,7 @@ import torch
 from tests.conftest import DEMO
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.errors import InvalidRequest
-from transcription.whisper.checkpoint import Decoded, Whisper, is_doubtful, is_silence
+from transcription.whisper.checkpoint import DecodingResult, Whisper, is_silence, needs_fallback
 from transcription.whisper.loading import load_checkpoint
 
 
@@ -40,25 +40,25 @@ def test_the_language_is_the_likeliest_of_those_to_choose_from(whisper: Whisper)
     assert whisper.language(logits, InferenceConfig())[0] == "de"
     assert whisper.language(logits, InferenceConfig(languages=("english",))) == ("en", 1.0)
     with pytest.raises(InvalidRequest, match=r"^language 'xx' is not one this model knows: de, en$"):
-        whisper.abilities.check(InferenceConfig(languages=("en", "xx")))
+        whisper.capabilities.check(InferenceConfig(languages=("en", "xx")))
 
 
 def test_a_language_has_a_code_and_a_name(whisper: Whisper) -> None:
-    assert [whisper.abilities.check(InferenceConfig(language=name)) for name in ("de", " German ", None)] == [
+    assert [whisper.capabilities.check(InferenceConfig(language=name)) for name in ("de", " German ", None)] == [
         "de",
         "de",
         None,
     ]
     with pytest.raises(InvalidRequest, match=r"^language 'xx' is not one this model knows: de, en$"):
-        whisper.abilities.check(InferenceConfig(language="xx"))
+        whisper.capabilities.check(InferenceConfig(language="xx"))
 
 
 def test_the_end_counts_in_the_mean_log_probability(whisper: Whisper) -> None:
     end = whisper.vocabulary.end
-    assert whisper.judged([5, 6, end, 7], [-1.0, -2.0, -3.0, -9.0], 0.2, 0.1) == Decoded(
-        [5, 6], [-1.0, -2.0], -2.0, whisper.judged([5, 6], [0.0, 0.0], 0.2, 0.1).compression_ratio, 0.2, 0.1
+    assert whisper.score([5, 6, end, 7], [-1.0, -2.0, -3.0, -9.0], 0.2, 0.1) == DecodingResult(
+        [5, 6], [-1.0, -2.0], -2.0, whisper.score([5, 6], [0.0, 0.0], 0.2, 0.1).compression_ratio, 0.2, 0.1
     )
-    assert whisper.judged([], [], 0.0, 0.0) == Decoded([], [], 0.0, 0.0, 0.0, 0.0)
+    assert whisper.score([], [], 0.0, 0.0) == DecodingResult([], [], 0.0, 0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -72,5 +72,5 @@ def test_the_end_counts_in_the_mean_log_probability(whisper: Whisper) -> None:
     ],
 )
 def test_thresholds_are_whispers(no_speech: float, logprob: float, ratio: float, silent: bool, doubtful: bool) -> None:
-    one = Decoded([1], [logprob], logprob, ratio, 0.0, no_speech)
-    assert (is_silence(one, InferenceConfig()), is_doubtful(one, InferenceConfig())) == (silent, doubtful)
+    one = DecodingResult([1], [logprob], logprob, ratio, 0.0, no_speech)
+    assert (is_silence(one, InferenceConfig()), needs_fallback(one, InferenceConfig())) == (silent, doubtful)
