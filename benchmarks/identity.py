@@ -9,13 +9,13 @@ import itertools
 import torch
 
 import transcription.engines  # noqa: F401  # before transformers, which it lets be imported
-from tests.test_slots import CASES, both
+from tests.test_slots import CASES, decode_both
 
 
 def main() -> None:
     tokens = differ = 0
     for case in CASES:
-        for found, expected in zip(*both(case, torch.float32, windows=5), strict=True):
+        for found, expected in zip(*decode_both(case, torch.float32, windows=5), strict=True):
             tokens += len(expected)
             differ += sum(ours != theirs for ours, theirs in itertools.zip_longest(found, expected))
     print(f"{tokens} tokens, {differ} differ")
