@@ -60,8 +60,8 @@ def app(cluster: Cluster) -> Application:
     """The application for Ray Serve, with models and limits from the environment. Raises InvalidSettings."""
     models = with_absolute_paths(ModelSettings.from_environment(mounted()))
     settings = ServerSettings.from_environment()
-    if models.engine != "slots":
-        raise InvalidSettings("a cluster decodes with ENGINE slots: leave ENGINE out")
+    if models.engine != "batching":
+        raise InvalidSettings("a cluster decodes with ENGINE=batching: leave ENGINE out")
     behind: list[Any] = [_recognisers(models, cluster)]
     if models.diarization_model is not None:
         behind.append(_diarizers(models, cluster))

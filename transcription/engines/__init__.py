@@ -34,14 +34,14 @@ def _transformers(settings: ModelSettings) -> Engine:
     return HFGenerateEngine(settings)
 
 
-def _slots(settings: ModelSettings) -> Engine:
+def _batching(settings: ModelSettings) -> Engine:
     from transcription.engines.batching.engine import BatchingEngine
 
     return BatchingEngine(settings)
 
 
 ENGINES: dict[str, Callable[[ModelSettings], Engine]] = {
-    "slots": _slots,
+    "batching": _batching,
     "transformers": _transformers,
 }
 """Each loads its models; raises InvalidSettings."""
