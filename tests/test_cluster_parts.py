@@ -122,17 +122,18 @@ def test_one_that_fails_again_and_again_is_started_anew(
     replica.check_health()
 
 
-def test_a_diarizer_tells_speakers_apart(listener: Transcriber) -> None:
+def test_a_diarizer_tells_speakers_apart(diarizing_transcriber: Transcriber) -> None:
     replica = DiarizerReplica(ModelSettings.from_environment(asr_model=str(DEMO), diarization_model=str(DIARIZATION)))
     assert replica.refusal() is None
     meeting, config = SAMPLES["meeting"].audio, InferenceConfig()
-    assert listener.diarizer is not None
-    assert asyncio.run(replica.diarize(meeting, config)) == listener.diarizer.diarize(meeting, config)
+    assert diarizing_transcriber.diarizer is not None
+    expected = diarizing_transcriber.diarizer.diarize(meeting, config)
+    assert asyncio.run(replica.diarize(meeting, config)) == expected
 
 
 def test_a_diarizer_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     replica = DiarizerReplica(ModelSettings.from_environment(asr_model=str(DEMO), diarization_model=str(tmp_path)))
-    reason = f"DIARIZATION_MODEL {tmp_path.name} is no pyannote pipeline: it holds no config.yaml"
+    reason = f"DIARIZATION_MODEL {tmp_path.name} is not a pyannote pipeline: it has no config.yaml"
     assert replica.refusal() == reason
     refused = asyncio.run(replica.diarize(SHORT, InferenceConfig()))
     assert isinstance(refused, InvalidSettings)

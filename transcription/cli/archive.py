@@ -14,8 +14,8 @@ import ray
 from transcription.batch.archive import Archive
 from transcription.batch.sources import Recording, recordings
 from transcription.batch.workers import Outcome, Workers, transcribed
-from transcription.cli.display import counted
-from transcription.cli.options import add_request_options, config_of, settings_of
+from transcription.cli.display import archive_progress
+from transcription.cli.options import add_request_options, inference_config, model_settings
 from transcription.config import InferenceConfig, ModelSettings, with_absolute_paths
 from transcription.errors import InvalidSettings, TranscriptionError
 from transcription.formats import FORMATS
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray's own advice about actors means its developers
     try:
         form = "rttm" if "rttm" in options.format else "chunks"  # which asks for speakers
-        settings, config = with_absolute_paths(settings_of(options)), config_of(options, form)
+        settings, config = with_absolute_paths(model_settings(options)), inference_config(options, form)
         found = recordings(options.sources)
         with Archive(options.output) as archive:
             return transcribe(options, found, archive, settings, config)
@@ -98,7 +98,7 @@ def transcribe(
     """
     left = [recording for recording in found if recording.source not in archive.done]
     failed = 0
-    with counted(len(found), len(found) - len(left), options.quiet) as tell:
+    with archive_progress(len(found), len(found) - len(left), options.quiet) as tell:
         least, most = options.workers
         workers = Workers(least, most, options.gpus, options.cpus, options.together)
         if left:

@@ -61,7 +61,7 @@ def app(cluster: Cluster) -> Application:
     models = with_absolute_paths(ModelSettings.from_environment(mounted()))
     settings = ServerSettings.from_environment()
     if models.engine != "batching":
-        raise InvalidSettings("a cluster decodes with ENGINE batching: leave ENGINE out")
+        raise InvalidSettings("a cluster decodes with ENGINE=batching: leave ENGINE out")
     behind: list[Any] = [_recognisers(models, cluster)]
     if models.diarization_model is not None:
         behind.append(_diarizers(models, cluster))
