@@ -6,7 +6,7 @@ CONTAINER := .venv-container
 IMAGE := .venv-image
 # One thread for each of two processes. Files keep their order: otherwise the slow files of the cluster come last.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
-# These need no Ray, no browser and no other process.
+# The files of `make check`. They start no cluster and no browser. All other files run in `make test`.
 FAST := $(addprefix tests/test_,$(addsuffix .py, \
 	admission alignment architecture assign_speakers audio checkpoint chunking config context display docs endpoint \
 	features fetching formats handler logits_rules parameters ray_files speculation streaming tokens torchaudio_patch))
