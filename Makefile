@@ -6,10 +6,10 @@ CONTAINER := .venv-container
 IMAGE := .venv-image
 # One thread for each of two processes. Files keep their order: otherwise the slow files of the cluster come last.
 PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
-# The files of `make check`. They start no cluster and no browser. All other files run in `make test`.
-FAST := $(addprefix tests/test_,$(addsuffix .py, \
-	admission alignment architecture assign_speakers audio checkpoint chunking config context display docs endpoint \
-	features fetching formats handler logits_rules parameters ray_files speculation streaming tokens torchaudio_patch))
+# Test files that start a server, a browser, Ray or other processes, or decode much. `make check` leaves them out.
+SLOW := archive% cluster% command% container% deploy% diarizer% endpoint_routes% engines% hf_generate% load% loop% \
+	openai% ray% router% schemas% server% shutdown% slots% speaker_nets% toolkit% tools% transcriber% ui%
+FAST := $(filter-out $(SLOW:%=tests/test_%),$(sort $(wildcard tests/test_*.py)))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo serve check test static test-container test-image bench models samples screenshots clean

@@ -24,8 +24,8 @@ def commands(page: str) -> Iterator[list[str]]:
             for line in block.replace("\\\n", " ").splitlines():
                 yield from _pipeline(line)
     prose = re.sub(r"^```.*?^```", "", page, flags=re.DOTALL | re.MULTILINE)
-    for code in re.findall(r"`([^`\n]+)`", prose):
-        yield from (words for words in _pipeline(code) if len(words) > 1)
+    for code in re.findall(r"`([^`]+)`", prose):
+        yield from (words for words in _pipeline(code.replace("\n", " ")) if len(words) > 1)
 
 
 def _pipeline(line: str) -> Iterator[list[str]]:

@@ -148,7 +148,7 @@ def test_commands_can_be_called_as_shown(path: Path) -> None:
 
 
 def test_commands_are_found_in_blocks_and_sentences() -> None:
-    page = "Run `make test`.\n```\nA=b cat x | .venv/bin/transcribe - \\\n    --format srt  # subtitles\n```\n"
+    page = "Run `make\ntest`.\n```\nA=b cat x | .venv/bin/transcribe - \\\n    --format srt  # subtitles\n```\n"
     assert list(commands(page)) == [["cat", "x"], ["transcribe", "-", "--format", "srt"], ["make", "test"]]
 
 
