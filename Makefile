@@ -49,8 +49,8 @@ models:  ## rebuild models/ from nothing (over three hours; needs libespeak-ng)
 	$(VENV)/bin/python -m tools.distil
 	$(VENV)/bin/python -m tools.export
 	$(VENV)/bin/python -m tools.evaluate
-	$(VENV)/bin/python -m tools.diarization segmentation
-	$(VENV)/bin/python -m tools.diarization embedding
+	$(VENV)/bin/python -m tools.diarization_train segmentation
+	$(VENV)/bin/python -m tools.diarization_train embedding
 	$(VENV)/bin/python -m tools.diarization_export
 	$(VENV)/bin/python -m tools.diarization_evaluate
 
