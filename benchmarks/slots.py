@@ -162,7 +162,7 @@ def outside_the_model() -> None:
             for rows in (1, 8):
                 for row in range(rows):
                     slots.begin(row, [1, 2, 3], True, 0.0)
-                slots.done[:] = False
+                slots.ended[:] = False
                 inside = _timed_parts(slots, rows)
                 cells.append(f"{1 - inside:.0%}")
         print(f"| {name} | " + " | ".join(cells) + " |")
@@ -172,7 +172,7 @@ def _of_size(width: int, layers: int) -> Any:
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
     from transcription.engines.batching.decoder import Decoder
-    from transcription.engines.batching.logits_rules import Rules
+    from transcription.engines.batching.logits_rules import LogitsRules
     from transcription.engines.batching.slots import Slots
     from transcription.whisper.tokens import Vocabulary
 
@@ -181,7 +181,7 @@ def _of_size(width: int, layers: int) -> Any:
                       decoder_attention_heads=8, encoder_ffn_dim=4 * width, decoder_ffn_dim=4 * width)
     ).eval()  # fmt: skip
     vocabulary = Vocabulary(50258, 50257, 50363, 50361, 50362, {}, {}, 50364)
-    return Slots(Decoder(model, 1, 9), Rules(vocabulary, 51865, torch.device("cpu"), [], [], 50))
+    return Slots(Decoder(model, 1, 9), LogitsRules(vocabulary, 51865, torch.device("cpu"), [], [], 50))
 
 
 def _timed_parts(slots: Any, rows: int, steps: int = 60) -> float:
@@ -203,8 +203,8 @@ def _timed_parts(slots: Any, rows: int, steps: int = 60) -> float:
     decoder.forward, decoder.logits = timed(forward), timed(logits)
     began = time.perf_counter()
     for _ in range(steps):
-        slots.write(rows, False, False)
-        slots.ended(rows)
+        slots.step(rows, False, False)
+        slots.ended_rows(rows)
     whole = time.perf_counter() - began
     decoder.forward, decoder.logits = forward, logits
     return inside / whole

@@ -57,7 +57,7 @@ def test_past_the_queue_it_is_full_until_somebody_leaves() -> None:
         go_on = threading.Event()
         held = [door.work(go_on.wait, RequestContext(), nothing) for _ in range(2)]
         await turn()
-        assert (door.running, door.waiting, door.crowd) == (1, 1, 2)
+        assert (door.running, door.waiting, door.load) == (1, 1, 2)
         with pytest.raises(ApiError) as caught:
             await door.work(go_on.wait, RequestContext(), nothing)
         assert (caught.value.status, caught.value.reason) == (429, "queue_full")

@@ -4,10 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transcription.whisper.alignment import _first_columns, _median, token_starts
+from transcription.whisper.alignment import cheapest_path, median_filter, token_starts
 
 
-def slow_first_columns(cost: np.ndarray) -> list[int]:
+def slow_cheapest_path(cost: np.ndarray) -> list[int]:
     """The textbook recursion, cell by cell, with openai/whisper's order among equal steps."""
     rows, columns = cost.shape
     total = np.full((rows + 1, columns + 1), np.inf)
@@ -31,7 +31,7 @@ def slow_first_columns(cost: np.ndarray) -> list[int]:
 @given(st.integers(1, 8), st.integers(1, 30), st.integers(0, 2**32 - 1))
 def test_the_path_is_the_textbooks(rows: int, columns: int, seed: int) -> None:
     cost = np.random.default_rng(seed).normal(size=(rows, columns))  # no two paths cost the same
-    assert _first_columns(cost).tolist() == slow_first_columns(cost)
+    assert cheapest_path(cost).tolist() == slow_cheapest_path(cost)
 
 
 def test_a_clear_diagonal_gives_each_token_its_frame() -> None:
@@ -49,7 +49,7 @@ def test_the_median_is_numpys(frames: int) -> None:
     else:
         padded = np.pad(values, [(0, 0), (0, 0), (3, 3)], mode="reflect")
         expected = np.median(np.lib.stride_tricks.sliding_window_view(padded, 7, axis=-1), axis=-1)
-    np.testing.assert_array_equal(_median(values), expected)
+    np.testing.assert_array_equal(median_filter(values), expected)
 
 
 def test_no_tokens_and_no_frames_are_no_times() -> None:

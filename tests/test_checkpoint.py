@@ -6,7 +6,8 @@ import torch
 from tests.conftest import DEMO
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.errors import InvalidRequest
-from transcription.whisper.checkpoint import DecodingResult, Whisper, is_silence, needs_fallback
+from transcription.whisper.checkpoint import Whisper
+from transcription.whisper.decoding_result import DecodingResult, is_silence, needs_fallback
 from transcription.whisper.loading import load_checkpoint
 
 
@@ -15,31 +16,35 @@ def whisper() -> Whisper:
     return Whisper(load_checkpoint(ModelSettings.from_environment(asr_model=str(DEMO))), assisted=False)
 
 
+def prompt(whisper: Whisper, language: str, config: InferenceConfig) -> list[int]:
+    return whisper.prompt(whisper.context_tokens(config), language, config)
+
+
 def test_a_long_prompt_keeps_its_end(whisper: Whisper) -> None:
-    prompt = whisper.prompt("en", InferenceConfig(prompt="We need the report. " * 300, timestamps="segment"))
-    assert len(prompt) == 1 + 223 + 3
-    assert whisper.tokenizer.decode(prompt[1:224]).endswith(" We need the report.")
+    tokens = prompt(whisper, "en", InferenceConfig(prompt="We need the report. " * 300, timestamps="segment"))
+    assert len(tokens) == 1 + 223 + 3
+    assert whisper.tokenizer.decode(tokens[1:224]).endswith(" We need the report.")
 
 
 def test_a_prompt_names_language_task_and_the_lack_of_time_stamps(whisper: Whisper) -> None:
-    prompt = whisper.prompt("de", InferenceConfig(task="translate", timestamps="none"))
-    assert whisper.tokenizer.decode(prompt) == "<|startoftranscript|><|de|><|translate|><|notimestamps|>"
+    tokens = prompt(whisper, "de", InferenceConfig(task="translate", timestamps="none"))
+    assert whisper.tokenizer.decode(tokens) == "<|startoftranscript|><|de|><|translate|><|notimestamps|>"
 
 
 def test_keywords_stand_before_the_prompt(whisper: Whisper) -> None:
-    prompt = whisper.prompt("en", InferenceConfig(keywords=("Anna", "David"), prompt="We meet."))
-    start = prompt.index(whisper.vocabulary.start)
-    assert whisper.tokenizer.decode(prompt[1:start]) == " Anna, David We meet."
-    assert whisper.prompt("en", InferenceConfig(keywords=())) == prompt[start:]
+    tokens = prompt(whisper, "en", InferenceConfig(keywords=("Anna", "David"), prompt="We meet."))
+    start = tokens.index(whisper.vocabulary.start)
+    assert whisper.tokenizer.decode(tokens[1:start]) == " Anna, David We meet."
+    assert prompt(whisper, "en", InferenceConfig(keywords=())) == tokens[start:]
 
 
 def test_the_language_is_the_likeliest_of_those_to_choose_from(whisper: Whisper) -> None:
     known = whisper.vocabulary.languages
     logits = torch.zeros(whisper.config.vocab_size)
     logits[known["de"]] = 2.0
-    assert whisper.language(logits, InferenceConfig())[0] == "de"
-    assert whisper.language(logits, InferenceConfig(languages=("english",))) == ("en", 1.0)
-    with pytest.raises(InvalidRequest, match=r"^language 'xx' is not one this model knows: de, en$"):
+    assert whisper.detect_language(logits, InferenceConfig())[0] == "de"
+    assert whisper.detect_language(logits, InferenceConfig(languages=("english",))) == ("en", 1.0)
+    with pytest.raises(InvalidRequest, match=r"^the model does not know the language 'xx': choose one of de, en$"):
         whisper.capabilities.check(InferenceConfig(languages=("en", "xx")))
 
 
@@ -49,7 +54,7 @@ def test_a_language_has_a_code_and_a_name(whisper: Whisper) -> None:
         "de",
         None,
     ]
-    with pytest.raises(InvalidRequest, match=r"^language 'xx' is not one this model knows: de, en$"):
+    with pytest.raises(InvalidRequest, match=r"^the model does not know the language 'xx': choose one of de, en$"):
         whisper.capabilities.check(InferenceConfig(language="xx"))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from transcription.cluster.engine_replica import EngineReplica
 from transcription.cluster.messages import WindowRequest, WindowResponse, plain
 from transcription.cluster.scaling import ByAudio
 from transcription.config import InferenceConfig, ModelSettings
+from transcription.engines.batching.window import WindowResult
 from transcription.errors import EngineFailure, InvalidSettings
 from transcription.server.parameters import AudioRequest
 from transcription.transcriber import Transcriber
@@ -24,55 +26,55 @@ WORDS = InferenceConfig(timestamps="word")
 
 
 @pytest.fixture(scope="module")
-def recogniser() -> EngineReplica:
+def replica() -> EngineReplica:
     return EngineReplica(ModelSettings.from_environment(asr_model=str(DEMO), assistant_model=str(ASSISTANT)))
 
 
-def part(samples: Audio = SHORT, config: InferenceConfig = WORDS, language: str | None = None) -> WindowRequest:
-    return WindowRequest("request", 3, samples.samples, config, language, brief=True, owed=samples.duration + 60.0)
+def message(samples: Audio = SHORT, config: InferenceConfig = WORDS, language: str | None = None) -> WindowRequest:
+    return WindowRequest("request", samples.samples, config, language, True, audio_seconds=samples.duration + 60.0)
 
 
-def owed(recogniser: EngineReplica) -> float:
-    return recogniser.record_autoscaling_stats()["audio_seconds"]
+def owed(replica: EngineReplica) -> float:
+    return replica.record_autoscaling_stats()["audio_seconds"]
 
 
-def test_a_window_says_what_it_says_in_one_process(recogniser: EngineReplica, transcriber: Transcriber) -> None:
-    said = asyncio.run(recogniser.hear(part()))
-    assert isinstance(said, WindowResponse)
+def test_a_window_says_what_it_says_in_one_process(replica: EngineReplica, transcriber: Transcriber) -> None:
+    response = asyncio.run(replica.decode_window(message()))
+    assert isinstance(response, WindowResponse)
     whole = transcriber.transcribe(SHORT, WORDS)
-    words = [word for segment in said.heard.segments for word in segment.words]
+    words = [word for segment in response.result.segments for word in segment.words]
     assert [(word.word, word.start, word.end) for word in words] == [
         (word.word, word.start, word.end) for word in whole.words
     ]
-    assert (said.heard.number, said.heard.resume) == (3, None)
-    assert said.language == whole.language
-    assert said.language_probability == pytest.approx(whole.language_probability)
+    assert response.result.resume is None
+    assert response.language == whole.language
+    assert response.language_probability == pytest.approx(whole.language_probability)
 
 
-def test_nothing_said_decides_no_language(recogniser: EngineReplica) -> None:
-    said = asyncio.run(recogniser.hear(part(SAMPLES["silence"].audio)))
-    assert isinstance(said, WindowResponse)
-    assert (said.heard.segments, said.language) == ((), None)
-    assert said.guess is not None
+def test_nothing_said_decides_no_language(replica: EngineReplica) -> None:
+    response = asyncio.run(replica.decode_window(message(SAMPLES["silence"].audio)))
+    assert isinstance(response, WindowResponse)
+    assert (response.result.segments, response.language) == ((), None)
+    assert response.language_guess is not None
 
 
-def test_what_waits_is_told_while_it_waits(recogniser: EngineReplica) -> None:
+def test_what_waits_is_told_while_it_waits(replica: EngineReplica) -> None:
     async def scene() -> list[float]:
-        seen = [owed(recogniser)]
-        tasks = [asyncio.create_task(recogniser.hear(part())) for _ in range(2)]
+        seen = [owed(replica)]
+        tasks = [asyncio.create_task(replica.decode_window(message())) for _ in range(2)]
         await asyncio.sleep(0)
-        seen.append(owed(recogniser))
+        seen.append(owed(replica))
         await asyncio.gather(*tasks)
-        return [*seen, owed(recogniser)]
+        return [*seen, owed(replica)]
 
     assert asyncio.run(scene()) == [0, pytest.approx(2 * (SHORT.duration + 60)), 0]
 
 
-def test_who_stops_waiting_frees_the_slot(recogniser: EngineReplica) -> None:
+def test_who_stops_waiting_frees_the_slot(replica: EngineReplica) -> None:
     async def scene() -> None:
         slowly = InferenceConfig(temperature=(0.0,) * 16, compression_ratio_threshold=0.01)
-        task = asyncio.create_task(recogniser.hear(part(config=slowly)))
-        while not recogniser._engine.loop.rows:
+        task = asyncio.create_task(replica.decode_window(message(config=slowly)))
+        while replica.engine.loop.is_idle:
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -80,42 +82,44 @@ def test_who_stops_waiting_frees_the_slot(recogniser: EngineReplica) -> None:
 
     asyncio.run(scene())
     end = time.monotonic() + 30
-    while recogniser._engine.loop.rows or recogniser._engine.loop.jobs:
+    while not replica.engine.loop.is_idle:
         assert time.monotonic() < end
         time.sleep(0.01)
-    assert owed(recogniser) == 0
+    assert owed(replica) == 0
 
 
-def test_a_failure_comes_back_as_a_value(recogniser: EngineReplica, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_comes_back_as_a_value(replica: EngineReplica, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("/secret/path")
 
-    monkeypatch.setattr(recogniser._engine, "hear", fail)
-    failure = asyncio.run(recogniser.hear(part()))
+    monkeypatch.setattr(replica.engine, "submit", fail)
+    failure = asyncio.run(replica.decode_window(message()))
     assert isinstance(failure, EngineFailure)
     assert str(failure) == "transcription failed inside the model: the log says why"
 
 
 def test_one_that_fails_again_and_again_is_started_anew(
-    recogniser: EngineReplica, monkeypatch: pytest.MonkeyPatch
+    replica: EngineReplica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
-        raise EngineFailure("out of order")
+    def fail(*_: object) -> Future[WindowResult]:
+        future: Future[WindowResult] = Future()
+        future.set_exception(EngineFailure("out of order"))
+        return future
 
     async def together(count: int) -> None:
-        await asyncio.gather(*(recogniser.hear(part()) for _ in range(count)))
+        await asyncio.gather(*(replica.decode_window(message()) for _ in range(count)))
 
     asyncio.run(together(1))
     with monkeypatch.context() as patch:
-        patch.setattr(recogniser._engine, "hear", fail)
+        patch.setattr(replica.engine, "submit", fail)
         asyncio.run(together(9))  # of one step, say, that had all of them
         for _ in range(4):
-            recogniser.check_health()
+            replica.check_health()
             asyncio.run(together(1))
-        with pytest.raises(RuntimeError, match="5 windows have failed, one after the other"):
-            recogniser.check_health()
+        with pytest.raises(RuntimeError, match="5 windows have failed in a row"):
+            replica.check_health()
     asyncio.run(together(1))
-    recogniser.check_health()
+    replica.check_health()
 
 
 def test_a_diarizer_tells_speakers_apart(listener: Transcriber) -> None:
@@ -156,7 +160,7 @@ def context(running: int, **reported: float) -> AutoscalingContext:
     )  # fmt: skip
 
 
-def test_recognisers_are_as_many_as_the_audio_needs() -> None:
+def test_replicas_are_as_many_as_the_audio_needs() -> None:
     policy = ByAudio(600)
     assert policy(context(2, one=900, two=300)) == (2, {})
     assert policy(context(1, one=36_000)) == (60, {})

@@ -193,7 +193,7 @@ def test_requests_at_the_same_time_get_their_own_answers(transcriber: Transcribe
 
 
 WRONG = {
-    "language 'xx' is not one this model knows: de, en": {"language": "xx"},
+    "the model does not know the language 'xx': choose one of de, en": {"language": "xx"},
     "assisted needs an assistant: set ASSISTANT_MODEL, or leave assisted out": {"assisted": True},
 }
 

@@ -7,8 +7,8 @@ from torch import nn
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 from transcription.engines.batching.encoder import Encoder
-from transcription.engines.batching.features import Features
-from transcription.engines.batching.linear import int8, plain
+from transcription.engines.batching.features import LogMelFeatures
+from transcription.engines.batching.layers import int8_linear, linear
 
 
 @pytest.mark.parametrize("mels", [80, 128])
@@ -17,12 +17,12 @@ def test_features_are_transformers(mels: int, count: int) -> None:
     samples = np.random.default_rng(count).normal(0, 0.1, count).astype(np.float32)
     extractor = WhisperFeatureExtractor(feature_size=mels)
     expected = extractor(samples, sampling_rate=16_000, return_tensors="pt").input_features
-    found = Features(extractor, torch.device("cpu"), torch.float32)([samples])
+    found = LogMelFeatures(extractor, torch.device("cpu"), torch.float32)([samples])
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 def test_windows_of_several_lengths_are_one_batch() -> None:
-    features = Features(WhisperFeatureExtractor(), torch.device("cpu"), torch.float32)
+    features = LogMelFeatures(WhisperFeatureExtractor(), torch.device("cpu"), torch.float32)
     short, long = np.full(800, 0.1, np.float32), np.full(32_000, 0.1, np.float32)
     together = features([short, long])
     assert together.shape == (2, 80, 3000)
@@ -34,8 +34,8 @@ def test_int8_is_the_layer_to_a_hundredth() -> None:
     layer, x = nn.Linear(64, 200), torch.randn(3, 5, 64)
     with torch.inference_mode():
         for bias in (layer.bias, None):
-            exact = plain(layer.weight, bias)(x)
-            assert (int8(layer.weight, bias)(x) - exact).abs().mean() < 0.02 * exact.abs().mean()
+            exact = linear(layer.weight, bias)(x)
+            assert (int8_linear(layer.weight, bias)(x) - exact).abs().mean() < 0.02 * exact.abs().mean()
 
 
 @pytest.mark.parametrize(("mels", "extractor"), [(80, 80), (128, 128), (128, 80)])
@@ -51,7 +51,7 @@ def test_the_encoder_is_transformers(mels: int, extractor: int) -> None:
     features = WhisperFeatureExtractor(feature_size=mels)(samples, sampling_rate=16_000, return_tensors="pt")
     with torch.inference_mode():
         expected = model.model.encoder(features.input_features).last_hidden_state
-        states = Encoder(model, WhisperFeatureExtractor(feature_size=extractor), plain)([samples])
+        states = Encoder(model, WhisperFeatureExtractor(feature_size=extractor), linear)([samples])
         torch.testing.assert_close(states, expected, atol=1e-4, rtol=0)
         again = model.model.encoder(features.input_features).last_hidden_state  # its weights are views now
         torch.testing.assert_close(again, expected)

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from tests.conftest import ASSISTANT, DEMO, SAMPLES
+from tests.serving import until
 from transcription.audio import Audio
 from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.engines.batching.engine import BatchingEngine
-from transcription.engines.batching.jobs import Answer, Job, Window
-from transcription.engines.batching.longform import answer_of
-from transcription.engines.batching.loop import Loop
+from transcription.engines.batching.loop import DecodedWindow, DecodingLoop
+from transcription.engines.batching.window import DecodingRequest, Window, WindowResult
 from transcription.errors import Cancelled, EngineFailure
 from transcription.transcript import Transcript
 
@@ -37,14 +37,9 @@ def engine() -> Iterator[BatchingEngine]:
     idle(found.loop)
 
 
-def idle(loop: Loop) -> None:
-    """Waits until the loop has let go of every row and every request."""
-    for _ in range(200):
-        with loop._changed:
-            if not loop.rows and not loop.jobs:
-                return
-        threading.Event().wait(0.05)
-    pytest.fail("rows are left over")
+def idle(loop: DecodingLoop) -> None:
+    """Wait until the loop has let go of every window."""
+    until(lambda: loop.is_idle)
 
 
 def tokens(transcript: Transcript) -> list[tuple[int, ...]]:
@@ -104,7 +99,6 @@ def test_who_is_stopped_from_outside_leaves_at_once(engine: BatchingEngine) -> N
         context.cancel()
         assert isinstance(long.exception(30), Cancelled)
     idle(engine.loop)
-    assert engine.loop.jobs == []
 
 
 def test_who_leaves_frees_the_slots(engine: BatchingEngine) -> None:
@@ -157,7 +151,7 @@ def test_a_failure_is_told_and_the_next_request_is_served(
 
     with monkeypatch.context() as patch:
         patch.setattr(engine.loop.slots.decoder, "forward", fail)
-        with pytest.raises(EngineFailure, match=r"^decoding failed: the log says why$"):
+        with pytest.raises(EngineFailure, match=r"^decoding failed: see the log$"):
             engine.transcribe(SHORT, SEGMENTS)
     assert caplog.messages == ["decoding failed"]
     assert engine.transcribe(SHORT, SEGMENTS).text
@@ -192,18 +186,18 @@ def test_a_window_that_climbs_the_ladder_does_not_hold_the_others(engine: Batchi
 def test_a_request_takes_no_more_rows_than_it_asked_for(
     engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[int] = []
-    whole = engine.loop._round
+    rows: list[int] = []
+    ended_rows = engine.loop.slots.ended_rows
 
-    def watched() -> list[int]:
-        seen.append(len(engine.loop.rows))
-        return whole()
+    def counted(count: int) -> list[int]:
+        rows.append(count)
+        return ended_rows(count)
 
-    monkeypatch.setattr(engine.loop, "_round", watched)
+    monkeypatch.setattr(engine.loop.slots, "ended_rows", counted)
     engine.transcribe(LONG, InferenceConfig(language="en", batch_size=2))
-    assert max(seen) == 2
+    assert max(rows) == 2
     engine.transcribe(LONG, InferenceConfig(language="en"))
-    assert max(seen) == 3  # one is left for whoever comes next
+    assert max(rows) == 3  # one is left for short requests
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -241,16 +235,40 @@ def test_int8_says_nearly_the_same() -> None:
         assert jiwer.wer(said, small.transcribe(SAMPLES[name].audio, SEGMENTS).text) <= 0.12
 
 
-def test_a_window_that_never_ends_has_times_for_all_its_words(engine: BatchingEngine) -> None:
-    job = Job(InferenceConfig(timestamps="word"), "en", brief=True)
-    window = Window(job, 0, SHORT.samples)
-    with engine.loop.job(job):
-        engine.loop.submit(window)
-        answer = answer_of(job)
-    assert isinstance(answer, Answer)
-    assert answer.attention is not None
-    whole = engine._read(answer, window)
-    endless = engine._read(replace(answer, attention=answer.attention[:, :-1]), window)
-    words, same = ([word for segment in heard.segments for word in segment.words] for heard in (whole, endless))
+def test_words_have_times_also_without_an_end_of_text(engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[DecodedWindow] = []
+    read = engine.read
+
+    def recorded(window: Window, found: DecodedWindow) -> WindowResult:
+        decoded.append(found)
+        return read(window, found)
+
+    monkeypatch.setattr(engine, "read", recorded)
+    request = DecodingRequest(InferenceConfig(timestamps="word"), "en", is_short=True)
+    whole = engine.submit(request, SHORT.samples).result(60)
+    (found,) = decoded
+    assert found.attention is not None
+    endless = read(Window(request, SHORT.samples), replace(found, attention=found.attention[:, :-1]))
+    words, same = ([word for segment in result.segments for word in segment.words] for result in (whole, endless))
     assert [word.word for word in same] == [word.word for word in words]
     assert same[-1].end <= SHORT.duration
+
+
+def test_a_window_that_cannot_be_read_fails_alone(
+    engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = engine.read
+
+    def fail_german(window: Window, decoded: DecodedWindow) -> WindowResult:
+        if window.request.config.language == "de":
+            raise RuntimeError("/secret/path")
+        return read(window, decoded)
+
+    monkeypatch.setattr(engine, "read", fail_german)
+    with ThreadPoolExecutor(2) as pool:
+        bad = pool.submit(engine.transcribe, LONG, InferenceConfig(language="de"))
+        assert pool.submit(engine.transcribe, SHORT, SEGMENTS).result().text
+        with pytest.raises(EngineFailure, match=r"^transcription failed inside the model: see the log$"):
+            bad.result()
+    assert set(caplog.messages) == {"the tokens of a window cannot be read"}
+    idle(engine.loop)

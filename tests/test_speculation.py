@@ -10,17 +10,17 @@ def lived(
     speculation, plain = Speculation(cost), 0.01
     spent = written = 0.0
     for number in range(rounds):
-        count = speculation.choose(rows)
+        count = speculation.choose_draft_length(rows)
         probing = count == 0 and speculation.should_probe()
         count = 2 if probing else count
         kept = min(count, _run(agreement, number))
         seconds = plain * (1 + query * count) + plain * cost * count
         if count:
-            speculation.agreed([kept] * rows, count)
+            speculation.record_acceptance([kept] * rows, count)
         if probing:
-            speculation.probed(seconds)
+            speculation.record_probe(seconds)
         else:
-            speculation.measured(rows, count, seconds)
+            speculation.record_round(rows, count, seconds)
         spent, written = spent + seconds, written + kept + 1
     return spent / written / plain, speculation
 
@@ -45,22 +45,22 @@ def test_a_hopeless_one_costs_next_to_nothing() -> None:
 def test_one_as_slow_as_the_main_model_is_never_asked() -> None:
     ratio, speculation = lived(cost=0.9, agreement=0.9, rounds=2000)
     assert ratio < 1.03
-    assert speculation.choose(1) == 0
+    assert speculation.choose_draft_length(1) == 0
 
 
 def test_extra_positions_that_cost_much_make_drafts_short() -> None:
     _, cheap = lived(cost=0.05, agreement=0.9, query=0.05)
     _, dear = lived(cost=0.05, agreement=0.9, query=0.45)
-    assert dear.choose(1) < cheap.choose(1)
+    assert dear.choose_draft_length(1) < cheap.choose_draft_length(1)
 
 
 def test_what_is_learnt_is_kept() -> None:
     _, speculation = lived(cost=0.1, agreement=0.0)
-    assert speculation.choose(1) == 0
+    assert speculation.choose_draft_length(1) == 0
     for _ in range(200):  # the audio has changed
-        speculation.agreed([2], 2)
-    assert speculation.choose(1) > 0
+        speculation.record_acceptance([2], 2)
+    assert speculation.choose_draft_length(1) > 0
 
 
 def test_nothing_measured_is_nothing_drafted() -> None:
-    assert Speculation(cost=0.01).choose(4) == 0
+    assert Speculation(draft_cost=0.01).choose_draft_length(4) == 0

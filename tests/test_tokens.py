@@ -4,7 +4,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from tests.conftest import DEMO
-from transcription.whisper.tokens import Span, WordTokens, finished, spans, split_words
+from transcription.whisper.tokens import Span, WordTokens, split_finished, split_segments, split_words
 
 END, STAMP = 10, 100  # text tokens are below END; a stamp of t seconds is STAMP + 50·t
 
@@ -39,7 +39,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_tokens_read_as_segments(name: str) -> None:
     tokens, expected = CASES[name]
-    assert spans(tokens, STAMP, END, 5.0) == expected
+    assert split_segments(tokens, STAMP, END, 5.0) == expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_tokens_read_as_segments(name: str) -> None:
     ],
 )
 def test_what_is_finished_is_kept(tokens: list[int], kept: int, resume: float | None) -> None:
-    assert finished(tokens, STAMP) == (kept, resume)
+    assert split_finished(tokens, STAMP) == (kept, resume)
 
 
 @pytest.mark.parametrize(

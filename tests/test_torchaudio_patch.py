@@ -36,7 +36,7 @@ def test_a_sound_extension_is_left_alone(tmp_path: Path) -> None:
 
 def test_without_torchaudio_nothing_happens(tmp_path: Path) -> None:
     code = "import importlib.util as u; u.find_spec = lambda name: None; import sys; "
-    assert run(f"{code}{MEND.split(' import torchaudio')[0]} print('torchaudio' in sys.modules)") == "False"
+    assert run(f"{code}{MEND.split(' import torchaudio', maxsplit=1)[0]} print('torchaudio' in sys.modules)") == "False"
 
 
 def test_the_installed_one_works_for_what_is_pure_torch() -> None:

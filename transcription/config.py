@@ -53,6 +53,9 @@ Language = Annotated[str | None, BeforeValidator(_blank_is_none)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_temperatures), Field(min_length=1, max_length=16)]
 Assisted = Literal["auto"] | bool
+EngineName = Annotated[
+    Literal["batching", "transformers"], BeforeValidator(lambda name: "batching" if name == "slots" else name)
+]
 SpeakerCount = Annotated[int | None, Field(ge=1, le=100)]
 
 
@@ -82,8 +85,8 @@ class ModelSettings(BaseSettings):
         "auto", description="auto: bfloat16 on GPUs that compute in it (8.0 up), float16 on others, float32 on CPU"
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
-    engine: Literal["slots", "transformers"] = Field(
-        "slots", description="slots: all requests in one batch; transformers: its own loop, one request at a time"
+    engine: EngineName = Field(
+        "batching", description="batching: all requests in one batch; transformers: its own loop, one request at a time"
     )
     slots: int | None = Field(
         None, ge=1, le=1024, description="windows decoded at the same time; absent: 24 on CPU, what fits on a GPU"

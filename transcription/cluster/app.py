@@ -18,7 +18,7 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig, AutoscalingPolicy
 
 from transcription.cluster.diarizer_replica import WAITING, DiarizerReplica
-from transcription.cluster.engine_replica import MOST, EngineReplica
+from transcription.cluster.engine_replica import MAX_WINDOWS, EngineReplica
 from transcription.cluster.remote import RemoteDiarizer, RemoteEngine
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.cluster.scaling import ByAudio
@@ -60,8 +60,8 @@ def app(cluster: Cluster) -> Application:
     """The application for Ray Serve, with models and limits from the environment. Raises InvalidSettings."""
     models = with_absolute_paths(ModelSettings.from_environment(mounted()))
     settings = ServerSettings.from_environment()
-    if models.engine != "slots":
-        raise InvalidSettings("a cluster decodes with ENGINE slots: leave ENGINE out")
+    if models.engine != "batching":
+        raise InvalidSettings("a cluster decodes with ENGINE batching: leave ENGINE out")
     behind: list[Any] = [_recognisers(models, cluster)]
     if models.diarization_model is not None:
         behind.append(_diarizers(models, cluster))
@@ -81,7 +81,7 @@ def _doors(settings: ServerSettings, models: ModelSettings, cluster: Cluster) ->
 
         def transcriber() -> Transcriber:
             door: AdmissionController = found.state.service.admission
-            engine = RemoteEngine(calls("EngineReplica"), _long(cluster), lambda: door.crowd)
+            engine = RemoteEngine(calls("EngineReplica"), _long(cluster), lambda: door.load)
             return Transcriber(models, engine, lambda _: RemoteDiarizer(calls("Diarizer")))
 
         # In an update the door before it answers until then.
@@ -98,12 +98,12 @@ def _doors(settings: ServerSettings, models: ModelSettings, cluster: Cluster) ->
 
 def _long(cluster: Cluster) -> int:
     """Windows of long requests that a door may have at each recogniser: all doors together fill half of its places."""
-    return max(MOST // (2 * cluster.doors), 1)
+    return max(MAX_WINDOWS // (2 * cluster.doors), 1)
 
 
 def _recognisers(models: ModelSettings, cluster: Cluster) -> Any:
     return serve.deployment(
-        name="EngineReplica", max_ongoing_requests=MOST, graceful_shutdown_timeout_s=120,
+        name="EngineReplica", max_ongoing_requests=MAX_WINDOWS, graceful_shutdown_timeout_s=120,
         max_surge_percent=cluster.surge,
         health_check_period_s=_LOOK,
         ray_actor_options={"num_cpus": cluster.recogniser_cpus, "num_gpus": cluster.recogniser_gpus},

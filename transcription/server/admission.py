@@ -29,7 +29,7 @@ class AdmissionController:
         self._tasks = set[asyncio.Task[Any]]()
 
     @property
-    def crowd(self) -> float:
+    def load(self) -> float:
         """How many requests have come in for each that is worked on."""
         return 1 + self.waiting / max(self.running, 1)
 
