@@ -37,7 +37,7 @@ bench: $(INSTALLED)  ## us and our peers, side by side
 	$(VENV)/bin/pip install -q --no-deps -r benchmarks/requirements.txt
 	$(VENV)/bin/python -m benchmarks.engines
 	$(VENV)/bin/python -m benchmarks.base_size
-	$(VENV)/bin/python -m benchmarks.slots
+	$(VENV)/bin/python -m benchmarks.batching
 	$(VENV)/bin/python -m benchmarks.serving
 	$(VENV)/bin/python -m benchmarks.cluster
 	$(VENV)/bin/python -m benchmarks.identity
