@@ -10,7 +10,7 @@ import itertools
 import torch
 
 import transcription.engines  # noqa: F401  # patches torchaudio; must come before transformers
-from tests.test_slots import CASES, both
+from tests.test_slots import CASES, decode_both
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     tokens = different = 0
     for case in CASES:
-        for result, expected in zip(*both(case, torch.float32, windows=5), strict=True):
+        for result, expected in zip(*decode_both(case, torch.float32, windows=5), strict=True):
             tokens += len(expected)
             different += sum(ours != theirs for ours, theirs in itertools.zip_longest(result, expected))
     print(f"{tokens} tokens, {different} differ")

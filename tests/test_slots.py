@@ -1,4 +1,4 @@
-"""The slots write what transformers' generate() writes, token by token."""
+"""The slots decode the tokens of transformers' generate(), one by one."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ SHAPES = {
 
 
 def random_model(shape: dict[str, int], seed: int) -> WhisperForConditionalGeneration:
-    """Weights without meaning, large enough for tokens that differ from window to window."""
+    """Return random weights, large enough that tokens differ from window to window."""
     torch.manual_seed(seed)
     width = shape["d_model"]
     model = WhisperForConditionalGeneration(
@@ -65,7 +65,7 @@ def make_slots(model: Any, count: int, assistant: Any = None, rules: LogitsRules
 def decode_all(
     slots: Slots, states: Tensor, prompts: Sequence[list[int]], timed: bool, drafts: Sequence[int] = (0,)
 ) -> list[list[int]]:
-    """What the slots write for each window; they enter as slots are freed. drafts: of each round in turn."""
+    """Return the tokens of each window; windows start as slots become free. drafts: per round, in turn."""
     found: dict[int, list[int]] = {}
     waiting, rows = list(range(len(prompts))), list[int]()
     for count in itertools.cycle(drafts):
@@ -95,7 +95,7 @@ def decode_all(
 def generated(
     model: Any, features: Tensor, language: str, task: str, timed: bool, previous: list[int], vocabulary: Vocabulary
 ) -> tuple[list[int], list[list[int]]]:
-    """The prompt, and what generate() writes behind it."""
+    """Return the prompt, and the tokens that generate() adds to it."""
     prompt = [*previous, vocabulary.start, vocabulary.languages[language], vocabulary.tasks[task]]
     prompt += [] if timed else [vocabulary.no_timestamps]
     out = model.generate(
@@ -120,11 +120,11 @@ CASES = [
     ("turbo", "de", "transcribe", True, 0, 1, (0,)),
     ("turbo", "en", "translate", True, 100, 2, (8, 2)),
 ]
-"""Shape, language, task, time stamps, how many tokens came before, slots, drafts of the rounds in turn."""
+"""Shape, language, task, timestamps, tokens of context, slots, drafts per round in turn."""
 
 
-def both(case: tuple[Any, ...], dtype: torch.dtype, windows: int) -> tuple[list[list[int]], list[list[int]]]:
-    """What the slots write, and what generate() writes, for some windows of noise."""
+def decode_both(case: tuple[Any, ...], dtype: torch.dtype, windows: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the tokens of the slots and of generate() for some windows of noise."""
     name, language, task, timed, before, count, drafts = case
     shape = SHAPES[name]
     model = random_model(shape, before).to(dtype)
@@ -146,13 +146,13 @@ def test_no_token_differs_from_generate(case: tuple[Any, ...]) -> None:
     In float64, where no machine rounds two tokens into one another; `python -m benchmarks.identity` counts more windows
     in float32.
     """
-    found, expected = both(case, torch.float64, windows=3)
+    found, expected = decode_both(case, torch.float64, windows=3)
     assert found == expected
     assert min(map(len, expected)) > 200
 
 
 class TestOnSpeech:
-    """The demo model and its assistant, on windows of all lengths that end by themselves."""
+    """The demo model and its assistant, on windows of many lengths that reach the end of text."""
 
     @pytest.fixture(scope="class")
     def checkpoint(self) -> Checkpoint:
@@ -181,7 +181,7 @@ class TestOnSpeech:
                 slots = make_slots(model, count, assistant, rules)
                 assert decode_all(slots, states, [prompt] * len(windows), timed, drafts) == expected
 
-    def test_the_assistant_is_mostly_right(self, checkpoint: Checkpoint, assistant: Any) -> None:
+    def test_most_drafts_of_the_assistant_are_accepted(self, checkpoint: Checkpoint, assistant: Any) -> None:
         model: Any = checkpoint.model
         vocabulary = Vocabulary.of(checkpoint.tokenizer, model.generation_config)
         samples = SAMPLES["short"].audio.samples
@@ -203,13 +203,13 @@ class TestOnSpeech:
 
 
 class Rounded(CudaGraphs):
-    """The shapes of a GPU that replays, on this machine."""
+    """Round shapes as for a GPU that replays, on any machine."""
 
     def __call__(self, shape: object, step: Callable[[], None]) -> None:
         step()
 
 
-def test_rounded_shapes_write_the_same() -> None:
+def test_rounded_shapes_decode_the_same_tokens() -> None:
     model = random_model(SHAPES["turbo"], 0)
     prompt = [VOCABULARY.start, VOCABULARY.languages["en"], VOCABULARY.tasks["transcribe"]]
     states = torch.randn(3, 1500, 80)
@@ -230,7 +230,7 @@ def test_rounded_shapes_write_the_same() -> None:
         assert rounded == decode_all(make_slots(model, 5), states, [prompt] * 3, timed=True)
 
 
-def test_rows_change_places_with_all_they_have() -> None:
+def test_swapped_rows_decode_on_as_before() -> None:
     model = random_model(SHAPES["tiny"], 0)
     prompt = [VOCABULARY.start, VOCABULARY.languages["en"], VOCABULARY.tasks["transcribe"]]
     states = torch.randn(2, 1500, 48)
@@ -249,7 +249,7 @@ def test_rows_change_places_with_all_they_have() -> None:
         assert [slots.decoded(row, 3)[0] for row in (1, 0)] == [tokens[:40] for tokens in alone]
 
 
-def test_memory_is_as_large_as_it_says() -> None:
+def test_bytes_per_slot_do_not_depend_on_the_number_of_slots() -> None:
     slots = make_slots(random_model(SHAPES["tiny"], 0), 2)
     each = slots.bytes_per_slot
     slots.resize(5)

@@ -1,9 +1,9 @@
-"""When drafting pays."""
+"""Speculation drafts only while that is faster."""
 
 from transcription.engines.batching.speculation import Speculation
 
 
-def lived(
+def simulate(
     cost: float, agreement: float, query: float = 0.1, rounds: int = 400, rows: int = 1
 ) -> tuple[float, Speculation]:
     """Time a token with drafting over time a token without, of so many rounds."""
@@ -33,34 +33,34 @@ def _run(agreement: float, number: int) -> int:
     return right
 
 
-def test_a_good_cheap_assistant_halves_the_time() -> None:
-    assert lived(cost=0.1, agreement=0.9)[0] < 0.5
+def test_an_accurate_fast_assistant_halves_the_time() -> None:
+    assert simulate(cost=0.1, agreement=0.9)[0] < 0.5
 
 
-def test_a_hopeless_one_costs_next_to_nothing() -> None:
+def test_an_assistant_that_is_always_wrong_costs_under_three_percent() -> None:
     for agreement in (0.0, 0.1):
-        assert lived(cost=0.1, agreement=agreement, rounds=2000)[0] < 1.03
+        assert simulate(cost=0.1, agreement=agreement, rounds=2000)[0] < 1.03
 
 
-def test_one_as_slow_as_the_main_model_is_never_asked() -> None:
-    ratio, speculation = lived(cost=0.9, agreement=0.9, rounds=2000)
+def test_an_assistant_as_slow_as_the_main_model_is_not_used() -> None:
+    ratio, speculation = simulate(cost=0.9, agreement=0.9, rounds=2000)
     assert ratio < 1.03
     assert speculation.choose_draft_length(1) == 0
 
 
-def test_extra_positions_that_cost_much_make_drafts_short() -> None:
-    _, cheap = lived(cost=0.05, agreement=0.9, query=0.05)
-    _, dear = lived(cost=0.05, agreement=0.9, query=0.45)
+def test_expensive_positions_make_drafts_shorter() -> None:
+    _, cheap = simulate(cost=0.05, agreement=0.9, query=0.05)
+    _, dear = simulate(cost=0.05, agreement=0.9, query=0.45)
     assert dear.choose_draft_length(1) < cheap.choose_draft_length(1)
 
 
-def test_what_is_learnt_is_kept() -> None:
-    _, speculation = lived(cost=0.1, agreement=0.0)
+def test_the_acceptance_rate_is_kept_and_updated() -> None:
+    _, speculation = simulate(cost=0.1, agreement=0.0)
     assert speculation.choose_draft_length(1) == 0
     for _ in range(200):  # the audio has changed
         speculation.record_acceptance([2], 2)
     assert speculation.choose_draft_length(1) > 0
 
 
-def test_nothing_measured_is_nothing_drafted() -> None:
+def test_nothing_is_drafted_before_the_first_measurement() -> None:
     assert Speculation(draft_cost=0.01).choose_draft_length(4) == 0
