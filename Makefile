@@ -50,7 +50,7 @@ bench: $(INSTALLED)  ## compare this repository with other software
 	$(VENV)/bin/pip install -q --no-deps -r benchmarks/requirements.txt
 	$(VENV)/bin/python -m benchmarks.engines
 	$(VENV)/bin/python -m benchmarks.base_size
-	$(VENV)/bin/python -m benchmarks.slots
+	$(VENV)/bin/python -m benchmarks.batching
 	$(VENV)/bin/python -m benchmarks.serving
 	$(VENV)/bin/python -m benchmarks.cluster
 	$(VENV)/bin/python -m benchmarks.identity
@@ -62,8 +62,8 @@ models:  ## train the demo models again (over three hours; needs libespeak-ng)
 	$(VENV)/bin/python -m tools.distil
 	$(VENV)/bin/python -m tools.export
 	$(VENV)/bin/python -m tools.evaluate
-	$(VENV)/bin/python -m tools.diarization segmentation
-	$(VENV)/bin/python -m tools.diarization embedding
+	$(VENV)/bin/python -m tools.diarization_train segmentation
+	$(VENV)/bin/python -m tools.diarization_train embedding
 	$(VENV)/bin/python -m tools.diarization_export
 	$(VENV)/bin/python -m tools.diarization_evaluate
 

@@ -28,7 +28,8 @@ from ray import serve
 
 from benchmarks.engines import MODEL, long, short
 from benchmarks.serving import transcribed
-from benchmarks.slots import ratio, turns
+from benchmarks.timing import alternate as turns
+from benchmarks.timing import ratio
 from tests.conftest import ROOT
 from tests.test_audio import wav
 from tools.encoding import encoded
