@@ -58,7 +58,7 @@ def _parsed(parser: ArgumentParser) -> Callable[[Sequence[str]], str | None]:
             parser.parse_args(list(arguments))
         except SystemExit as error:
             return f"exit code {error.code}" if error.code else None
-        except endpoint.WrongCall as error:
+        except endpoint.UsageError as error:
             return str(error)
         return None
 
@@ -102,7 +102,7 @@ def _python(arguments: Sequence[str]) -> str | None:
         ours = module.split(".")[0] in OUR_MODULES
         return f"no such module: {module}" if ours and importlib.util.find_spec(module) is None else None
     if arguments[0] == "deploy/endpoint.py":
-        return _parsed(endpoint.parser())(arguments[1:])
+        return _parsed(endpoint.build_parser())(arguments[1:])
     return None if (ROOT / arguments[0]).is_file() else f"no such file: {arguments[0]}"
 
 
