@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.serving import Running
-from transcription.cluster.app import Cluster
+from transcription.cluster.arguments import ClusterArguments as Cluster
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.server.settings import ServerSettings
 
