@@ -1,126 +1,125 @@
-"""The service on a real local Ray: what server.py says, whoever dies, leaves or is updated meanwhile."""
+"""The service and archives on a local Ray: replicas that crash, updates, and runs that are killed.
+
+One Ray serves all tests of this file, because each of its processes takes seconds to start.
+"""
 
 import base64
 import logging
 import os
-import socket
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import ray
 from ray import serve
-from ray.serve.handle import DeploymentHandle
-from ray.util import list_named_actors
 
-from tests.clients import SLOWLY, TRANSCRIPTIONS, Leaver, events, http, post, sample
+from tests.archives import NAMES, lines, make_recordings
+from tests.clients import SLOWLY, TRANSCRIPTIONS, events, http, post, sample
 from tests.comparing import differences
-from tests.conftest import ASSISTANT, DEMO, DIARIZATION, SAMPLES
+from tests.conftest import DEMO, ROOT, SAMPLES
+from tests.ray_service import ENVIRONMENT, LONG, RayService, assert_same, content, eventually, post_alone
 from tests.serving import Running, until
-from tools.encoding import encoded
-from transcription.cluster import replica_client as calls
-from transcription.cluster.app import Cluster, app
+from transcription.cli.archive import main
+from transcription.cluster import deployments, replica_client
+from transcription.cluster.replica_client import ReplicaClient
+from transcription.config import InferenceConfig
 from transcription.errors import EngineFailure
-
-NAME = "transcription"
-SIZE = {"min_recognisers": 2, "max_recognisers": 2, "recogniser_cpus": 0.5, "diarizer_cpus": 0.5}
-ENVIRONMENT = {
-    "ASR_MODEL": DEMO, "ASSISTANT_MODEL": ASSISTANT, "DIARIZATION_MODEL": DIARIZATION,
-    "MAX_RUNNING": "6", "MAX_WAITING": "2",
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """The application on Ray. url: of Ray's HTTP proxy."""
-
-    url: str
-
-    def deploy(self, **changes: Any) -> None:
-        """Returns when all of its replicas run."""
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in ENVIRONMENT.items():
-                patch.setenv(name, str(value))
-            serve.run(app(Cluster(**SIZE | changes)), name=NAME, route_prefix="/")
-        until(lambda: httpx.get(f"{self.url}/health", timeout=60).is_success)
-
-    def replicas(self, deployment: str) -> list[str]:
-        """The names of Ray's actors."""
-        names = [found["name"] for found in list_named_actors(all_namespaces=True)]
-        return [name for name in names if f"#{deployment}#" in name]
-
-    def kill(self, name: str) -> None:
-        """As a machine that fails does."""
-        ray.kill(ray.get_actor(name, namespace="serve"), no_restart=True)
-
-    @cached_property
-    def _recognisers(self) -> DeploymentHandle[Any]:
-        return serve.get_deployment_handle("EngineReplica", NAME)
-
-    def owed(self) -> list[float]:
-        """Seconds of audio that recognisers still have, by several looks at any of them."""
-        return [self._recognisers.record_autoscaling_stats.remote().result()["audio_seconds"] for _ in range(8)]
-
-    def running(self) -> float:
-        """Requests that the door lets be worked on."""
-        return self._metric("vllm:num_requests_running")
-
-    def waiting(self) -> float:
-        """Requests that wait at the door."""
-        return self._metric("vllm:num_requests_waiting")
-
-    def _metric(self, name: str) -> float:
-        lines = httpx.get(f"{self.url}/metrics", timeout=60).text.splitlines()
-        return float(next(line.split()[-1] for line in lines if line.startswith(name)))
-
-    def is_idle(self) -> bool:
-        """Whether nothing is left of any request."""
-        return self.running() == 0 and not any(self.owed())
+from transcription.formats import FORMATS
+from transcription.transcriber import Transcriber
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Deployed]:
-    """Two recognisers, a diarizer and a door."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    ray.init(num_cpus=6, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    serve.start(http_options={"host": "127.0.0.1", "port": port})
-    deployed = Deployed(f"http://127.0.0.1:{port}")
-    deployed.deploy()
-    yield deployed
-    serve.shutdown()  # type: ignore[no-untyped-call]
+def ray_address() -> Iterator[str]:
+    """Address of a local Ray."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_worker_niceness", "0")  # by default the other test process slows down all of Ray's
+        patch.setenv("RAY_SERVE_MAX_PER_REPLICA_RETRY_COUNT", "1")  # a replica that cannot start fails at once
+        ray.init(num_cpus=6, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    yield ray.get_runtime_context().gcs_address
     ray.shutdown()
 
 
+def test_a_killed_run_is_continued(
+    ray_address: str, tmp_path: Path, transcriber: Transcriber, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recordings, output = make_recordings(tmp_path / "recordings"), tmp_path / "transcripts"
+    (recordings / "broken.wav").write_text("no audio")
+    transcripts = output / "transcripts.jsonl"
+    call = [str(recordings), "--output", str(output), "--model", str(DEMO), "--format", "srt"]
+    call += ["--address", ray_address, "--together", "1"]
+    module = [sys.executable, "-m", "transcription.cli.archive"]
+    process = subprocess.Popen([*module, *call], cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: transcripts.is_file() and transcripts.read_bytes().count(b"\n") >= 2, 120)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    before = transcripts.read_bytes()
+    before = before[: before.rindex(b"\n") + 1]
+    assert main(call) == 1
+    assert transcripts.read_bytes().startswith(before)
+    entries = lines(transcripts)
+    assert sorted(entry["source"] for entry in entries) == [f"{recordings}/below/{name}.wav" for name in NAMES.values()]
+    transcript = transcriber.transcribe(SAMPLES["short"].audio, InferenceConfig())
+    assert [entry["text"] for entry in entries] == [transcript.text] * 10
+    srt = FORMATS["srt"].render(transcript)
+    assert [(output / f"below/{name}.srt").read_text() for name in NAMES.values()] == [srt] * 10
+    assert pq.read_table(output / "transcripts.parquet")["text"].to_pylist() == [transcript.text] * 10
+    (error,) = lines(output / "errors.jsonl")
+    assert error["source"] == f"{recordings}/broken.wav"
+    progress = capfd.readouterr().err
+    assert f"error: {recordings}/broken.wav: " in progress
+    assert f"{len(before.splitlines())} of them before" in progress
+
+
+def test_an_archive_run_exits_with_2_when_the_models_cannot_be_loaded(
+    ray_address: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    recordings, output = make_recordings(tmp_path / "recordings"), tmp_path / "transcripts"
+    call = [str(recordings), "--output", str(output), "--model", str(tmp_path / "empty")]
+    before = set(threading.enumerate())
+    assert main([*call, "--address", ray_address, "--quiet"]) == 2
+    assert capfd.readouterr().err.startswith("error: ASR_MODEL empty cannot be loaded: is it a Whisper")
+    assert set(threading.enumerate()) - before == set()  # a thread that calls Ray after its end would end the process
+
+
+def test_an_archive_run_exits_with_2_when_the_disk_is_full(
+    ray_address: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "transcripts"
+    output.mkdir()
+    (output / "short.srt").symlink_to("/dev/full")
+    call = [str(SAMPLES["short"].path), "--output", str(output), "--model", str(DEMO), "--format", "srt"]
+    assert main([*call, "--address", ray_address, "--quiet"]) == 2
+    assert capfd.readouterr().err.startswith(f"error: --output {output} cannot be written: No space left on device")
+    assert lines(output / "transcripts.jsonl") == []
+
+
+@pytest.fixture(scope="module")
+def service(ray_address: str) -> Iterator[RayService]:
+    """An HTTP server, two engines and a diarizer."""
+    service = RayService.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deployments, "HEALTH_CHECK_SECONDS", 0.5)
+        service.deploy()
+        yield service
+
+
 @pytest.fixture
-def client(cluster: Deployed) -> Iterator[httpx.Client]:
-    with http(cluster.url) as client:
+def client(service: RayService) -> Iterator[httpx.Client]:
+    with http(service.url) as client:
         yield client
-
-
-def long_file() -> bytes:
-    """Two and a half minutes."""
-    return encoded(np.tile(SAMPLES["long"].audio.samples, 2), "flac")
-
-
-def same(one: httpx.Response, other: httpx.Response) -> bool:
-    """Whether two clients were told the same."""
-    found = list(differences(told(one), told(other)))
-    assert found == []
-    return not found
-
-
-def told(answer: httpx.Response) -> tuple[int, str, Any]:
-    """What a client sees: status, media type and body."""
-    kind = answer.headers["content-type"]
-    return answer.status_code, kind, answer.json() if kind == "application/json" else answer.text
 
 
 REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
@@ -128,8 +127,8 @@ REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
     "words": ("meeting", {"response_format": "verbose_json", "timestamp_granularities[]": "word", "diarize": "true"}),
     "speakers": ("conversation", {"response_format": "diarized_json", "num_speakers": "2"}),
     "subtitles": ("long", {"response_format": "srt", "chunk_length_s": "10"}),
-    "one after the other": ("long", {"sequential": "true", "response_format": "verbose_json"}),
-    "without pauses": ("silence", {"vad_filter": "true"}),
+    "sequential": ("long", {"sequential": "true", "response_format": "verbose_json"}),
+    "vad filter": ("silence", {"vad_filter": "true"}),
     "channels": ("call", {"multichannel": "true", "response_format": "diarized_json"}),
     "German": ("german", {"response_format": "vtt"}),
     "assisted": ("noisy", {"assisted": "true", "include[]": "logprobs"}),
@@ -140,163 +139,159 @@ REQUESTS: dict[str, tuple[str, dict[str, str]]] = {
 
 
 @pytest.mark.parametrize(("name", "fields"), REQUESTS.values(), ids=REQUESTS)
-def test_the_cluster_says_what_one_server_says(
+def test_the_cluster_answers_as_one_server_does(
     client: httpx.Client, server: Running, name: str, fields: dict[str, str]
 ) -> None:
-    with http(server.url) as one:
-        assert same(post(client, sample(name), **fields), post(one, sample(name), **fields))
+    with http(server.url) as expected:
+        assert_same(post(client, sample(name), **fields), post(expected, sample(name), **fields))
 
 
-def test_the_other_routes_say_the_same(client: httpx.Client, server: Running) -> None:
+def test_the_other_routes_answer_as_one_server_does(client: httpx.Client, server: Running) -> None:
     inputs = base64.b64encode(sample("short")).decode()
-    content = [{"type": "input_audio", "input_audio": {"data": inputs, "format": "wav"}}]
+    audio = [{"type": "input_audio", "input_audio": {"data": inputs, "format": "wav"}}]
     bodies = {
         "/": {"inputs": inputs, "parameters": {"timestamps": "word"}},
         "/predict": {"inputs": "no audio"},
-        "/v1/chat/completions": {"model": "whisper", "messages": [{"role": "user", "content": content}]},
+        "/v1/chat/completions": {"model": "whisper", "messages": [{"role": "user", "content": audio}]},
     }
-    with http(server.url) as one:
+    with http(server.url) as expected:
         for route, body in bodies.items():
-            mine, other = (told(each.post(route, json=body)) for each in (client, one))
-            for made_up in ("id", "created"):
-                mine[2].pop(made_up, None), other[2].pop(made_up, None)
-            assert list(differences(mine, other)) == []
-        answers = [each.post("/v1/audio/translations", files={"file": sample("german")}) for each in (client, one)]
-        assert same(*answers)
-        assert told(client.post(TRANSCRIPTIONS, content=b"?"))[:2] == (415, "application/json")
+            responses = [content(each.post(route, json=body)) for each in (client, expected)]
+            for unique in ("id", "created"):
+                for _, _, answer in responses:
+                    answer.pop(unique, None)
+            assert list(differences(responses[0], responses[1])) == []
+        files = {"file": sample("german")}
+        assert_same(*(each.post("/v1/audio/translations", files=files) for each in (client, expected)))
+        assert content(client.post(TRANSCRIPTIONS, content=b"?"))[:2] == (415, "application/json")
         assert (client.get("/nowhere").status_code, client.get("/ready").json()) == (404, {"status": "ok"})
 
 
-def test_a_long_file_is_spread_and_joined_word_for_word(client: httpx.Client, server: Running) -> None:
-    asked = {"response_format": "verbose_json", "timestamp_granularities[]": "word", "assisted": "false"}
-    file = long_file()
-    with http(server.url) as one:
-        assert same(post(client, file, **asked), post(one, file, **asked))
+def test_a_long_file_is_spread_over_engines_and_joined_word_for_word(client: httpx.Client, server: Running) -> None:
+    fields = {"response_format": "verbose_json", "timestamp_granularities[]": "word", "assisted": "false"}
+    with http(server.url) as expected:
+        assert_same(post(client, LONG, **fields), post(expected, LONG, **fields))
 
 
-def test_a_stream_begins_before_the_file_is_finished(client: httpx.Client, cluster: Deployed) -> None:
-    file = long_file()
-    request = {"files": {"file": file}, "data": {"stream": "true"}}
-    with client.stream("POST", TRANSCRIPTIONS, **request) as answer:  # type: ignore[arg-type]
-        stream = events(answer)
+def test_a_stream_begins_before_the_file_is_finished(client: httpx.Client, service: RayService) -> None:
+    request: dict[str, Any] = {"files": {"file": LONG}, "data": {"stream": "true"}}
+    with client.stream("POST", TRANSCRIPTIONS, **request) as response:
+        stream = events(response)
         first = next(stream)
-        assert cluster.running() == 1
-        rest = list(stream)
-    deltas = [event["delta"] for event in (first, *rest) if event["type"] == "transcript.text.delta"]
-    assert "".join(deltas) == rest[-1]["text"] == post(client, file).json()["text"]
+        assert service.running() == 1
+        others = list(stream)
+    deltas = [event["delta"] for event in (first, *others) if event["type"] == "transcript.text.delta"]
+    assert "".join(deltas) == others[-1]["text"] == post(client, LONG).json()["text"]
 
 
-def test_a_short_request_overtakes_a_long_one(client: httpx.Client, cluster: Deployed) -> None:
-    with _asked(cluster, **SLOWLY | {"batch_size": "64"}):  # more than there are slots
-        until(lambda: all(cluster.owed()))
+def test_a_short_request_overtakes_a_long_one(client: httpx.Client, service: RayService) -> None:
+    with service.occupied(**SLOWLY | {"batch_size": "64"}):  # more windows than slots
+        eventually(lambda: all(service.pending_audio()))
         assert post(client, sample("short")).status_code == 200
-        assert cluster.running() == 1
-    until(cluster.is_idle)
+        assert service.running() == 1
+    eventually(service.is_idle)
 
 
-def test_who_leaves_frees_the_replicas(client: httpx.Client, cluster: Deployed) -> None:
-    with _asked(cluster, **SLOWLY, stream="true") as leaver:
+def test_a_client_that_disconnects_frees_the_replicas(client: httpx.Client, service: RayService) -> None:
+    with service.occupied(**SLOWLY, stream="true") as leaver:
         leaver.hears(b"delta")
-    until(cluster.is_idle, 10)  # the work itself takes twice as long
+    eventually(service.is_idle, 10)  # the work itself takes twice as long
     assert post(client, sample("short")).status_code == 200
 
 
-def _asked(cluster: Deployed, **fields: str) -> Leaver:
-    """A request that is given up at the end of the block."""
-    return Leaver(cluster.url, sample("long"), fields)
-
-
-def test_who_is_too_many_is_told_when_to_come_again(client: httpx.Client, cluster: Deployed) -> None:
-    with ExitStack() as held:
+def test_returns_429_with_retry_after_when_queue_is_full(client: httpx.Client, service: RayService) -> None:
+    with ExitStack() as requests:
         for _ in range(8):
-            held.enter_context(_asked(cluster, **SLOWLY))
-        until(lambda: (cluster.running(), cluster.waiting()) == (6, 2))
-        answer = post(client, sample("short"))
-        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "queue_full")
-        assert int(answer.headers["retry-after"]) >= 1
-    until(cluster.is_idle)
+            requests.enter_context(service.occupied(**SLOWLY))
+        eventually(lambda: (service.running(), service.waiting()) == (6, 2))
+        response = post(client, sample("short"))
+        assert (response.status_code, response.json()["error"]["code"]) == (429, "queue_full")
+        assert int(response.headers["retry-after"]) >= 1
+    eventually(service.is_idle)
 
 
-def test_nothing_is_lost_when_a_recogniser_dies(client: httpx.Client, cluster: Deployed) -> None:
-    file, asked = long_file(), {"response_format": "verbose_json", "batch_size": "2", "diarize": "false"}
-    whole = post(client, file, **asked)
-    before = cluster.replicas("EngineReplica")
+def test_no_request_is_lost_when_an_engine_crashes(client: httpx.Client, service: RayService) -> None:
+    fields = {"response_format": "verbose_json", "batch_size": "2", "diarize": "false"}
+    expected = post(client, LONG, **fields)
     with ThreadPoolExecutor(3) as pool:
-        answers = [pool.submit(lambda: _posted(cluster, file, **asked)) for _ in range(3)]
-        until(lambda: all(cluster.owed()))
-        cluster.kill(before[0])
-        assert not any(answer.done() for answer in answers)
-        assert all(same(answer.result(), whole) for answer in answers)
-    until(lambda: len(set(cluster.replicas("EngineReplica")) - {before[0]}) == 2)
+        responses = [pool.submit(post_alone, service, LONG, **fields) for _ in range(3)]
+        eventually(lambda: all(service.pending_audio()))
+        killed = service.kill("EngineReplica")
+        assert not any(response.done() for response in responses)
+        for response in responses:
+            assert_same(response.result(), expected)
+    eventually(lambda: len(service.replicas("EngineReplica") - {killed}) == 2)
 
 
-def test_nothing_is_lost_when_the_diarizer_dies(client: httpx.Client, cluster: Deployed) -> None:
-    asked = {"response_format": "diarized_json"}
-    whole = post(client, sample("conversation"), **asked)
+def test_no_request_is_lost_when_the_diarizer_crashes(client: httpx.Client, service: RayService) -> None:
+    fields = {"response_format": "diarized_json"}
+    expected = post(client, sample("conversation"), **fields)
     with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(lambda: _posted(cluster, sample("conversation"), **asked))
-        until(lambda: any(cluster.owed()))
-        cluster.kill(cluster.replicas("Diarizer")[0])
-        assert not answer.done()
-        assert same(answer.result(), whole)
+        response = pool.submit(post_alone, service, sample("conversation"), **fields)
+        eventually(lambda: any(service.pending_audio()))
+        service.kill("DiarizerReplica")
+        assert not response.done()
+        assert_same(response.result(), expected)
 
 
-def _posted(cluster: Deployed, file: bytes, **fields: str) -> httpx.Response:
-    with http(cluster.url) as client:
-        return post(client, file, **fields)
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("fail", "transcription failed in a replica; see its log"),
+        ("crash", "every replica that worked on this request crashed; send shorter audio"),
+    ],
+)
+def test_a_call_that_no_replica_survives_is_an_engine_failure(
+    broken: ReplicaClient, method: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replica_client, "MAX_ATTEMPTS", 2)
+    with pytest.raises(EngineFailure) as failure:
+        broken.begin(broken.call(method)).result(60)
+    assert str(failure.value) == message
 
 
-class Broken:
-    """A replica on which calls fail, and one that does not survive them."""
+@pytest.fixture(scope="module")
+def broken(service: RayService) -> ReplicaClient:
+    """Two replicas with a method that fails, and one that ends the process."""
 
-    async def fail(self) -> None:
-        raise ValueError("/secret/path")
+    class Broken:  # within a function, so that Ray copies it: a replica that imports this module starts slowly
+        async def fail(self) -> None:
+            raise ValueError("/secret/path")
 
-    async def die(self) -> None:
-        os._exit(1)
+        async def crash(self) -> None:
+            os._exit(1)
 
-
-def test_what_no_replica_can_do_is_said(cluster: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "_TRIES", 2)
-    broken = serve.deployment(num_replicas=2, ray_actor_options={"num_cpus": 0})(Broken)
-    called = calls.ReplicaClient(serve.run(broken.bind(), name="broken", route_prefix=None))
-    for method, message in (
-        ("fail", "transcription failed inside a replica: its log says why"),
-        ("die", "the replicas that worked on it died, one after the other: send shorter audio"),
-    ):
-        with pytest.raises(EngineFailure) as failure:
-            called.begin(called.call(method)).result(60)
-        assert str(failure.value) == message
-    serve.delete("broken")
+    deployment = serve.deployment(num_replicas=2, ray_actor_options={"num_cpus": 0})(Broken)
+    return ReplicaClient(serve.run(deployment.bind(), name="broken", route_prefix=None))
 
 
-def test_an_update_drops_nothing(cluster: Deployed) -> None:
-    files = [sample("meeting"), long_file()]
-    texts = [_posted(cluster, file, diarize="false").json()["text"] for file in files]
-    ended = False
+def test_an_update_drops_no_request(service: RayService) -> None:
+    files = [sample("meeting"), LONG]
+    texts = [post_alone(service, file, diarize="false").json()["text"] for file in files]
+    updated = threading.Event()
 
-    def ask(file: bytes) -> list[tuple[int, str]]:
-        found = []
-        while not ended:
-            answer = _posted(cluster, file, diarize="false")
-            found.append((answer.status_code, answer.json().get("text")))
-        return found
+    def post_until_updated(file: bytes) -> list[tuple[int, str]]:
+        answers = []
+        while not updated.is_set():
+            response = post_alone(service, file, diarize="false")
+            answers.append((response.status_code, response.json().get("text")))
+            time.sleep(0.5)  # leaves the new replicas time to start
+        return answers
 
     with ThreadPoolExecutor(2) as pool:
-        asking = [pool.submit(ask, file) for file in files]
-        before = set(cluster.replicas("EngineReplica"))
-        cluster.deploy(min_recognisers=1)
-        until(lambda: not before & set(cluster.replicas("EngineReplica")))
-        ended = True
-        found = [each.result() for each in asking]
-    assert found == [[(200, text)] * len(told) for text, told in zip(texts, found, strict=True)]
-    assert all(len(told) > 1 for told in found)
+        clients = [pool.submit(post_until_updated, file) for file in files]
+        before = service.replicas("EngineReplica")
+        service.deploy(engines=1)
+        eventually(lambda: not before & service.replicas("EngineReplica"))
+        updated.set()
+        answers = [client.result() for client in clients]
+    assert answers == [[(200, text)] * len(each) for text, each in zip(texts, answers, strict=True)]
+    assert all(len(each) > 1 for each in answers)
 
 
-def test_an_update_that_cannot_start_leaves_what_runs(
-    cluster: Deployed, client: httpx.Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_an_update_that_cannot_start_keeps_the_old_replicas(
+    service: RayService, client: httpx.Client, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(ENVIRONMENT, "ASR_MODEL", tmp_path)
     with pytest.raises(RuntimeError, match="EngineReplica"):
-        cluster.deploy(min_recognisers=1, max_recognisers=1)
+        service.deploy({**ENVIRONMENT, "ASR_MODEL": tmp_path}, engines=1)
     assert post(client, sample("short")).status_code == 200
