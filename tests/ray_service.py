@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,8 +28,12 @@ ENVIRONMENT: Mapping[str, str | Path] = {
     "ASR_MODEL": DEMO, "ASSISTANT_MODEL": ASSISTANT, "DIARIZATION_MODEL": DIARIZATION,
     "MAX_RUNNING": "6", "MAX_WAITING": "2",
 }  # fmt: skip
-LONG = encoded(np.tile(SAMPLES["long"].audio.samples, 2), "flac")
-"""Two and a half minutes."""
+
+
+@cache
+def long_file() -> bytes:
+    """Return a recording of two and a half minutes."""
+    return encoded(np.tile(SAMPLES["long"].audio.samples, 2), "flac")
 
 
 @dataclass(frozen=True)
@@ -97,11 +101,11 @@ class RayService:
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 120.0) -> None:
-    """Wait until a condition holds. Each check costs other processes time, so there are ten per second."""
+    """Wait until a condition holds. There is a pause between checks, because they take time from Ray's processes."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the condition did not become true"
-        time.sleep(0.1)
+        time.sleep(0.05)
 
 
 def assert_same(response: httpx.Response, expected: httpx.Response) -> None:

@@ -27,7 +27,7 @@ from tests.archives import NAMES, lines, make_recordings
 from tests.clients import SLOWLY, TRANSCRIPTIONS, events, http, post, sample
 from tests.comparing import differences
 from tests.conftest import DEMO, ROOT, SAMPLES
-from tests.ray_service import ENVIRONMENT, LONG, RayService, assert_same, content, eventually, post_alone
+from tests.ray_service import ENVIRONMENT, RayService, assert_same, content, eventually, long_file, post_alone
 from tests.serving import Running, until
 from transcription.cli.archive import main
 from transcription.cluster import deployments, replica_client
@@ -40,7 +40,7 @@ from transcription.transcriber import Transcriber
 
 @pytest.fixture(scope="module")
 def ray_address() -> Iterator[str]:
-    """Address of a local Ray."""
+    """Yield the address of a local Ray."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_worker_niceness", "0")  # by default the other test process slows down all of Ray's
         patch.setenv("RAY_SERVE_MAX_PER_REPLICA_RETRY_COUNT", "1")  # a replica that cannot start fails at once
@@ -108,7 +108,7 @@ def test_an_archive_run_exits_with_2_when_the_disk_is_full(
 
 @pytest.fixture(scope="module")
 def service(ray_address: str) -> Iterator[RayService]:
-    """An HTTP server, two engines and a diarizer."""
+    """Yield the service with an HTTP server, two engines and a diarizer."""
     service = RayService.start()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deployments, "HEALTH_CHECK_SECONDS", 0.5)
@@ -170,18 +170,18 @@ def test_the_other_routes_answer_as_one_server_does(client: httpx.Client, server
 def test_a_long_file_is_spread_over_engines_and_joined_word_for_word(client: httpx.Client, server: Running) -> None:
     fields = {"response_format": "verbose_json", "timestamp_granularities[]": "word", "assisted": "false"}
     with http(server.url) as expected:
-        assert_same(post(client, LONG, **fields), post(expected, LONG, **fields))
+        assert_same(post(client, long_file(), **fields), post(expected, long_file(), **fields))
 
 
 def test_a_stream_begins_before_the_file_is_finished(client: httpx.Client, service: RayService) -> None:
-    request: dict[str, Any] = {"files": {"file": LONG}, "data": {"stream": "true"}}
+    request: dict[str, Any] = {"files": {"file": long_file()}, "data": {"stream": "true"}}
     with client.stream("POST", TRANSCRIPTIONS, **request) as response:
         stream = events(response)
         first = next(stream)
         assert service.running() == 1
         others = list(stream)
     deltas = [event["delta"] for event in (first, *others) if event["type"] == "transcript.text.delta"]
-    assert "".join(deltas) == others[-1]["text"] == post(client, LONG).json()["text"]
+    assert "".join(deltas) == others[-1]["text"] == post(client, long_file()).json()["text"]
 
 
 def test_a_short_request_overtakes_a_long_one(client: httpx.Client, service: RayService) -> None:
@@ -212,9 +212,9 @@ def test_returns_429_with_retry_after_when_queue_is_full(client: httpx.Client, s
 
 def test_no_request_is_lost_when_an_engine_crashes(client: httpx.Client, service: RayService) -> None:
     fields = {"response_format": "verbose_json", "batch_size": "2", "diarize": "false"}
-    expected = post(client, LONG, **fields)
+    expected = post(client, long_file(), **fields)
     with ThreadPoolExecutor(3) as pool:
-        responses = [pool.submit(post_alone, service, LONG, **fields) for _ in range(3)]
+        responses = [pool.submit(post_alone, service, long_file(), **fields) for _ in range(3)]
         eventually(lambda: all(service.pending_audio()))
         killed = service.kill("EngineReplica")
         assert not any(response.done() for response in responses)
@@ -252,7 +252,7 @@ def test_a_call_that_no_replica_survives_is_an_engine_failure(
 
 @pytest.fixture(scope="module")
 def broken(service: RayService) -> ReplicaClient:
-    """Two replicas with a method that fails, and one that ends the process."""
+    """Return a client of two replicas. One of their methods fails, the other one ends the process."""
 
     class Broken:  # within a function, so that Ray copies it: a replica that imports this module starts slowly
         async def fail(self) -> None:
@@ -266,7 +266,7 @@ def broken(service: RayService) -> ReplicaClient:
 
 
 def test_an_update_drops_no_request(service: RayService) -> None:
-    files = [sample("meeting"), LONG]
+    files = [sample("meeting"), long_file()]
     texts = [post_alone(service, file, diarize="false").json()["text"] for file in files]
     updated = threading.Event()
 

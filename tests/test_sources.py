@@ -20,7 +20,7 @@ from transcription.errors import InvalidRequest
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three recordings, one of them in a folder below, and another file."""
+    """Return a folder with three recordings, one of them in a folder below, and another file."""
     for name in ("one.wav", "two.MP3", "below/three.flac", "notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -146,7 +146,7 @@ def test_addresses_in_a_manifest_are_relative_to_it_in_any_file_system() -> None
 
 @pytest.fixture
 def site(folder: Path) -> Iterator[str]:
-    """The folder on a web server."""
+    """Yield the address of a web server with the folder."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=folder))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
