@@ -275,7 +275,7 @@ def test_an_update_drops_no_request(service: RayService) -> None:
         while not updated.is_set():
             response = post_alone(service, file, diarize="false")
             answers.append((response.status_code, response.json().get("text")))
-            time.sleep(0.5)  # leaves the new replicas time to start
+            time.sleep(1)  # leaves the new replicas processor time to start
         return answers
 
     with ThreadPoolExecutor(2) as pool:
