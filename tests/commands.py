@@ -11,7 +11,7 @@ from itertools import pairwise
 from deploy import endpoint
 from tests.conftest import ROOT
 from transcription.cli import archive, transcribe
-from transcription.cluster.app import Cluster
+from transcription.cluster.arguments import ClusterArguments
 
 OUR_MODULES = ("transcription", "tests", "benchmarks", "tools", "deploy", "models")
 _VARIABLE = re.compile(r"[A-Z_]+=\S*")
@@ -110,7 +110,7 @@ def _serve(arguments: Sequence[str]) -> str | None:
     """Check Ray Serve's commands: the application, its arguments and configuration files."""
     for word in arguments[1:]:
         name, equals, _ = word.partition("=")
-        if equals and name not in Cluster.model_fields:
+        if equals and name not in ClusterArguments.model_fields:
             return f"no such argument: {name}"
         if word.endswith(".yaml") and not (ROOT / word).is_file():
             return f"no such file: {word}"

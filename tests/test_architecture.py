@@ -47,6 +47,12 @@ def test_imports_point_down(path: Path) -> None:
     assert {name for name in ours if layer(name) > here} == set()
 
 
+def test_the_cluster_and_archives_do_not_import_each_other() -> None:
+    for package, other in (("batch", "cluster"), ("cluster", "batch")):
+        names = {name for path in (PACKAGE / package).glob("*.py") for name in imported(path)}
+        assert {name for name in names if name.startswith(f"transcription.{other}")} == set()
+
+
 def test_the_package_imports_no_other_module_of_the_repository() -> None:
     imports = {name.split(".")[0] for path in MODULES for name in imported(path)}
     assert imports & (OURS - {"transcription"}) == set()

@@ -272,9 +272,7 @@ def test_a_truncated_checkpoint_is_an_error(tmp_path: Path) -> None:
     shutil.copytree(DIARIZATION, tmp_path / "truncated")
     weights = tmp_path / "truncated" / "segmentation" / "pytorch_model.bin"
     weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(
-        InvalidSettings, match=r"^DIARIZATION_MODEL truncated is not a pyannote pipeline: the log says why$"
-    ):
+    with pytest.raises(InvalidSettings, match=r"^DIARIZATION_MODEL truncated is not a pyannote pipeline: see the log$"):
         load_pipeline(settings(tmp_path / "truncated"))
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from tests.commands import commands, make_targets, problem
 from tests.conftest import ROOT
 from tests.serving import Running
-from transcription.cluster.app import Cluster
+from transcription.cluster.arguments import ClusterArguments
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.formats import FORMATS
 from transcription.server.settings import ServerSettings
@@ -29,7 +29,7 @@ TABLES: dict[str, tuple[str, str, type[BaseModel]]] = {
     "variables": ("configuration.md", "variable", ModelSettings),
     "server": ("configuration.md", "variable", ServerSettings),
     "parameters": ("configuration.md", "parameter", InferenceConfig),
-    "cluster": ("cluster.md", "argument", Cluster),
+    "cluster": ("cluster.md", "argument", ClusterArguments),
 }
 """What stands between `<!-- mark -->` and `<!-- end -->`: page, head of the first column, class."""
 

@@ -177,4 +177,4 @@ def as_engine_failure() -> Iterator[None]:
         logger.exception("transcription failed")
         if "out of memory" in str(error).lower():
             raise EngineFailure("the model ran out of memory: send a smaller batch_size or shorter audio") from None
-        raise EngineFailure("transcription failed inside the model: the log says why") from None
+        raise EngineFailure("transcription failed inside the model: see the log") from None

@@ -181,7 +181,7 @@ def _explain(error: Exception, name: str, token: str | None) -> str:
         response = getattr(error if isinstance(error, HfHubHTTPError) else error.__cause__, "response", None)
         return f"cannot be downloaded: {_explain_status(getattr(response, 'status_code', None), token)}"
     logger.error("DIARIZATION_MODEL cannot be loaded", exc_info=error)
-    return "is not a pyannote pipeline: the log says why"
+    return "is not a pyannote pipeline: see the log"
 
 
 def _explain_status(code: int | None, token: str | None) -> str:
