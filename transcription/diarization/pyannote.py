@@ -161,7 +161,7 @@ def _import_pipeline_class() -> Any:
         logger.exception("pyannote.audio cannot be imported")
         raise InvalidSettings(
             "pyannote.audio cannot be imported: the versions of torch, torchaudio and torchcodec do not match;"
-            " the log says why"
+            " see the log"
         ) from None
     return Pipeline
 
