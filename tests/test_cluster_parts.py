@@ -46,7 +46,7 @@ def test_a_window_has_the_same_text_as_in_one_process(engine_replica: EngineRepl
     assert [(word.word, word.start, word.end) for word in words] == [
         (word.word, word.start, word.end) for word in transcript.words
     ]
-    assert response.result.resume is None
+    assert response.result.is_finished
     assert response.language == transcript.language
     assert response.language_probability == pytest.approx(transcript.language_probability)
 

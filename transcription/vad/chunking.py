@@ -37,6 +37,26 @@ class Chunk:
         parts = [samples[start:end] for start, end in self.pieces]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
+    def after(self, seconds: float) -> "Chunk":
+        """Return the rest of the window from a time in it, in seconds."""
+        skipped = round(seconds * SAMPLE_RATE)
+        pieces = []
+        for start, end in self.pieces:
+            if skipped < end - start:
+                pieces.append((start + skipped, end))
+            skipped = max(skipped - (end - start), 0)
+        return Chunk(tuple(pieces))
+
+    def until(self, seconds: float) -> "Chunk":
+        """Return the window up to a time in it, in seconds."""
+        left = round(seconds * SAMPLE_RATE)
+        pieces = []
+        for start, end in self.pieces:
+            if left > 0:
+                pieces.append((start, min(start + left, end)))
+            left -= end - start
+        return Chunk(tuple(pieces))
+
     def at(self, seconds: float, is_end: bool = False) -> float:
         """Return the time in the audio of a time in the window.
 

@@ -119,7 +119,7 @@ class Whisper:
         for span in spans:
             tokens = [token for token in result.tokens[span.first : span.last] if token < self.vocabulary.end]
             text = self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
-            if not text.strip():
+            if not text.strip() or span.start == span.end:  # openai/whisper drops segments without duration too
                 continue
             words = self._words(tokens, times[span.first :], seconds, language) if times else ()
             yield Segment(

@@ -106,6 +106,13 @@ def split_finished(tokens: Sequence[int], first_timestamp: int) -> tuple[int, fl
     return (last, position) if position else (len(tokens), None)  # at 0 it would be the same window again
 
 
+def last_timestamp(tokens: Sequence[int], first_timestamp: int) -> float | None:
+    """Return the last timestamp in seconds from the start of the window; None if text follows it or there is none."""
+    if not tokens or tokens[-1] < first_timestamp:
+        return None
+    return (tokens[-1] - first_timestamp) * TIME_PRECISION
+
+
 @dataclass(frozen=True)
 class WordTokens:
     """The text of one word, and its tokens first ≤ index < last."""

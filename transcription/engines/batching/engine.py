@@ -26,7 +26,7 @@ from transcription.whisper.alignment import token_starts
 from transcription.whisper.checkpoint import TokenTimes, Whisper
 from transcription.whisper.decoding_result import is_silence
 from transcription.whisper.loading import load_assistant, load_checkpoint
-from transcription.whisper.tokens import split_finished
+from transcription.whisper.tokens import last_timestamp, split_finished
 
 logger = logging.getLogger(__name__)
 _ENCODE_BATCH = {"cuda": 16}  # windows per call of the encoder
@@ -111,12 +111,12 @@ class BatchingEngine:
             starts = [*token_starts(decoded.attention).tolist(), window.seconds]
             times = list(zip(starts, map(math.exp, [*result.logprobs, 0.0]), strict=False))
         resume = None
-        if config.sequential and config.timestamps != "none" and not is_silence(result, config):
-            # Drop the unfinished segment: the next window begins with it.
+        if config.timestamps != "none" and not is_silence(result, config):
             finished, resume = split_finished(result.tokens, self.whisper.vocabulary.first_timestamp)
             result = replace(result, tokens=result.tokens[:finished], logprobs=result.logprobs[:finished])
+        end = last_timestamp(result.tokens, self.whisper.vocabulary.first_timestamp)
         segments = self.whisper.segments(window.seconds, result, times, decoded.language, config)
-        return WindowResult(tuple(segments), resume)
+        return WindowResult(tuple(segments), end, is_finished=resume is None)
 
 
 def _rules(whisper: Whisper) -> LogitsRules:

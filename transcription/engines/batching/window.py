@@ -42,13 +42,15 @@ class DecodingRequest:
 
 @dataclass(frozen=True)
 class WindowResult:
-    """The segments of one window, with times from the start of the window.
+    """The segments of one window, with times in seconds from the start of the window.
 
-    resume: the second in the window at which the next window begins; None for its end.
+    end: the last timestamp of the model, None without one. is_finished: whether the model's last segment ended; if not,
+    it is left out of the segments, and the audio from `end` on must be decoded again.
     """
 
     segments: tuple[Segment, ...]
-    resume: float | None = None
+    end: float | None = None
+    is_finished: bool = True
 
 
 @dataclass(eq=False)
