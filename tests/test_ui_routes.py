@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-import yaml
 
 from tests.comparing import differences
 from tests.conftest import DEMO, DIARIZATION, ROOT, SAMPLES
@@ -263,12 +262,6 @@ class TestEntry:
         with Running(app.application(app.settings(), lambda: transcriber)).running() as server:
             assert httpx.get(f"{server.url}/").headers["location"] == "ui/"
             assert httpx.post(f"{server.url}/", content=SHORT, timeout=60).json()["text"]
-
-    def test_the_spaces_head_names_what_is_there(self) -> None:
-        text = (ROOT / "deploy" / "README.md").read_text().split("```yaml\n---\n")[1].split("---")[0]
-        head = yaml.safe_load(text)
-        assert (ROOT / head["app_file"]).is_file()
-        assert f"gradio=={head['sdk_version']}" in (ROOT / "constraints-cpu.txt").read_text().splitlines()
 
     def test_what_is_wrong_is_said(self) -> None:
         environment = {**os.environ, "PORT": "many"}

@@ -43,7 +43,7 @@ def create_app(
         if wait:
             await loading
             if service.failed:
-                raise InvalidSettings("the models cannot be loaded: the log says why")
+                raise InvalidSettings("the models cannot be loaded: see the log")
         yield
         loading.cancel()
         await service.admission.closed()

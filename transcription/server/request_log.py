@@ -100,7 +100,7 @@ class RequestLogMiddleware:
         except Exception as error:
             logger.error("a request failed", exc_info=error, extra={"request_id": record.id})
             if not record.status:
-                failure = ApiError(500, "internal_error", "the service failed: its log says why")
+                failure = ApiError(500, "internal_error", "the service failed: see its log")
                 record.refused(failure.reason)
                 await failure.response(scope["path"] in PLAIN)(scope, received, answered)
         finally:
