@@ -23,20 +23,25 @@ import yaml
 
 from tests.conftest import ROOT, SAMPLES
 from tests.test_architecture import OURS, imported
+from transcription.ui.routes import SAMPLES as PAGE_SAMPLES
 
 PYTHON = os.environ.get("IMAGE_PYTHON", sys.executable)  # whose packages stand for the image's
 STARTS = 120  # seconds that a server with the demo models may take, on a busy machine
 
 
-def steps() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions with their arguments, in order."""
-    text = re.sub(r"^#.*\n", "", (ROOT / "deploy" / "Dockerfile").read_text(), flags=re.MULTILINE)
+DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+
+
+def steps(dockerfile: Path = DOCKERFILE) -> list[tuple[str, str]]:
+    """Return a Dockerfile's instructions with their arguments, in order."""
+    text = re.sub(r"^#.*\n", "", dockerfile.read_text(), flags=re.MULTILINE)
     lines = text.replace("\\\n", " ").splitlines()
     return [(line.split(" ", 1)[0], line.split(" ", 1)[1].strip()) for line in lines if line.strip()]
 
 
-def arguments(instruction: str) -> list[str]:
-    return [argument for name, argument in steps() if name == instruction]
+def arguments(instruction: str, dockerfile: Path = DOCKERFILE) -> list[str]:
+    """Return the arguments of all instructions of one name."""
+    return [argument for name, argument in steps(dockerfile) if name == instruction]
 
 
 def exec_form(argument: str) -> list[str]:
@@ -74,9 +79,13 @@ def sources(copy: str) -> tuple[list[Path], str]:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The image's working folder: what its COPY steps bring."""
-    folder = tmp_path_factory.mktemp("app")
-    for copy in arguments("COPY"):
+    """The image's working folder."""
+    return copy_files(DOCKERFILE, tmp_path_factory.mktemp("app"))
+
+
+def copy_files(dockerfile: Path, folder: Path) -> Path:
+    """Do a Dockerfile's COPY steps in a folder."""
+    for copy in arguments("COPY", dockerfile):
         files, target = sources(copy)
         for file in files:
             place = folder / (file if copy.startswith(". ") else Path(target) / file.name)
@@ -95,10 +104,10 @@ def test_what_is_copied_exists() -> None:
 def test_dockerignore_as_docker_reads_it() -> None:
     let_in = (
         "transcription/engines/batching/loop.py", "models/demo-whisper/config.json", "deploy/install.sh", "LICENSE",
-        "pyproject.toml", "constraints-cuda.txt",
+        "pyproject.toml", "constraints-cuda.txt", "app.py", *(f"samples/{name}" for name in PAGE_SAMPLES),
     )  # fmt: skip
     left_out = (
-        "tests/conftest.py", "tools/train.py", ".git/config", ".env", "deploy/endpoint.py", "samples/short.wav",
+        "tests/conftest.py", "tools/train.py", ".git/config", ".env", "deploy/endpoint.py", "samples/long.mp3",
         "transcription/__pycache__/x.pyc", "models/__pycache__/x.pyc", "__pycache__/x.pyc", "README.md",
         ".venv/bin/python", "handler.py",
     )  # fmt: skip
