@@ -57,7 +57,7 @@ models:  ## rebuild models/ from nothing (over three hours; needs libespeak-ng)
 samples:  ## make what is missing in samples/ (needs libespeak-ng)
 	$(VENV)/bin/python -m tools.samples
 
-screenshots: $(INSTALLED)  ## the README's pictures of the page (needs chromium)
+screenshots: $(INSTALLED)  ## the pictures of the page in docs (needs chromium)
 	$(VENV)/bin/python -m tests.screenshots
 
 clean:

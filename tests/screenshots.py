@@ -21,7 +21,7 @@ def show_transcript(page: Page, url: str) -> Page:
     page.wait_for_selector(".word.current")
     page.evaluate("document.activeElement.blur()")
     page.mouse.move(0, 0)
-    page.evaluate("window.scrollTo(0, document.getElementById('status').getBoundingClientRect().top + scrollY - 24)")
+    page.evaluate("window.scrollTo(0, document.getElementById('status').getBoundingClientRect().top + scrollY - 16)")
     return page
 
 

@@ -363,6 +363,16 @@ class TestErrors:
             expect(page.locator("#transcript")).to_contain_text("Sarah wants")
             assert download(page, "srt")[1].startswith("1\n00:00:00,280 --> ")
 
+    def test_api_key_works_where_the_browser_denies_storage(self, tab: Callable[..., Page], server: Running) -> None:
+        with serving(server.service.transcriber, api_keys="first") as locked:
+            page = tab(locked.url)
+            page.add_init_script(
+                "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('denied') } })"
+            )
+            page.reload()
+            page.get_by_label("API key", exact=True).fill("first")
+            transcribe_sample(page, "short.wav")
+
     def test_says_that_the_models_are_loading(self, tab: Callable[..., Page], server: Running) -> None:
         loaded = threading.Event()
 
@@ -448,3 +458,8 @@ class TestSecurityPolicy:
             until(lambda: page.evaluate("1") == 1 and len(violations) == 5, 10)
             assert page.title() == "Transcription"
             assert page.evaluate("getComputedStyle(document.body).color") != "rgb(1, 2, 3)"
+
+    def test_another_site_can_show_the_page_in_a_frame(self, visitors: BrowserContext, server: Running) -> None:
+        with visitors.new_page() as page:
+            page.set_content(f'<iframe src="{server.url}/ui/"></iframe>')
+            expect(page.frame_locator("iframe").get_by_role("button", name="Transcribe")).to_be_visible()

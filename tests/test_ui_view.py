@@ -235,6 +235,13 @@ class TestAccessibility:
         page.get_by_role("searchbox").fill("the")
         assert page.evaluate((Path(__file__).parent / "contrast.js").read_text()) == []
 
+    def test_waveform_changes_with_the_colour_scheme(self, tab: Callable[..., Page]) -> None:
+        page = transcribe_sample(tab(), "short.wav")
+        picture = "document.getElementById('canvas').toDataURL()"
+        light = page.evaluate(picture)
+        page.emulate_media(color_scheme="dark")
+        until(lambda: bool(page.evaluate(picture) != light), 10)
+
     def test_fits_a_phone_with_controls_large_enough_to_touch(self, tab: Callable[..., Page]) -> None:
         page = tab(viewport=PHONE, has_touch=True, is_mobile=True)
         page.get_by_text("Options", exact=True).click()

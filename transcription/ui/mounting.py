@@ -13,8 +13,8 @@ from transcription.ui import routes
 BROWSER = Path(__file__).parent / "browser"
 """What the browser loads, exactly as it is."""
 HEADERS = {
-    # No frame-ancestors: huggingface.co shows a Space in a frame, and its users' own sites may embed one. A foreign
-    # frame gains nothing: the page has no cookies, and asks for the API key itself.
+    # frame-ancestors is absent because huggingface.co shows a Space in a frame, as may any site that embeds it. The
+    # page has no cookie or login that a frame could misuse.
     "content-security-policy": (
         "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'"
     ),

@@ -2,13 +2,26 @@
 const STORAGE_KEY = "transcription-api-key";
 const HEADER_SAFE = /^[\x20-\xff]+$/; // a header cannot hold any other character
 
-export const apiKey = () => sessionStorage.getItem(STORAGE_KEY) ?? "";
+let key = storedKey();
 
-export function storeApiKey(text) {
-  const key = text.trim();
-  if (HEADER_SAFE.test(key)) sessionStorage.setItem(STORAGE_KEY, key);
-  else sessionStorage.removeItem(STORAGE_KEY);
+function storedKey() {
+  try {
+    return sessionStorage.getItem(STORAGE_KEY) ?? "";
+  } catch {
+    return ""; // browsers may deny storage to a frame: the key then lasts until the page is reloaded
+  }
+}
+
+export const apiKey = () => key;
+
+export function setApiKey(text) {
+  key = HEADER_SAFE.test(text.trim()) ? text.trim() : "";
+  try {
+    sessionStorage.setItem(STORAGE_KEY, key);
+  } catch {
+    // denied, as above
+  }
 }
 
 /** Return the headers that authorize a request. */
-export const authorization = () => (apiKey() ? { Authorization: `Bearer ${apiKey()}` } : {});
+export const authorization = () => (key ? { Authorization: `Bearer ${key}` } : {});

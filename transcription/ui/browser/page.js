@@ -1,5 +1,5 @@
 // The page: choose a recording, send it, follow the request, show the transcript.
-import { apiKey, storeApiKey } from "./api_key.js";
+import { apiKey, setApiKey } from "./api_key.js";
 import { byId, element } from "./dom.js";
 import { Downloads } from "./downloads.js";
 import { readOptions } from "./options.js";
@@ -25,7 +25,7 @@ class Page {
     this.search = new Search(this.transcript);
     this.speakers = new Speakers((names, isFinal) => this.transcript.rename(names, isFinal));
     this.downloads = new Downloads(showError);
-    byId("api-key").addEventListener("input", (event) => storeApiKey(event.target.value));
+    byId("api-key").addEventListener("input", (event) => setApiKey(event.target.value));
     byId("request").addEventListener("submit", (event) => {
       event.preventDefault();
       this.transcribe(readOptions(event.target));
@@ -141,7 +141,7 @@ function serviceNotice(about) {
 
 function summary(audioSeconds, elapsed) {
   const speed = elapsed > 0 ? audioSeconds / elapsed : 0;
-  const comparison = speed >= 2 ? `, ${Math.round(speed)} times faster than real time` : "";
+  const comparison = speed >= 2 ? `, ${Math.round(speed)}× real time` : "";
   return `${duration(audioSeconds)} of audio in ${elapsed.toFixed(1)} s${comparison}`;
 }
 
