@@ -208,4 +208,8 @@ def test_transcribes_a_manifest_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert len(results.splitlines()) == 8
     main(arguments)
     assert capsys.readouterr().out == first
+    main([*arguments, "--report-only", "--contenders", "ours", "ours, sequential"])
+    assert capsys.readouterr().out == "".join(
+        row for row in first.splitlines(True) if "fallback" not in row and "vad" not in row
+    )
     assert (tmp_path / "results" / "results.jsonl").read_text() == results

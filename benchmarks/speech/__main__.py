@@ -26,13 +26,15 @@ Load = Callable[[Checkpoints], Transcribe]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
-    contenders = OURS | (PEERS if options.peers else {})
+    names = options.contenders or [*OURS, *(PEERS if options.peers else ())]
+    contenders = {name: (OURS | PEERS)[name] for name in names}
     recordings = choose([*read_manifest(options.recordings), *without_speech()], options.groups, options.limit)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.output or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         checkpoints = Checkpoints(options.model, options.ct2 or folder / "ct2", folder / "original.pt")
-        transcribe_all(recordings, contenders, checkpoints, folder / "results.jsonl")
+        if not options.report_only:
+            transcribe_all(recordings, contenders, checkpoints, folder / "results.jsonl")
         results = read_results(folder / "results.jsonl")
     files = files_done_by_all(results.values(), contenders)
     scored = [recording for recording in recordings if recording.file in files]
@@ -48,10 +50,12 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--model", type=Path, required=True, help="folder of a Whisper checkpoint (transformers)")
     options.add_argument("--recordings", type=Path, required=True, help="manifest, a JSON line for each recording")
     options.add_argument("--peers", action="store_true", help="faster-whisper, openai-whisper and transformers, too")
+    options.add_argument("--contenders", nargs="+", choices=[*OURS, *PEERS], help="only these")
     options.add_argument("--ct2", type=Path, help="the model converted for faster-whisper; absent: convert it")
     options.add_argument("--limit", type=int, help="so many recordings of each group")
     options.add_argument("--groups", nargs="+", choices=list(GROUPS), default=list(GROUPS), help="absent: all")
     options.add_argument("--output", type=Path, help="folder of the results; absent: they are not kept")
+    options.add_argument("--report-only", action="store_true", help="transcribe nothing: score what is in the output")
     return options
 
 
