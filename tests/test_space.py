@@ -12,7 +12,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 
 from tests.conftest import DEMO, DIARIZATION, ROOT, SAMPLES
 from tests.serving import Running
@@ -87,11 +86,6 @@ class TestDockerfile:
         assert arguments("USER", DOCKERFILE) == ["whisper"]
         assert arguments("EXPOSE", DOCKERFILE) == [str(app.PORT)]
         assert arguments("CMD", DOCKERFILE) == ['["python", "app.py"]']
-
-    def test_the_spaces_head_names_docker_and_the_port(self) -> None:
-        text = (ROOT / "deploy" / "README.md").read_text().split("```yaml\n---\n")[1].split("---")[0]
-        head = yaml.safe_load(text)
-        assert (head["sdk"], head["app_port"]) == ("docker", app.PORT)
 
     def test_serves_the_page_its_samples_and_transcripts(self, space: str) -> None:
         assert "<title>Transcription</title>" in httpx.get(space, follow_redirects=True).text
