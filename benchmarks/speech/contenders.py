@@ -98,10 +98,10 @@ def write_original(model: Path, path: Path) -> None:
     """Write a transformers checkpoint as openai-whisper reads it."""
     from transformers import WhisperForConditionalGeneration
 
-    from benchmarks.base_size import as_original
+    from benchmarks.base_size import to_original
 
     weights = WhisperForConditionalGeneration.from_pretrained(model, dtype=torch.float32)
-    torch.save(as_original(weights), path)
+    torch.save(to_original(weights), path)
 
 
 def _set_alignment_heads(model: Any, folder: Path) -> None:
