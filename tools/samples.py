@@ -80,13 +80,13 @@ def make_conversation(
     end = max(utterance.end for utterance in scheduled)
     channels = np.zeros((len(voices), int(end * SAMPLE_RATE) + SAMPLE_RATE // 2), np.float32)
     segments, words, turns = [], [], []
-    for one in scheduled:
-        (text, utterance), name = one.utterance, f"speaker {one.speaker + 1}"
-        first = int(one.start * SAMPLE_RATE)
-        channels[one.speaker, first : first + len(utterance.samples)] += utterance.samples * 10 ** (one.gain / 20)
-        segments.append((round(one.start, 3), round(one.end, 3), text))
-        turns.append((name, round(one.start, 3), round(one.end, 3)))
-        words += _true_words(text, utterance, one.start, name)
+    for item in scheduled:
+        (text, utterance), name = item.utterance, f"speaker {item.speaker + 1}"
+        first = int(item.start * SAMPLE_RATE)
+        channels[item.speaker, first : first + len(utterance.samples)] += utterance.samples * 10 ** (item.gain / 20)
+        segments.append((round(item.start, 3), round(item.end, 3), text))
+        turns.append((name, round(item.start, 3), round(item.end, 3)))
+        words += _true_words(text, utterance, item.start, name)
     text = " ".join(text for _, _, text in segments)
     return channels, Truth(text, text, "en", channels.shape[1] / SAMPLE_RATE, segments, words, turns)
 

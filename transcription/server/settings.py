@@ -29,7 +29,7 @@ class ServerSettings(BaseSettings):
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on")
     api_keys: Secrets = Field((), description="who may call, separated by commas; empty: anyone")
     cors_origins: Names = Field((), description="web pages that may call, separated by commas; empty: none")
-    ui: bool = Field(True, description="the page at /ui, where gradio is installed")
+    ui: bool = Field(True, description="the page at /ui")
     served_model_name: str | None = Field(None, description="what /v1/models calls the model; absent: its own name")
     max_running: int = Field(32, ge=1, le=1024, description="requests worked on at the same time")
     max_waiting: int = Field(128, ge=0, le=100_000, description="requests that may wait; past them 429")

@@ -25,7 +25,7 @@ from transcription.server.request_log import record_of
 from transcription.server.service import service_of
 from transcription.transcript import Transcript
 from transcription.ui.following import Following
-from transcription.ui.names import renamed
+from transcription.ui.speaker_names import rename_speakers
 
 SAMPLES = {
     "meeting.flac": "Three people in a meeting",
@@ -146,7 +146,7 @@ def _written(body: bytes, name: str) -> str:
         asked = Written.model_validate_json(body)
     except ValidationError:
         raise InvalidRequest("the transcript cannot be read: transcribe the recording again") from None
-    found = FORMATS[name].render(renamed(asked.transcript, asked.names))
+    found = FORMATS[name].render(rename_speakers(asked.transcript, asked.names))
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, indent=1) + "\n"
 
 
