@@ -176,7 +176,7 @@ def print_overhead() -> None:
         with torch.inference_mode():
             for rows in (1, 8):
                 for row in range(rows):
-                    slots.begin(row, [1, 2, 3], True, 0.0)
+                    slots.begin(row, [1, 2, 3], True)
                 slots.ended[:] = False
                 shares.append(f"{1 - model_share(slots, rows):.0%}")
         print(f"| {name} | {' | '.join(shares)} |")

@@ -12,7 +12,7 @@ from transformers.generation.logits_process import (
     WhisperTimeStampLogitsProcessor,
 )
 
-from transcription.engines.batching.logits_rules import BEGIN, UNTIMED_BEGIN, LogitsRules
+from transcription.engines.batching.logits_rules import BEGIN, UNTIMED_BEGIN, LogitsRules, Sampling
 from transcription.whisper.tokens import Vocabulary
 
 # Text is 0 to 19, the end of text 20, special tokens up to 29, timestamps from 30 on.
@@ -78,7 +78,9 @@ def test_samples_follow_the_softmax_at_their_temperature() -> None:
     count, temperature = 20_000, 0.7
     logits = torch.randn(1, SIZE) * 2
     mode, min_timestamp = torch.full((count,), UNTIMED_BEGIN), torch.zeros(count, dtype=torch.long)
-    picked = rules().pick(logits.expand(count, -1), mode, min_timestamp, torch.full((count,), temperature))
+    picked = rules().pick(
+        logits.expand(count, -1), mode, min_timestamp, Sampling(torch.full((count,), temperature), torch.arange(count))
+    )
     drawn = torch.bincount(picked.token, minlength=SIZE) / count
     expected = (processed([], logits.clone(), False, None) / temperature).softmax(-1)[0]
     assert float((drawn - expected).abs().max()) < 0.015
@@ -88,6 +90,18 @@ def test_rows_without_temperature_take_the_most_probable_token() -> None:
     logits = torch.randn(4, SIZE)
     mode, min_timestamp = torch.full((4,), BEGIN), torch.zeros(4, dtype=torch.long)
     cold = rules().pick(logits, mode, min_timestamp)
-    mixed = rules().pick(logits, mode, min_timestamp, torch.tensor([0.0, 0.9, 0.0, 0.9]))
+    sampling = Sampling(torch.tensor([0.0, 0.9, 0.0, 0.9]), torch.arange(4))
+    mixed = rules().pick(logits, mode, min_timestamp, sampling)
     assert mixed.token[[0, 2]].tolist() == cold.token[[0, 2]].tolist()
     assert ((mixed.token >= 30) & (mixed.token <= 30 + MAX_INITIAL)).all()
+
+
+def test_a_key_decides_the_sample_whatever_else_is_in_the_batch() -> None:
+    logits = torch.randn(1, SIZE).expand(3, -1)
+    mode, min_timestamp = torch.full((3,), UNTIMED_BEGIN), torch.zeros(3, dtype=torch.long)
+    keys = torch.tensor([7, 8, 7])
+    batch = rules().pick(logits, mode, min_timestamp, Sampling(torch.full((3,), 5.0), keys)).token.tolist()
+    alone = (
+        rules().pick(logits[:1], mode[:1], min_timestamp[:1], Sampling(torch.tensor([5.0]), keys[:1])).token.tolist()
+    )
+    assert batch[0] == batch[2] == alone[0]

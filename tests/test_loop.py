@@ -179,12 +179,23 @@ def test_temperature_fallback_of_one_request_does_not_change_another(engine: Bat
     fallback = {"temperature": (0.0, 0.4, 0.8), "language": "en", "no_speech_threshold": None}
     calm = engine.transcribe(LONG, InferenceConfig(**fallback))
     assert {segment.temperature for segment in calm.segments} == {0.0}
-    torch.manual_seed(0)
     asked = [InferenceConfig(**fallback), InferenceConfig(**fallback, compression_ratio_threshold=0.01)]
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda config: engine.transcribe(LONG, config), asked)
     assert tokens(one) == tokens(calm)
     assert {segment.temperature for segment in other.segments} == {0.8}
+
+
+def test_the_same_request_samples_the_same_text_alone_and_beside_others(engine: BatchingEngine) -> None:
+    sampled = InferenceConfig(temperature=1.0, language="en", no_speech_threshold=None)
+    alone = tokens(engine.transcribe(SHORT, sampled))
+    with ThreadPoolExecutor(3) as pool:
+        requests = [(SHORT, sampled), (LONG, SEGMENTS), (SHORT, sampled)]
+        together = list(pool.map(lambda one: tokens(engine.transcribe(*one)), requests))
+    assert together[0] == together[2] == alone
+    noisy, seeds = SAMPLES["noisy"].audio, range(6)
+    samples = [tokens(engine.transcribe(noisy, sampled.model_copy(update={"seed": seed}))) for seed in seeds]
+    assert any(one != samples[0] for one in samples)
 
 
 def test_a_request_takes_no_more_rows_than_its_batch_size(

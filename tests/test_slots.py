@@ -73,7 +73,7 @@ def decode_all(
             window, here = waiting.pop(0), slice(len(rows), len(rows) + 1)
             slots.write_cross_kv(here, states[window : window + 1])
             slots.prefill(here, [prompts[window]])
-            slots.begin(len(rows), prompts[window], timed, 0.0)
+            slots.begin(len(rows), prompts[window], timed)
             rows.append(window)
         if not rows:
             return [found[window] for window in range(len(prompts))]
@@ -194,7 +194,7 @@ class TestOnSpeech:
             slots.write_cross_kv(here, model.model.encoder(features).last_hidden_state)
             slots.start_assistant(0)
             slots.prefill(here, [prompt])
-            slots.begin(0, prompt, True, 0.0)
+            slots.begin(0, prompt, True)
             rounds = 0
             while not slots.ended_rows(1):
                 slots.speculate(1, 4, record_alignment=False, sample=False)
@@ -240,7 +240,7 @@ def test_swapped_rows_decode_on_as_before() -> None:
         slots.write_cross_kv(slice(0, 2), states)
         slots.prefill(slice(0, 2), [prompt] * 2)
         for row in range(2):
-            slots.begin(row, prompt, True, 0.0)
+            slots.begin(row, prompt, True)
         for _ in range(20):
             slots.step(2, record_alignment=False, sample=False)
         slots.swap(0, 1)

@@ -1,1 +1,6 @@
 """Transcription with speakers: Whisper, speculative decoding and pyannote behind one Transcriber."""
+
+import os
+
+# OpenMP threads that spin while they wait would take the cores of whoever has work. It must be set before torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

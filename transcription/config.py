@@ -171,6 +171,12 @@ class InferenceConfig(BaseModel):
         description="Sampling temperature. With a list (temperature fallback), a window is decoded again at the next"
         " temperature if it fails compression_ratio_threshold or logprob_threshold.",
     )
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**31,
+        description="Seed of sampling. The same request with the same seed gives the same text.",
+    )
     compression_ratio_threshold: float | None = Field(
         2.4, gt=0, description="Maximum zlib compression ratio of the text of a window; more means repetition."
     )

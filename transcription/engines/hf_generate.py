@@ -154,6 +154,7 @@ class HFGenerateEngine:
         processors = LogitsProcessorList()  # generate() itself adds the suppressed tokens
         if options.return_timestamps:
             processors.append(WhisperTimeStampLogitsProcessor(options, begin_index=len(prompt)))
+        torch.manual_seed(config.seed)
         output = GenerationMixin.generate(
             self.model,
             generation_config=options,

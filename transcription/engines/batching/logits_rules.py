@@ -34,6 +34,18 @@ class Picked:
     min_timestamp: Tensor
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How to sample each row.
+
+    temperature: (rows,). key: (rows,) whole numbers; the same key, temperature and logits give the same token, whatever
+    else is in the batch.
+    """
+
+    temperature: Tensor
+    key: Tensor
+
+
 class LogitsRules:
     """The decoding rules of one checkpoint."""
 
@@ -60,10 +72,10 @@ class LogitsRules:
         self.timestamps = torch.arange(size - first, device=device)
         self.next_mode = torch.tensor([_NEXT_MODE[mode] for mode in range(6)], device=device).view(-1)
 
-    def pick(self, logits: Tensor, mode: Tensor, min_timestamp: Tensor, temperature: Tensor | None = None) -> Picked:
+    def pick(self, logits: Tensor, mode: Tensor, min_timestamp: Tensor, sampling: Sampling | None = None) -> Picked:
         """Pick a token for each row of logits (rows, vocabulary) in its state (rows,).
 
-        temperature: (rows,); a row with a temperature above 0 is sampled, the others take the most probable token.
+        sampling: a row with a temperature above 0 is sampled; all others take the most probable token.
         """
         allowed = logits + self.ban[mode]
         text, timestamps = allowed[:, : self.first_timestamp], allowed[:, self.first_timestamp :]
@@ -75,15 +87,19 @@ class LogitsRules:
         forced = timed & (timestamp_mass > best_text)  # all timestamps together are more probable than any text token
         is_timestamp = forced | (best_timestamp > best_text)
         best = torch.where(is_timestamp, best_timestamp, best_text)
-        if temperature is not None:
-            sampled = temperature > 0
-            best_text, text_token = _sample(text, text_token, best_text, temperature, sampled)
-            best_timestamp, timestamp_token = _sample(timestamps, timestamp_token, best_timestamp, temperature, sampled)
-            is_timestamp = torch.where(sampled, forced | (best_timestamp > best_text), is_timestamp)
+        if sampling is not None:
+            sampled = sampling.temperature > 0
+            scores = torch.cat([text, timestamps], dim=1) / sampling.temperature.clamp_min(1e-6)[:, None]
+            scores = scores + _gumbel_noise(sampling.key, scores.shape[1])
+            sampled_text, drawn_text = scores[:, : self.first_timestamp].max(1)
+            sampled_timestamp, drawn_timestamp = scores[:, self.first_timestamp :].max(1)
+            is_timestamp = torch.where(sampled, forced | (sampled_timestamp > sampled_text), is_timestamp)
+            text_token = torch.where(sampled, drawn_text, text_token)
+            timestamp_token = torch.where(sampled, drawn_timestamp, timestamp_token)
         token = torch.where(is_timestamp, timestamp_token + self.first_timestamp, text_token)
-        if temperature is not None:
-            whole = torch.cat([text, timestamps], dim=1)
-            best = torch.where(sampled, whole.gather(1, token[:, None])[:, 0], best)
+        if sampling is not None:
+            unscaled = torch.cat([text, timestamps], dim=1)
+            best = torch.where(sampled, unscaled.gather(1, token[:, None])[:, 0], best)
         mass = torch.where(forced, timestamp_mass, torch.logaddexp(text_mass, timestamp_mass))
         return Picked(token, best - mass, *self._state_after(token, is_timestamp, mode, min_timestamp, timed))
 
@@ -96,11 +112,24 @@ class LogitsRules:
         return next_mode, torch.where(is_timestamp, after_timestamp, min_timestamp + (mode == TIMESTAMP)) * timed
 
 
-def _sample(scores: Tensor, token: Tensor, best: Tensor, temperature: Tensor, sampled: Tensor) -> tuple[Tensor, Tensor]:
-    """Sample each row marked in `sampled`: the largest score with Gumbel noise is distributed as the softmax."""
-    noise = -torch.empty_like(scores).exponential_().log()
-    value, drawn = (scores / temperature.clamp_min(1e-6)[:, None] + noise).max(1)
-    return torch.where(sampled, value, best), torch.where(sampled, drawn, token)
+def _gumbel_noise(key: Tensor, size: int) -> Tensor:
+    """Return Gumbel noise (rows, size) that depends on the keys (rows,) alone.
+
+    The token with the largest sum of score and Gumbel noise is distributed as the softmax of the scores. The noise is a
+    hash of key and token (MurmurHash3's finalizer), because a generator's numbers would depend on the whole batch.
+    """
+    tokens = torch.arange(size, device=key.device)
+    bits = _hash(_hash(key)[:, None] + tokens * 0x9E3779B9)
+    uniform = (bits.double() + 0.5) / 2**32
+    return -(-uniform.log()).log().float()
+
+
+def _hash(value: Tensor) -> Tensor:
+    """Return 32 well-mixed bits of each number, as int64."""
+    bits = value & 0xFFFFFFFF
+    bits = ((bits ^ (bits >> 16)) * 0x85EBCA6B) & 0xFFFFFFFF
+    bits = ((bits ^ (bits >> 13)) * 0xC2B2AE35) & 0xFFFFFFFF
+    return bits ^ (bits >> 16)
 
 
 def _ban(size: int, tokens: list[int]) -> Tensor:

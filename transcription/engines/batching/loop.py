@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -57,6 +58,11 @@ class Row:
     def temperature(self) -> float:
         """Temperature of this attempt."""
         return self.config.temperature[self.attempt]
+
+    @property
+    def seed(self) -> int:
+        """Seed of this attempt: the same audio and request sample the same tokens."""
+        return zlib.crc32(self.window.samples.tobytes(), self.config.seed + self.attempt)
 
     @property
     def is_short(self) -> bool:
@@ -202,7 +208,7 @@ class DecodingLoop:
                     request.language = row.language
 
     def _begin(self, index: int, row: Row) -> None:
-        self.slots.begin(index, row.prompt, row.config.timestamps != "none", row.temperature)
+        self.slots.begin(index, row.prompt, row.config.timestamps != "none", row.temperature, row.seed)
 
     def _short_rows_first(self) -> None:
         """Move the rows of short requests to the front, so that they can be stepped without the others."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
-from transcription.engines.batching.logits_rules import BEGIN, UNTIMED_BEGIN, LogitsRules, Picked
+from transcription.engines.batching.logits_rules import BEGIN, UNTIMED_BEGIN, LogitsRules, Picked, Sampling
 
 _STEPS_PER_SYNC = {"cuda": 8}  # steps between two checks which rows have ended; on a CPU a check costs nothing
 
@@ -51,6 +51,7 @@ class Slots:
         self.logprob = torch.zeros(count * length, device=device)
         self.last = torch.zeros(count, dtype=torch.long, device=device)
         self.temperature = torch.zeros(count, device=device)
+        self.seed = torch.zeros(count, dtype=torch.long, device=device)
         self.ended = torch.zeros(count, dtype=torch.bool, device=device)
         self.base = torch.arange(count, device=device) * length
         self.states = None
@@ -92,13 +93,16 @@ class Slots:
         positions = torch.arange(longest, device=tokens.device).expand_as(tokens)
         return self.decoder.forward(tokens, positions, rows, longest)
 
-    def begin(self, row: int, prompt: Sequence[int], timed: bool, temperature: float) -> None:
-        """Set a row to the end of its prompt, which is read. timed: decode timestamps."""
+    def begin(self, row: int, prompt: Sequence[int], timed: bool, temperature: float = 0.0, seed: int = 0) -> None:
+        """Set a row to the end of its prompt, which is read.
+
+        timed: decode timestamps. seed: decides which tokens are sampled at a temperature above 0.
+        """
         start, last = row * self.decoder.length, len(prompt) - 1
         self.tokens[start : start + len(prompt)] = torch.tensor(prompt, device=self.tokens.device)
         self.mode[start + last] = BEGIN if timed else UNTIMED_BEGIN
         self.min_timestamp[start + last] = 0
-        self.last[row], self.temperature[row], self.ended[row] = last, temperature, False
+        self.last[row], self.temperature[row], self.seed[row], self.ended[row] = last, temperature, seed, False
         self.last_on_host[row] = last
         self.assistant_length[row] = min(self.assistant_length[row], last)
 
@@ -125,7 +129,7 @@ class Slots:
         )
         picked = self.rules.pick(
             self.decoder.logits(hidden)[:, 0], self.mode[index], self.min_timestamp[index],
-            self.temperature[:rows] if sample else None,
+            self._sampling(last[:, None]) if sample else None,
         )  # fmt: skip
         following = (last + 1).clamp_max(self.decoder.length - 1)  # an ended row may go on until that is seen
         self._write(self.base[:rows] + following, picked)
@@ -187,7 +191,7 @@ class Slots:
         hidden = self.decoder.forward(self.tokens[index], positions, slice(0, rows), kv_length, record_alignment)
         picked = self.rules.pick(
             self.decoder.logits(hidden).flatten(0, 1), self.mode[index].view(-1), self.min_timestamp[index].view(-1),
-            self.temperature[:rows].repeat_interleave(length + 1) if sample else None,
+            self._sampling(positions) if sample else None,
         )  # fmt: skip
         tokens = picked.token.view(rows, -1)
         accepted = (tokens[:, :-1] == self.tokens[index[:, 1:]]).long().cumprod(1).sum(1)
@@ -200,6 +204,12 @@ class Slots:
         ended = ((tokens == self.rules.end) & (steps <= used[:, None])).any(1)
         self.ended[:rows] |= ended | (following >= self.decoder.positions - 1)
         return accepted
+
+    def _sampling(self, positions: Tensor) -> Sampling:
+        """Return the sampling of tokens after the positions (rows, queries) of the first rows, flattened."""
+        rows, queries = positions.shape
+        key = self.seed[:rows, None] * 1_000_003 + positions
+        return Sampling(self.temperature[:rows].repeat_interleave(queries), key.view(-1))
 
     def ended_rows(self, rows: int) -> list[int]:
         """Return which of the first `rows` rows have ended."""
@@ -244,7 +254,7 @@ class Slots:
         """Return all memory, with the slot as first dimension."""
         by_position = (self.tokens, self.mode, self.min_timestamp, self.logprob)
         memory = [tensor.view(self.decoder.slots, -1) for tensor in by_position]
-        memory += [self.last, self.temperature, self.ended, *self.decoder.memory()]
+        memory += [self.last, self.temperature, self.seed, self.ended, *self.decoder.memory()]
         if self.assistant is not None:
             memory += self.assistant.memory()
         return memory if self.states is None else [*memory, self.states]
