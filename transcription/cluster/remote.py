@@ -30,6 +30,9 @@ class RemoteEngine:
         dispatcher = RemoteDispatcher(client, bool(capabilities.languages), max_long, load)
         self._longform = LongFormTranscriber(dispatcher, capabilities)
 
+    def warm_up(self) -> None:
+        """Do nothing: the replicas load their models before they answer."""
+
     def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
         """Return the transcript of audio at 16 kHz.
 

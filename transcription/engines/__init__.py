@@ -23,6 +23,13 @@ class Engine(Protocol):
         """How many times the device ran out of memory."""
         ...
 
+    def warm_up(self) -> None:
+        """Decode a second of silence, so that the first request does not wait for what is loaded on first use.
+
+        Raises EngineFailure if the model fails.
+        """
+        ...
+
     def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
         """Return the transcript of audio at 16 kHz.
 

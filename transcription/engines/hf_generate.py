@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import GenerationMixin
@@ -45,6 +46,10 @@ class HFGenerateEngine:
         self.model: Any = self.checkpoint.model
         self.out_of_memory = 0
         self._lock = threading.Lock()  # generate() keeps state in the model's configuration
+
+    def warm_up(self) -> None:
+        """Decode a second of silence."""
+        self.transcribe(Audio(np.zeros(SAMPLE_RATE, np.float32)), InferenceConfig())
 
     def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
         """Return the transcript of audio at 16 kHz.

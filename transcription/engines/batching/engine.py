@@ -5,9 +5,10 @@ import math
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import torch
 
-from transcription.audio import Audio, Samples
+from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.engines.batching.cuda_graphs import CudaGraphs
@@ -71,6 +72,14 @@ class BatchingEngine:
     def out_of_memory(self) -> int:
         """How many times the device ran out of memory."""
         return self.loop.out_of_memory
+
+    def warm_up(self) -> None:
+        """Decode a second of silence.
+
+        Raises EngineFailure if the model fails.
+        """
+        request = DecodingRequest(InferenceConfig(timestamps="word"), is_short=True)
+        self.submit(request, np.zeros(SAMPLE_RATE, np.float32)).result()
 
     def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
         """Return the transcript of audio at 16 kHz.
