@@ -17,7 +17,7 @@ from transcription.diarization.assign import (
     exclusive_turns,
     timeline,
 )
-from transcription.formats import FORMATS, talk
+from transcription.formats import FORMATS, merge_by_speaker
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
 A, B, C = "SPEAKER_00", "SPEAKER_01", "SPEAKER_02"
@@ -40,7 +40,7 @@ def words(*spans: tuple[str, float, float]) -> Transcript:
 
 def said(transcript: Transcript) -> list[tuple[str | None, str]]:
     """Who says what, turn of talk by turn of talk."""
-    return [(one.speaker, one.text) for one in talk(transcript)]
+    return [(one.speaker, one.text) for one in merge_by_speaker(transcript)]
 
 
 def speakers(transcript: Transcript) -> list[str | None]:
@@ -230,7 +230,7 @@ def test_text_is_never_lost_reordered_or_changed(
 ) -> None:
     found = assign_speakers(transcript, spoken, alone)
     assert found.text == transcript.text
-    assert "".join(one.text for one in talk(found)) == "".join(one.text for one in transcript.segments)
+    assert "".join(one.text for one in merge_by_speaker(found)) == "".join(one.text for one in transcript.segments)
     untouched = [(w.word, repr(w.start), repr(w.end), w.probability) for w in transcript.words]
     assert [(w.word, repr(w.start), repr(w.end), w.probability) for w in found.words] == untouched
     tokens = [token for one in transcript.segments for token in one.tokens]

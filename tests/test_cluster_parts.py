@@ -12,11 +12,10 @@ from tests.conftest import ASSISTANT, DEMO, DIARIZATION, SAMPLES
 from transcription.audio import Audio
 from transcription.cluster.diarizer_replica import DiarizerReplica
 from transcription.cluster.engine_replica import EngineReplica
-from transcription.cluster.messages import WindowRequest, WindowResponse, plain
+from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.cluster.scaling import ByAudio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.errors import EngineFailure, InvalidSettings
-from transcription.server.parameters import AudioRequest
 from transcription.transcriber import Transcriber
 
 SHORT = SAMPLES["short"].audio
@@ -133,13 +132,6 @@ def test_a_diarizer_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
     refused = asyncio.run(replica.diarize(SHORT, InferenceConfig()))
     assert isinstance(refused, InvalidSettings)
     assert str(refused) == reason
-
-
-def test_replicas_get_no_more_than_a_request_is_for_an_engine() -> None:
-    asked = AudioRequest(language="de", stream=True, model="whisper-1")
-    found = plain(asked)
-    assert type(found) is InferenceConfig
-    assert found == InferenceConfig(language="de", response_format="json", timestamps=asked.timestamps)
 
 
 def context(running: int, **reported: float) -> AutoscalingContext:

@@ -114,13 +114,6 @@ def test_assisted_is_true_false_or_auto(sent: object, meant: object) -> None:
     assert InferenceConfig.from_request({"assisted": sent, "batch_size": 8}).assisted == meant
 
 
-def test_formats_with_speakers_ask_for_speakers() -> None:
-    assert not InferenceConfig().wants_speakers
-    assert InferenceConfig(diarize=True).wants_speakers
-    assert InferenceConfig(response_format="rttm").wants_speakers
-    assert not InferenceConfig(response_format="rttm", diarize=False).wants_speakers
-
-
 def test_every_field_says_what_it_is_for() -> None:
     fields = {**ModelSettings.model_fields, **InferenceConfig.model_fields}
     assert [name for name, field in fields.items() if not field.description] == []

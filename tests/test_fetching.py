@@ -63,10 +63,10 @@ def test_a_recording_is_fetched_also_where_it_was_moved(shelf: str) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/nothing", "the audio's host answered with status 404"),
-        ("/inside", "this host may not be asked for audio"),
-        ("/round", "the address redirects too often"),
-        ("/file", "audio_url takes data: URLs"),
+        ("/nothing", "the host of the audio responded with status 404"),
+        ("/inside", "this host is not allowed"),
+        ("/round", "the URL redirects too often"),
+        ("/file", "audio_url must be a data: URL"),
     ],
 )
 def test_where_it_leads_astray_it_is_not_followed(shelf: str, path: str, message: str) -> None:
@@ -83,12 +83,12 @@ def test_too_much_is_not_read(shelf: str) -> None:
 def test_an_allowed_name_that_leads_inside_is_refused(shelf: str) -> None:
     port = shelf.rsplit(":", 1)[1]
     for host in ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]"):
-        with pytest.raises(ApiError, match=r"^this host lies in a private network"):
+        with pytest.raises(ApiError, match=r"^this host is in a private network"):
             fetched(f"http://{host}:{port}/sound", hosts=(host.strip("[]"),), anywhere=False)
 
 
 def test_where_nobody_listens_it_says_so() -> None:
-    with pytest.raises(ApiError, match=r"^the audio could not be downloaded"):
+    with pytest.raises(ApiError, match=r"^the audio cannot be downloaded"):
         fetched("http://127.0.0.1:1/sound")
 
 

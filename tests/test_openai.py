@@ -226,7 +226,7 @@ class TestErrors:
         ("parameters", "param", "message"),
         [
             ({"language": "xx"}, "language", "language 'xx' is not one this model knows: de, en"),
-            ({"response_format": "mp3"}, "response_format", "response_format: Input should be 'json', 'text'"),
+            ({"response_format": "mp3"}, "response_format", "response_format: must be json, text"),
             ({"timestamp_granularities": ["word"]}, None, "timestamp_granularities word needs response_format"),
             ({"include": ["logprobs"], "response_format": "text"}, None, "include logprobs needs"),
             ({"stream": True, "response_format": "srt"}, None, "stream needs response_format json, text"),
@@ -235,7 +235,7 @@ class TestErrors:
             ({"known_speaker_names": ["Anna"]}, "known_speaker_names", "known_speaker_names has no effect here"),
             ({"extra_body": {"vad": True}}, "vad", "unknown parameter 'vad': leave it out"),
             ({"extra_body": {"task": "translate"}}, "task", "task has no effect here"),
-            ({"extra_body": {"num_speakers": 2}}, None, "speakers are shown by response_format diarized_json"),
+            ({"extra_body": {"num_speakers": 2}}, None, "speakers need response_format srt, vtt"),
             ({"extra_body": {"batch_size": 0}}, "batch_size", "batch_size: Input should be greater"),
         ],
     )
@@ -333,11 +333,11 @@ class TestChat:
         [
             ([], "send one input_audio or audio_url part, not 0"),
             ([{"role": "user", "content": "hello"}], "send one input_audio or audio_url part, not 0"),
-            ([{"role": "user", "content": 5}], "content is a text or a list of parts"),
-            ("hello", "messages is a list of messages"),
+            ([{"role": "user", "content": 5}], "content must be text or a list of parts"),
+            ("hello", "messages must be a list of messages"),
             (message(type="input_audio", input_audio={}), "input_audio.data is missing"),
-            (message(type="audio_url", audio_url={"url": "file:///etc/passwd"}), "audio_url takes data: and http"),
-            (message(type="audio_url", audio_url={"url": "http://example.org/a.wav"}), "this host may not be asked"),
+            (message(type="audio_url", audio_url={"url": "file:///etc/passwd"}), "audio_url must be a data: or http"),
+            (message(type="audio_url", audio_url={"url": "http://example.org/a.wav"}), "this host is not allowed"),
             (message(type="input_audio", input_audio={"data": "!!"}), "the audio is neither an audio file nor base64"),
         ],
     )

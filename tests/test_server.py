@@ -179,7 +179,7 @@ class TestRefusals:
         monkeypatch.setattr(server.service, "begin", fail)
         answer = post(server.url, headers={"x-request-id": "mine"})
         assert (answer.status_code, answer.headers["x-request-id"]) == (500, "mine")
-        assert answer.json()["error"]["message"] == "the service failed: its log says why"
+        assert answer.json()["error"]["message"] == "the service failed: see its log"
 
 
 class TestRecords:

@@ -13,7 +13,7 @@ from tests.browser import CHROMIUM, PHONE, answered_with, downloaded, heard, hel
 from tests.conftest import SAMPLES
 from tests.serving import Running, until
 from transcription.config import InferenceConfig
-from transcription.formats import FORMATS, talk
+from transcription.formats import FORMATS, merge_by_speaker
 from transcription.transcript import Transcript
 from transcription.ui.names import renamed
 
@@ -94,7 +94,7 @@ class TestTheView:
         shown = page.locator(".turn").evaluate_all(
             "turns => turns.map(one => [one.querySelector('.name').textContent, one.className])"
         )
-        assert [name for name, _ in shown] == [one.speaker for one in talk(meeting)]
+        assert [name for name, _ in shown] == [one.speaker for one in merge_by_speaker(meeting)]
         assert [form for _, form in shown] == [f"turn speaker-{order.index(name)}" for name, _ in shown]
         colours = page.locator(".turn .name").evaluate_all("names => names.map(name => getComputedStyle(name).color)")
         assert len(set(colours)) == len(order)

@@ -26,7 +26,6 @@ Task = Literal["transcribe", "translate"]
 Timestamps = Literal["none", "segment", "word"]
 DType = Literal["auto", "float32", "float16", "bfloat16"]
 DIARIZATION_MODEL = "pyannote/speaker-diarization-community-1"  # what to take where none is named
-SPEAKER_FORMATS = ("diarized_json", "rttm")  # asking for these is asking for speakers
 FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # openai/whisper, transcribe.py
 
 
@@ -168,9 +167,6 @@ class InferenceConfig(BaseModel):
     multichannel: bool = Field(
         False, description="each channel of the recording is one speaker (calls): no DIARIZATION_MODEL needed"
     )
-    response_format: str = Field(
-        "chunks", description="chunks, json, text, verbose_json, diarized_json, srt, vtt, tsv or rttm"
-    )
 
     @model_validator(mode="before")
     @classmethod
@@ -193,11 +189,6 @@ class InferenceConfig(BaseModel):
         if self.multichannel and (self.diarize or self.speaker_hints):
             raise ValueError("multichannel takes each channel as a speaker: leave diarize and the counts out")
         return self
-
-    @property
-    def wants_speakers(self) -> bool:
-        """Whether an answer without speakers would not be what was asked for."""
-        return self.diarize is not False and (self.diarize is True or self.response_format in SPEAKER_FORMATS)
 
     @property
     def speaker_hints(self) -> bool:

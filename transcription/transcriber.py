@@ -73,10 +73,13 @@ class Transcriber:
         self.failures = 0
         return transcript
 
-    def check(self, config: InferenceConfig) -> None:
-        """What can be said before the audio is there. Raises InvalidRequest."""
-        if self.diarizer is None and config.wants_speakers and not config.multichannel:
-            raise InvalidRequest(self._no_speakers, "diarize" if config.diarize else "response_format")
+    def check(self, config: InferenceConfig, param: str = "diarize") -> None:
+        """Check what is known before the audio is read. `param` is the parameter that asks for speakers.
+
+        Raises InvalidRequest if the request needs speakers and no diarization model is loaded.
+        """
+        if self.diarizer is None and config.diarize and not config.multichannel:
+            raise InvalidRequest(self._no_speakers, param)
 
     def _heard(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
         if config.multichannel:
@@ -108,7 +111,7 @@ class Transcriber:
                 found = future.result()
             except Exception:
                 context.check_cancelled()
-                if config.wants_speakers:
+                if config.diarize:
                     raise
                 logger.exception("diarization failed")
                 return _told(_at(transcript, config), "speakers are missing: diarization failed")

@@ -18,7 +18,7 @@ from transcription.cli.display import counted
 from transcription.cli.options import add_request_options, config_of, settings_of
 from transcription.config import InferenceConfig, ModelSettings, with_absolute_paths
 from transcription.errors import InvalidSettings, TranscriptionError
-from transcription.formats import FORMATS
+from transcription.formats import FORMATS, formats_of
 
 EPILOG = """examples:
   transcribe-archive recordings --output transcripts --model openai/whisper-large-v3-turbo --gpus 1
@@ -40,9 +40,8 @@ def parser() -> argparse.ArgumentParser:
         help="folders, patterns, files, or manifests (.txt, .csv, .tsv, .jsonl); paths or any address fsspec reads",
     )  # fmt: skip
     command.add_argument("--output", type=Path, required=True, metavar="DIR", help="JSON lines and a Parquet table")
-    documents = [name for name, form in FORMATS.items() if form.extension != "json"]
     command.add_argument(
-        "--format", action="append", default=[], choices=documents,
+        "--format", action="append", default=[], choices=list(formats_of("archive")),
         help="a document for each recording besides; may be repeated",
     )  # fmt: skip
     add_request_options(command)
@@ -78,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray's own advice about actors means its developers
     try:
-        form = "rttm" if "rttm" in options.format else "chunks"  # which asks for speakers
+        form = next((name for name in options.format if FORMATS[name].needs_speakers), "chunks")
         settings, config = with_absolute_paths(settings_of(options)), config_of(options, form)
         found = recordings(options.sources)
         with Archive(options.output) as archive:

@@ -3,6 +3,7 @@
 import argparse
 
 from transcription.config import DIARIZATION_MODEL, InferenceConfig, ModelSettings
+from transcription.formats import FORMATS
 
 
 def add_request_options(command: argparse.ArgumentParser) -> None:
@@ -44,13 +45,13 @@ def settings_of(options: argparse.Namespace) -> ModelSettings:
 def config_of(options: argparse.Namespace, form: str) -> InferenceConfig:
     """What the command line asks for, for an answer in one of FORMATS. Raises InvalidRequest."""
     named = options.diarization_model is not None and not options.multichannel
-    return InferenceConfig.from_request(
+    config = InferenceConfig.from_request(
         {
             "language": options.language, "task": options.task, "timestamps": options.timestamps,
             "prompt": options.prompt, "assisted": options.assistant is not None,
             "diarize": True if named and options.diarize is None else options.diarize,
             "num_speakers": options.num_speakers, "min_speakers": options.min_speakers,
             "max_speakers": options.max_speakers, "multichannel": options.multichannel,
-            "response_format": form,
         }
     )  # fmt: skip
+    return FORMATS[form].with_speakers(config)

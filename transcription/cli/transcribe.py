@@ -17,7 +17,7 @@ from transcription.audio import AUDIO_SUFFIXES
 from transcription.cli.options import add_request_options, config_of, settings_of
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest, TranscriptionError
-from transcription.formats import FORMATS
+from transcription.formats import FORMATS, formats_of
 
 if TYPE_CHECKING:
     from transcription.transcriber import Transcriber
@@ -48,7 +48,10 @@ def parser() -> argparse.ArgumentParser:
     )
     add_request_options(command)
     command.add_argument(
-        "--format", choices=("transcript", *FORMATS), default="transcript", help="default: %(default)s, for reading"
+        "--format",
+        choices=("transcript", *formats_of("transcribe")),
+        default="transcript",
+        help="default: %(default)s, for reading",
     )
     command.add_argument(
         "--output-dir", type=Path, metavar="DIR", help="write one file per input here (default: standard output)"

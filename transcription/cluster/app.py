@@ -81,7 +81,7 @@ def _doors(settings: ServerSettings, models: ModelSettings, cluster: Cluster) ->
 
         def transcriber() -> Transcriber:
             door: AdmissionController = found.state.service.admission
-            engine = RemoteEngine(calls("EngineReplica"), _long(cluster), lambda: door.crowd)
+            engine = RemoteEngine(calls("EngineReplica"), _long(cluster), lambda: door.load)
             return Transcriber(models, engine, lambda _: RemoteDiarizer(calls("Diarizer")))
 
         # In an update the door before it answers until then.

@@ -5,7 +5,6 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
 from transcription.audio import Audio
-from transcription.cluster.messages import plain
 from transcription.cluster.remote_dispatcher import RemoteDispatcher
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
@@ -56,7 +55,7 @@ class RemoteDiarizer:
         """Who speaks when in `audio` (16 kHz). Raises EngineFailure, Cancelled."""
         context = context or RequestContext()
         mono = Audio(audio.samples, audio.sample_rate)
-        future = self._calls.begin(self._calls.call("diarize", mono, plain(config)))
+        future = self._calls.begin(self._calls.call("diarize", mono, config))
         try:
             with context.on_cancel(future.cancel):
                 found: Diarization = future.result()

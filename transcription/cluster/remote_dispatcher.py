@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from transcription.audio import SAMPLE_RATE
-from transcription.cluster.messages import WindowRequest, WindowResponse, plain
+from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
 from transcription.engines.batching.jobs import Job, Window
@@ -45,7 +45,7 @@ class RemoteDispatcher:
     @contextmanager
     def job(self, job: Job) -> Iterator[Job]:
         """Within, the job is worked on; whoever leaves early has cancelled it."""
-        request = _Request(plain(job.config), job.seconds)
+        request = _Request(job.config, job.seconds)
         self._soon(lambda: self._requests.__setitem__(job, request))
         try:
             yield job

@@ -46,7 +46,8 @@ class ReplicaClient:
                     raise
                 continue
             except (RayError, RayServeException) as error:
-                logger.warning("a replica was lost: going on elsewhere", extra={"told": {"why": type(error).__name__}})
+                fields = {"why": type(error).__name__}
+                logger.warning("a replica was lost: going on elsewhere", extra={"fields": fields})
                 continue
             if isinstance(found, TranscriptionError):
                 raise found
