@@ -20,7 +20,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from ray.util import list_named_actors
 
-from tests.clients import SLOWLY, TRANSCRIPTIONS, Leaver, events, http, post, sample
+from tests.clients import SLOWLY, TRANSCRIPTIONS, DisconnectingClient, events, http, post, sample
 from tests.comparing import differences
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, SAMPLES
 from tests.serving import Running, until
@@ -196,14 +196,14 @@ def test_a_short_request_overtakes_a_long_one(client: httpx.Client, cluster: Dep
 
 def test_who_leaves_frees_the_replicas(client: httpx.Client, cluster: Deployed) -> None:
     with _asked(cluster, **SLOWLY, stream="true") as leaver:
-        leaver.hears(b"delta")
+        leaver.read_until(b"delta")
     until(cluster.is_idle, 10)  # the work itself takes twice as long
     assert post(client, sample("short")).status_code == 200
 
 
-def _asked(cluster: Deployed, **fields: str) -> Leaver:
+def _asked(cluster: Deployed, **fields: str) -> DisconnectingClient:
     """A request that is given up at the end of the block."""
-    return Leaver(cluster.url, sample("long"), fields)
+    return DisconnectingClient(cluster.url, sample("long"), fields)
 
 
 def test_who_is_too_many_is_told_when_to_come_again(client: httpx.Client, cluster: Deployed) -> None:

@@ -1,8 +1,13 @@
 """Deltas of a stream join to the whole text, however windows begin and end."""
 
+import httpx
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.conftest import SAMPLES
+from tests.serving import Running
+from transcription.server import streaming
 from transcription.server.sse import Delta, TextDeltas
 from transcription.transcript import Segment, TokenLogprob, Transcript
 
@@ -36,3 +41,16 @@ def test_deltas_join_to_the_text_and_their_logprobs_to_all_logprobs(windows: lis
     tokens = [token for segment in whole.segments for token in segment.logprobs]
     sent_tokens = [token for delta in sent for token in delta.logprobs]
     assert sent_tokens == tokens[: len(sent_tokens)]
+
+
+@pytest.mark.parametrize(
+    ("path", "keep_alive"), [("/v1/audio/transcriptions", ": keep-alive\n\n"), ("/ui/transcribe", "\n\n")]
+)
+def test_stream_sends_keep_alives_between_events(
+    server: Running, monkeypatch: pytest.MonkeyPatch, path: str, keep_alive: str
+) -> None:
+    monkeypatch.setattr(streaming, "KEEP_ALIVE_SECONDS", 0.01)
+    file = SAMPLES["short"].path.read_bytes()
+    fields = {"stream": "true"} if path.startswith("/v1") else {}
+    answer = httpx.post(server.url + path, files={"file": file}, data=fields, timeout=60)
+    assert keep_alive in answer.text

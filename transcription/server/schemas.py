@@ -26,7 +26,9 @@ ERRORS: Responses = {
     504: {"model": ErrorBody, "description": "the request took too long"},
 }
 _TEXT = {"schema": {"type": "string"}}
-EVENT_STREAM = {"text/event-stream": _TEXT}
+_EVENT = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}}}
+EVENT_STREAM = {"text/event-stream": {"itemSchema": _EVENT}}
+"""Server-sent events; itemSchema describes one of them, as in OpenAPI 3.2."""
 
 
 def transcription_responses() -> Responses:
