@@ -331,7 +331,7 @@ class TestChat:
         ]
         messages: Any = [{"role": "user", "content": parts}]
         answer = client.chat.completions.create(model="whisper-1", messages=messages)
-        assert answer.to_dict()["warnings"] == ["text is not read: send prompt beside messages"]
+        assert answer.to_dict()["warnings"] == ["text parts are ignored: send prompt beside messages"]
 
     @pytest.mark.parametrize(
         ("messages", "message"),

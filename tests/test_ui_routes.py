@@ -24,7 +24,7 @@ from transcription.formats import formats_of
 from transcription.transcriber import Transcriber
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 from transcription.ui import app
-from transcription.ui.following import PEAKS, TRANSCRIPT, peaks
+from transcription.ui.events import PEAKS, TRANSCRIPT, peaks
 from transcription.ui.names import LONGEST, cleaned, renamed
 from transcription.ui.palette import DARK, LIGHT, SPEAKERS_DARK, SPEAKERS_LIGHT
 

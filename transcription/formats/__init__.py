@@ -69,13 +69,13 @@ def format_names(interface: Interface, field: FormatField | None = None) -> str:
     return f"{', '.join(names)} or {last}" if names else last
 
 
-_SOME: frozenset[Interface] = frozenset({"endpoint", "transcribe"})
-_OPENAI: frozenset[Interface] = _SOME | {"openai"}
-_FILES: frozenset[Interface] = _SOME | {"archive"}
+_COMMON: frozenset[Interface] = frozenset({"endpoint", "transcribe"})
+_OPENAI: frozenset[Interface] = _COMMON | {"openai"}
+_FILES: frozenset[Interface] = _COMMON | {"archive"}
 _ALL: frozenset[Interface] = _OPENAI | _FILES | {"page"}
 
 FORMATS: dict[str, Format] = {
-    "chunks": Format(to_chunks, _SOME, ChunksDocument, shows_speakers=True, shows_words=True),
+    "chunks": Format(to_chunks, _COMMON, ChunksDocument, shows_speakers=True, shows_words=True),
     "json": Format(to_json, _OPENAI, JsonDocument, shows_logprobs=True, streams=True),
     "text": Format(to_text, _ALL, media_type="text/plain; charset=utf-8", extension="txt", streams=True),
     "srt": Format(

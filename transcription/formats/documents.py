@@ -52,15 +52,15 @@ def _chunk(part: Word | Segment, transcript: Transcript) -> Chunk:
 
 
 def _speaker_of(word: Word) -> SpeakerConfidence:
-    found: SpeakerConfidence = {
+    result: SpeakerConfidence = {
         "speaker": word.speaker,
         "confidence": None if word.confidence is None else _rounded(word.confidence),
     }
     if word.second_speaker:
-        found["second_speaker"] = word.second_speaker
+        result["second_speaker"] = word.second_speaker
     if word.overlap:
-        found["overlap"] = True
-    return found
+        result["overlap"] = True
+    return result
 
 
 def _timestamp(part: Word | Segment) -> list[float]:

@@ -140,10 +140,10 @@ class Completion(ServerSentEvents):
         }
 
     def _notes(self, transcript: Transcript) -> Notes:
-        found = notes(transcript)
+        result = notes(transcript)
         if self._request.has_text:
-            found["warnings"] = [*found.get("warnings", ()), "text is not read: send prompt beside messages"]
-        return found
+            result["warnings"] = [*result.get("warnings", ()), "text parts are ignored: send prompt beside messages"]
+        return result
 
 
 def _usage(transcript: Transcript) -> ChatUsage:

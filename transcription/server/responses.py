@@ -90,12 +90,12 @@ def languages(transcript: Transcript) -> dict[str, list[LanguageEntry]]:
 
 def notes(transcript: Transcript) -> Notes:
     """Return what a reader should know about the transcript, empty if there is nothing."""
-    found: Notes = {}
+    result: Notes = {}
     if transcript.partial:
-        found["partial"] = True
+        result["partial"] = True
     if transcript.warnings:
-        found["warnings"] = list(transcript.warnings)
-    return found
+        result["warnings"] = list(transcript.warnings)
+    return result
 
 
 def usage(transcript: Transcript) -> Usage:

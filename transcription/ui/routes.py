@@ -25,7 +25,7 @@ from transcription.server.request_log import record_of
 from transcription.server.service import service_of
 from transcription.server.streaming import EventStream
 from transcription.transcript import Transcript
-from transcription.ui.following import PageEvents
+from transcription.ui.events import PageEvents
 from transcription.ui.names import renamed
 
 SAMPLES = {
