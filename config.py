@@ -1,22 +1,25 @@
-"""The deployer's place: change a default here, and the endpoint uses it.
+"""The place to change a default of the endpoint. handler.py uses these two classes.
 
-Every field and its meaning: docs/configuration.md. Repeat a field with another default to change it:
+docs/configuration.md describes every field. To change a default, repeat the field in its class:
+
+    class ModelSettings(transcription.config.ModelSettings):
+        language_force: Language = "de"
 
     class InferenceConfig(transcription.config.InferenceConfig):
         timestamps: Timestamps | None = "word"
 
-Environment variables still win over the defaults of ModelSettings, and a request's parameters over those of
+Environment variables override the defaults of ModelSettings. The parameters of a request override the defaults of
 InferenceConfig.
 """
 
 import transcription.config
-from transcription.config import Timestamps
+from transcription.config import Language, Timestamps
 
-__all__ = ["InferenceConfig", "ModelSettings", "Timestamps"]
+__all__ = ["InferenceConfig", "Language", "ModelSettings", "Timestamps"]
 
 
 class ModelSettings(transcription.config.ModelSettings):
-    """The settings of the endpoint, read from its environment variables."""
+    """The settings of the endpoint, from its environment variables."""
 
 
 class InferenceConfig(transcription.config.InferenceConfig):

@@ -1,6 +1,6 @@
-"""Speaker diarization: a pyannote pipeline, and the merge of its speaker turns with a transcript."""
+"""Speaker diarization with pyannote.audio, and the assignment of speakers to the words of a transcript."""
 
-from transcription.diarization.assign import assign_speakers, exclusive_turns
+from transcription.diarization.assign import assign_speakers, by_channel, exclusive_turns
 from transcription.diarization.pyannote import Diarization, Diarizer
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
@@ -12,5 +12,6 @@ __all__ = [
     "Transcript",
     "Word",
     "assign_speakers",
+    "by_channel",
     "exclusive_turns",
 ]

@@ -1,4 +1,4 @@
-"""EndpointHandler: what Hugging Face Inference Endpoints loads.
+"""EndpointHandler, which Hugging Face Inference Endpoints loads.
 
 The container imports this file by its path and calls the handler with the body of each request.
 """

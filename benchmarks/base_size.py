@@ -1,14 +1,13 @@
-"""Our engine and its peers on a model of whisper-base's size: `python -m benchmarks.base_size`.
+"""Compare our engine with other libraries on a model of whisper-base's size: `python -m benchmarks.base_size`.
 
-Its weights are random, except that its positions spell a script: after the prompt, whatever it hears, it writes the
-same hundred tokens in every window, and ends. So all contenders, called as ever, write the same tokens at any
-precision and do the arithmetic of a real model; what was not the script, token by token, is an error here. The
-original is a contender, as the vocabulary is its own. Contenders take turns as in `benchmarks.engines`.
+The model has random weights, except for the decoder's position embedding, which makes it write a fixed script: the same
+hundred tokens in every window, whatever the audio. So every contender writes the same tokens at any precision, with the
+arithmetic of a real model. A contender that writes anything else is an error. The model has the vocabulary of the
+original, so openai-whisper is a contender too. Contenders alternate as in `benchmarks.engines`.
 """
 
 import argparse
 import json
-import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
@@ -18,20 +17,28 @@ from typing import Any
 
 import torch
 
-from benchmarks.engines import APART, best, in_turn, long, short
-from benchmarks.peers import Contender, WindowResponse, convert, faster_whisper, openai_whisper, ours, plain
+from benchmarks.engines import NO_PREVIOUS_TEXT, fastest, long, medians, run_processes, short
+from benchmarks.peers import (
+    Contender,
+    Result,
+    convert,
+    faster_whisper,
+    openai_whisper,
+    ours,
+    transformers_pipeline,
+)
 from transcription.audio import SAMPLE_RATE, Samples
 
 END = 50257
-"""The original's end of text; every token below is text."""
+"""End of text of the original vocabulary; all smaller tokens are text."""
 PROMPT = 3
 """Tokens before the script: start, language, task."""
-_SEGMENTS, _SECONDS, _WORDS = 5, 6, 18  # of a window; seconds and text tokens of a segment
-_LOUD = 64.0  # a position's part in what is written, over the last token's
-_STAMPED = {"without_timestamps": False}  # as all others
+SEGMENTS, SEGMENT_SECONDS, SEGMENT_TOKENS = 5, 6, 18  # of the script; SEGMENT_TOKENS without timestamps
+POSITION_SCALE = 64.0  # makes the position outweigh the previous token in the logits
+WITH_TIMESTAMPS = {"without_timestamps": False}  # as all other contenders
 
-# transformers' names of weights → the original's, applied from the top.
-_ORIGINAL = {
+# Replacements that turn a weight's name in transformers into that of the original, applied in order.
+ORIGINAL_NAMES = {
     ".layers.": ".blocks.", "self_attn_layer_norm": "attn_ln", "encoder_attn_layer_norm": "cross_attn_ln",
     "final_layer_norm": "mlp_ln", "encoder.layer_norm": "encoder.ln_post", "decoder.layer_norm": "decoder.ln",
     "self_attn": "attn", "encoder_attn": "cross_attn", "q_proj": "query", "k_proj": "key", "v_proj": "value",
@@ -42,24 +49,26 @@ _ORIGINAL = {
 CONTENDERS: dict[str, Callable[[Path], Contender]] = {
     "ours": lambda folder: ours(folder / "model"),
     "ours, int8": lambda folder: ours(folder / "model", quantization="int8"),
-    "pipeline, num_beams=1": lambda folder: plain(folder / "model", 1),
-    "pipeline, num_beams=1, windows that do not overlap": lambda folder: plain(folder / "model", 1, stride_length_s=0),
-    "faster-whisper": lambda folder: faster_whisper(folder, "float32", **APART),
-    "faster-whisper, int8": lambda folder: faster_whisper(folder, "int8", **APART),
-    "faster-whisper, batch 8": lambda folder: faster_whisper(folder, "float32", 8, **_STAMPED),
-    "faster-whisper, int8, batch 8": lambda folder: faster_whisper(folder, "int8", 8, **_STAMPED),
-    "openai-whisper": lambda folder: openai_whisper(folder / "original.pt", **APART),
+    "pipeline, num_beams=1": lambda folder: transformers_pipeline(folder / "model", 1),
+    "pipeline, num_beams=1, windows that do not overlap": lambda folder: transformers_pipeline(
+        folder / "model", 1, stride_length_s=0
+    ),
+    "faster-whisper": lambda folder: faster_whisper(folder, "float32", **NO_PREVIOUS_TEXT),
+    "faster-whisper, int8": lambda folder: faster_whisper(folder, "int8", **NO_PREVIOUS_TEXT),
+    "faster-whisper, batch 8": lambda folder: faster_whisper(folder, "float32", 8, **WITH_TIMESTAMPS),
+    "faster-whisper, int8, batch 8": lambda folder: faster_whisper(folder, "int8", 8, **WITH_TIMESTAMPS),
+    "openai-whisper": lambda folder: openai_whisper(folder / "original.pt", **NO_PREVIOUS_TEXT),
 }
-"""Each loads itself from the folder that `make` has filled."""
+"""Functions that load a contender from the folder that `make_models` filled."""
 FILES: dict[str, Callable[[], Samples]] = {
     "7 s": lambda: short()[0],
-    "58 s": lambda: long()[0][: 58 * SAMPLE_RATE],  # two windows, wherever they are cut
+    "58 s": lambda: long()[0][: 58 * SAMPLE_RATE],  # two windows for every chunking
 }
 CALLS = {"7 s": 2, "58 s": 1}
 
 
-def make(folder: Path) -> None:
-    """The model as transformers, the original and faster-whisper load it, and the script."""
+def make_models(folder: Path) -> None:
+    """Save the model in the formats of transformers, openai-whisper and faster-whisper, and the script."""
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
     from tools.checkpoint import save_checkpoint
@@ -71,16 +80,16 @@ def make(folder: Path) -> None:
                       decoder_attention_heads=8, encoder_ffn_dim=2048, decoder_ffn_dim=2048, pad_token_id=END,
                       bos_token_id=END, eos_token_id=END, decoder_start_token_id=END + 1)
     )  # fmt: skip
-    script = [*written(tokenizer), END]
-    spell(model.model.decoder, script)
+    script = [*make_script(tokenizer), END]
+    set_script(model.model.decoder, script)
     save_checkpoint(model, tokenizer, folder / "model", ((5, 0),))
-    torch.save(as_original(model), folder / "original.pt")
+    torch.save(to_original(model), folder / "original.pt")
     convert(folder / "model", folder)
     (folder / "script.json").write_text(json.dumps([token for token in script if token < END]))
 
 
 def original_tokenizer() -> Any:
-    """The original's vocabulary as transformers reads it."""
+    """Return the original vocabulary as a tokenizer of transformers."""
     import whisper
     from transformers import WhisperTokenizerFast
     from transformers.convert_slow_tokenizer import TikTokenConverter
@@ -90,33 +99,33 @@ def original_tokenizer() -> Any:
     ranks = str(Path(whisper.__file__).parent / "assets" / "multilingual.tiktoken")
     vocabulary, merges = TikTokenConverter(ranks).extract_vocab_merges_from_model(ranks)
     names = ("unk_token", "bos_token", "eos_token", "pad_token")
-    built = WhisperTokenizerFast(vocab=vocabulary, merges=merges, **dict.fromkeys(names, CONTROLS[0]))
-    built.add_special_tokens({"additional_special_tokens": CONTROLS[1:]})
-    built.add_tokens(TIMESTAMPS)
-    return built
+    tokenizer = WhisperTokenizerFast(vocab=vocabulary, merges=merges, **dict.fromkeys(names, CONTROLS[0]))
+    tokenizer.add_special_tokens({"additional_special_tokens": CONTROLS[1:]})
+    tokenizer.add_tokens(TIMESTAMPS)
+    return tokenizer
 
 
-def written(tokenizer: Any) -> list[int]:
-    """A window's tokens: segments on end, a time stamp on both sides of each."""
+def make_script(tokenizer: Any) -> list[int]:
+    """Return the tokens of a window: adjacent segments, each between two timestamps."""
     text = tokenizer(" " + long()[1], add_special_tokens=False).input_ids
     first = tokenizer.convert_tokens_to_ids("<|0.00|>")
-    stamps = [first + number * _SECONDS * 50 for number in range(_SEGMENTS + 1)]
-    return [
-        token
-        for number in range(_SEGMENTS)
-        for token in (stamps[number], *text[number * _WORDS : (number + 1) * _WORDS], stamps[number + 1])
-    ]
+    timestamps = [first + number * SEGMENT_SECONDS * 50 for number in range(SEGMENTS + 1)]
+    script = []
+    for number in range(SEGMENTS):
+        words = text[number * SEGMENT_TOKENS : (number + 1) * SEGMENT_TOKENS]
+        script += [timestamps[number], *words, timestamps[number + 1]]
+    return script
 
 
-def spell(decoder: Any, script: list[int]) -> None:
-    """Makes the decoder write the script: each position means the token that follows it there."""
+def set_script(decoder: Any, script: list[int]) -> None:
+    """Make the decoder write the script: the embedding of each position is that of the token to write there."""
     tokens, positions = decoder.embed_tokens.weight.data, decoder.embed_positions.weight.data
     tokens.normal_(std=tokens.shape[1] ** -0.5)
-    positions[PROMPT - 1 : PROMPT - 1 + len(script)] = _LOUD * tokens[script]
+    positions[PROMPT - 1 : PROMPT - 1 + len(script)] = POSITION_SCALE * tokens[script]
 
 
-def as_original(model: Any) -> dict[str, Any]:
-    """The model as openai-whisper's `load_model` reads it."""
+def to_original(model: Any) -> dict[str, Any]:
+    """Return the model in the format of openai-whisper's `load_model`."""
     from whisper.model import ModelDimensions
 
     config = model.config
@@ -130,60 +139,62 @@ def as_original(model: Any) -> dict[str, Any]:
 
 
 def original_name(name: str) -> str:
-    """What the original calls the weight that transformers calls `name`."""
-    return reduce(lambda so_far, pair: so_far.replace(*pair), _ORIGINAL.items(), name)
+    """Return the original's name of a weight of transformers."""
+    return reduce(lambda result, pair: result.replace(*pair), ORIGINAL_NAMES.items(), name)
 
 
 def measure(contender: str, folder: Path) -> dict[str, dict[str, float]]:
-    """One contender on all files, in this process."""
+    """Measure one contender on all files, in this process."""
     transcribe = CONTENDERS[contender](folder)
     script = json.loads((folder / "script.json").read_text())
-    found = {}
+    results = {}
     for file, load in FILES.items():
         samples = load()
-        seconds, said = best(transcribe, samples, CALLS[file])
-        found[file] = {
+        seconds, result = fastest(transcribe, samples, CALLS[file])
+        results[file] = {
             "seconds": seconds,
             "speed": len(samples) / SAMPLE_RATE / seconds,
-            "windows": windows(said, script),
+            "windows": count_windows(result, script),
         }
-    return found
+    return results
 
 
-def windows(said: WindowResponse, script: list[int]) -> int:
-    """How many windows were written, each of them the script's text and nothing else."""
-    text = [token for token in said.tokens if token < END]
+def count_windows(result: Result, script: list[int]) -> int:
+    """Return how often the script was written.
+
+    Raises SystemExit if anything else was written.
+    """
+    text = [token for token in result.tokens if token < END]
     count = len(text) // len(script)
     if not count or text != script * count:
-        raise SystemExit(f"not the script: {said.text[:200]!r}")
+        raise SystemExit(f"the tokens differ from the script: {result.text[:200]!r}")
     return count
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--one", nargs=2, metavar=("CONTENDER", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=3, help="rounds over all contenders (default: %(default)s)")
+    parser.add_argument("--contender", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(options.one[0], Path(options.one[1]))))
+    if options.contender:
+        print(json.dumps(measure(options.contender[0], Path(options.contender[1]))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        make(Path(folder))
-        found = in_turn("benchmarks.base_size", CONTENDERS, options.rounds, folder)
+        make_models(Path(folder))
+        results = run_processes("benchmarks.base_size", CONTENDERS, options.rounds, folder)
     for file in FILES:
-        _print(file, {name: [result[file] for result in results] for name, results in found.items()})
+        print_table(file, {name: [round_[file] for round_ in rounds] for name, rounds in results.items()})
 
 
-def _print(file: str, found: dict[str, list[dict[str, float]]]) -> None:
+def print_table(file: str, results: dict[str, list[dict[str, float]]]) -> None:
+    """Print the results of all contenders on one file."""
     print(f"\n| {file} | time | our time ÷ this | × real time | windows × tokens |\n|---|---|---|---|---|")
-    for name, results in found.items():
-        row = {key: statistics.median(result[key] for result in results) for key in results[0]}
-        ratio = statistics.median(
-            our["seconds"] / their["seconds"] for our, their in zip(found["ours"], results, strict=True)
-        )
+    for name, rounds in results.items():
+        row = medians(rounds, results["ours"])
         print(
-            f"| {name} | {row['seconds']:.2f} s | {ratio:.2f} | {row['speed']:.1f} "
-            f"| {row['windows']:.0f} × {_SEGMENTS * (_WORDS + 2)} |"
+            f"| {name} | {row['seconds']:.2f} s | {row['ratio']:.2f} | {row['speed']:.1f} "
+            f"| {row['windows']:.0f} × {SEGMENTS * (SEGMENT_TOKENS + 2)} |"
         )
 
 

@@ -1,70 +1,77 @@
-"""What a cluster of many GPUs serves, on paper: `python -m benchmarks.capacity`; capacity.md says how it is meant.
+"""Estimate what a cluster of many GPUs transcribes: `python -m benchmarks.capacity`. See capacity.md.
 
-Every number of this machine below comes from `python -m benchmarks.cluster`. How fast a GPU is, is an assumption.
+The costs of an HTTP server were measured with `python -m benchmarks.cluster`. The speed of a GPU is an assumption.
 """
 
 import math
 from dataclasses import dataclass
 
 WINDOW = 30.0  # seconds
-SAMPLES = 64_000  # bytes of a second of audio, as it goes to a recogniser
+BYTES_PER_SECOND = 64_000  # of audio, as it is sent to an engine: float32 at 16 kHz
 
 
 @dataclass(frozen=True)
-class AdmissionController:
-    """What one core of a door computes, in seconds.
+class ServerCost:
+    """Seconds that one core of an HTTP server computes.
 
-    second: for each second of audio, to decode it and to cut it. window: to send one and to get its answer. request:
-    for each request, the proxy's part included.
+    per_second: per second of audio, to decode it and to cut it into windows. per_window: to send a window and to
+    receive its text. per_request: for each request, including Ray's proxy.
     """
 
-    second: float
-    window: float
-    request: float
+    per_second: float
+    per_window: float
+    per_request: float
 
-    def audio(self, length: float) -> float:
-        """Seconds of audio in a second of a core, in requests of this length."""
+    def throughput(self, length: float) -> float:
+        """Return the seconds of audio per second of one core, for requests of `length` seconds."""
         windows = math.ceil(length / WINDOW)
-        return length / (length * self.second + windows * self.window + self.request)
+        return length / (length * self.per_second + windows * self.per_window + self.per_request)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What so many GPUs take."""
+    """A cluster for a number of GPUs.
+
+    throughput: seconds of audio per second. gigabits: per second, between servers and engines. calls: of engines, per
+    second. cost: dollars for 1,000 hours of audio.
+    """
 
     gpus: int
-    audio: float  # seconds of it in a second
-    doors: int
-    gigabits: float  # a second, between doors and recognisers
-    calls: float  # a second
-    cost: float  # of 1,000 hours of audio
+    throughput: float
+    servers: int
+    gigabits: float
+    calls: float
+    cost: float
 
 
-def plan(
-    gpus: int, speed: float, length: float, door: AdmissionController, gpu_price: float, core_price: float
-) -> Plan:
-    """speed: seconds of audio that a GPU transcribes in a second. length: of a request, in seconds. Prices an hour."""
-    audio = gpus * speed
-    doors = math.ceil(audio / door.audio(length))
-    hourly = gpus * gpu_price + doors * core_price
-    calls = audio / min(length, WINDOW)
-    return Plan(gpus, audio, doors, 8 * audio * SAMPLES / 1e9, calls, 1000 * hourly / audio)
+def plan(gpus: int, speed: float, length: float, server: ServerCost, gpu_price: float, core_price: float) -> Plan:
+    """Return the plan for a number of GPUs.
+
+    speed: seconds of audio per second of a GPU. length: of a request, in seconds. gpu_price, core_price: dollars per
+    hour.
+    """
+    throughput = gpus * speed
+    servers = math.ceil(throughput / server.throughput(length))
+    hourly = gpus * gpu_price + servers * core_price
+    calls = throughput / min(length, WINDOW)
+    return Plan(gpus, throughput, servers, 8 * throughput * BYTES_PER_SECOND / 1e9, calls, 1000 * hourly / throughput)
 
 
-MEASURED = AdmissionController(second=0.0029, window=0.0062, request=0.008)
-GPU_PRICE, CORE_PRICE = 3.0, 0.05  # dollars
+MEASURED = ServerCost(per_second=0.0029, per_window=0.0062, per_request=0.008)
+GPU_PRICE, CORE_PRICE = 3.0, 0.05  # dollars per hour
 
 
 def main() -> None:
-    for length, told in ((7.0, "7 s"), (600.0, "10 minutes")):
-        print(f"\n| requests of {told} | a GPU, × real time | hours an hour | doors | Gbit/s | calls/s | $ a 1,000 h |")
+    for length, name in ((7.0, "7 s"), (600.0, "10 minutes")):
+        heads = ("GPU speed, × real time", "hours per hour", "servers", "Gbit/s", "calls/s", "$ per 1,000 h")
+        print(f"\n| requests of {name} | {' | '.join(heads)} |")
         print("|---|---|---|---|---|---|---|")
         for gpus in (10, 100, 1000):
             for speed in (50.0, 200.0):
-                found = plan(gpus, speed, length, MEASURED, GPU_PRICE, CORE_PRICE)
+                result = plan(gpus, speed, length, MEASURED, GPU_PRICE, CORE_PRICE)
                 print(
-                    f"| {gpus:,} GPUs | {speed:.0f} | {found.audio:,.0f} | {found.doors:,} | {found.gigabits:.1f} "
-                    f"| {found.calls:,.0f} | {found.cost:.2f} |"
+                    f"| {gpus:,} GPUs | {speed:.0f} | {result.throughput:,.0f} | {result.servers:,} "
+                    f"| {result.gigabits:.1f} | {result.calls:,.0f} | {result.cost:.2f} |"
                 )
 
 

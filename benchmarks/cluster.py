@@ -1,9 +1,9 @@
-"""What a cluster costs and brings, beside one process: `python -m benchmarks.cluster`.
+"""Compare the cluster with one process on the same two cores: `python -m benchmarks.cluster`.
 
-server.py in one process with two threads; the same on Ray with one recogniser of two threads, then with two of one
-thread each: always the same two cores. All run at the same time and take turns. Requests per second by clients, a
-recording of ten minutes, the cost of a request that does nothing, and what the door itself computes for each second of
-audio. Times are medians, ratios are medians of neighbouring runs.
+The server in one process with two threads is compared with a cluster of one engine with two threads, and of two engines
+with one thread each. They take turns. The benchmark measures requests per second by number of clients, a recording of
+ten minutes, the cost of a request that does nothing, and what an HTTP server computes per second of audio. Times are
+medians, ratios are medians of neighbouring runs.
 """
 
 import argparse
@@ -27,13 +27,14 @@ import ray
 from ray import serve
 
 from benchmarks.engines import MODEL, long, short
-from benchmarks.serving import transcribed
-from benchmarks.slots import ratio, turns
+from benchmarks.serving import transcribe_over_http
+from benchmarks.timing import alternate, ratio
 from tests.conftest import ROOT
 from tests.test_audio import wav
 from tools.encoding import encoded
 from transcription.audio import SAMPLE_RATE, load_audio
-from transcription.cluster.app import Cluster, app
+from transcription.cluster.app import app
+from transcription.cluster.arguments import ClusterArguments
 from transcription.cluster.messages import WindowRequest
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
@@ -45,23 +46,23 @@ CALLS = 256
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=64, help="for each number of clients")
+    parser.add_argument("--requests", type=int, default=64, help="per number of clients")
     options = parser.parse_args()
     os.environ["ASR_MODEL"] = str(MODEL)
     ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    with one_process() as alone, cluster() as many:
-        for recognisers in (1, 2):
-            size = Cluster(min_recognisers=recognisers, max_recognisers=recognisers, recogniser_cpus=2 / recognisers)
-            serve.run(app(size), name="transcription", route_prefix="/")
-            print(f"\n{recognisers} recognisers")
-            beside(alone, many, options.rounds, options.requests)
-        of_a_call(options.rounds)
-    of_the_door()
+    with one_process() as server, cluster() as servers:
+        for engines in (1, 2):
+            arguments = ClusterArguments(min_engines=engines, max_engines=engines, engine_cpus=2 / engines)
+            serve.run(app(arguments), name="transcription", route_prefix="/")
+            print(f"\n{engines} engines")
+            compare(server, servers, options.rounds, options.requests)
+        measure_calls(options.rounds)
+    measure_server()
 
 
 @contextlib.contextmanager
 def one_process() -> Iterator[httpx.Client]:
-    """server.py."""
+    """Start the server in a process of its own, and yield a client of it."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "transcription.cli.serve"],
@@ -69,7 +70,7 @@ def one_process() -> Iterator[httpx.Client]:
     )  # fmt: skip
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client:
-            ready(client)
+            wait_until_ready(client)
             yield client
     finally:
         process.terminate()
@@ -78,7 +79,7 @@ def one_process() -> Iterator[httpx.Client]:
 
 @contextlib.contextmanager
 def cluster() -> Iterator[httpx.Client]:
-    """Ray Serve, before anything is deployed."""
+    """Start Ray Serve without an application, and yield a client of it."""
     port = free_port()
     serve.start(http_options={"host": "127.0.0.1", "port": port})
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=600) as client:
@@ -91,8 +92,8 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def ready(client: httpx.Client) -> None:
-    """Waits until it answers."""
+def wait_until_ready(client: httpx.Client) -> None:
+    """Wait until the server has loaded its models."""
     while True:
         with contextlib.suppress(httpx.TransportError):
             if client.get("/ready").is_success:
@@ -100,72 +101,72 @@ def ready(client: httpx.Client) -> None:
         time.sleep(0.5)
 
 
-def beside(alone: httpx.Client, many: httpx.Client, rounds: int, requests: int) -> None:
-    """One process and the cluster, in turns."""
-    ready(many)
+def compare(server: httpx.Client, cluster: httpx.Client, rounds: int, requests: int) -> None:
+    """Print the times of one process and of the cluster, which take turns."""
+    wait_until_ready(cluster)
     clip, talk = wav(short()[0]), encoded(long()[0], "flac")
-    asked: dict[str, tuple[int, Callable[..., object]]] = {
+    workloads: dict[str, tuple[int, Callable[..., object]]] = {
         "a request that does nothing": (5 * rounds, lambda client: client.get("/ready")),
-        "7 s": (5 * rounds, partial(transcribed, file=clip)),
-        "10 minutes": (rounds, partial(transcribed, file=talk)),
-        f"{requests} × 7 s, 1 client": (1, partial(all_of, file=clip, requests=requests, clients=1)),
-        f"{requests} × 7 s, 4 clients": (rounds, partial(all_of, file=clip, requests=requests, clients=4)),
-        f"{requests} × 7 s, 16 clients": (rounds, partial(all_of, file=clip, requests=requests, clients=16)),
+        "7 s": (5 * rounds, partial(transcribe_over_http, file=clip)),
+        "10 minutes": (rounds, partial(transcribe_over_http, file=talk)),
+        f"{requests} × 7 s, 1 client": (1, partial(transcribe_all, file=clip, requests=requests, clients=1)),
+        f"{requests} × 7 s, 4 clients": (rounds, partial(transcribe_all, file=clip, requests=requests, clients=4)),
+        f"{requests} × 7 s, 16 clients": (rounds, partial(transcribe_all, file=clip, requests=requests, clients=16)),
     }
     print("| | one process | cluster | cluster ÷ one process |\n|---|---|---|---|")
-    for name, (times, ask) in asked.items():
-        one, other = turns(times, partial(ask, alone), partial(ask, many))
-        shown = [f"{1000 * statistics.median(found):.1f} ms" for found in (one, other)]
-        print(f"| {name} | {' | '.join(shown)} | {ratio(other, one):.2f} |", flush=True)
+    for name, (repeats, run) in workloads.items():
+        server_times, cluster_times = alternate(repeats, partial(run, server), partial(run, cluster))
+        medians = [f"{1000 * statistics.median(times):.1f} ms" for times in (server_times, cluster_times)]
+        print(f"| {name} | {' | '.join(medians)} | {ratio(cluster_times, server_times):.2f} |", flush=True)
 
 
-def all_of(client: httpx.Client, file: bytes, requests: int, clients: int) -> None:
-    """So many clips from so many clients."""
+def transcribe_all(client: httpx.Client, file: bytes, requests: int, clients: int) -> None:
+    """Transcribe a clip `requests` times, from several clients."""
     with ThreadPoolExecutor(clients) as pool:
-        list(pool.map(lambda _: transcribed(client, file), range(requests)))
+        list(pool.map(lambda _: transcribe_over_http(client, file), range(requests)))
 
 
 class Echo:
-    """A replica that has nothing to do."""
+    """A replica that does nothing."""
 
-    async def hear(self, part: WindowRequest) -> int:
-        return part.number
+    async def decode_window(self, request: WindowRequest) -> int:
+        return len(request.samples)
 
 
-def of_a_call(rounds: int) -> None:
-    """What it costs to send a window of 30 s to a replica, one at a time and 64 at once."""
-    calls = ReplicaClient(
+def measure_calls(rounds: int) -> None:
+    """Print the time to send a window of 30 s to a replica and to get an answer, one and 64 at a time."""
+    client = ReplicaClient(
         serve.run(serve.deployment(max_ongoing_requests=1024)(Echo).bind(), name="echo", route_prefix=None)
     )
-    part = WindowRequest("name", 0, np.zeros(30 * SAMPLE_RATE, np.float32), InferenceConfig(), "en", False, 30.0)
+    request = WindowRequest("name", np.zeros(30 * SAMPLE_RATE, np.float32), InferenceConfig(), "en", False, 30.0)
 
-    async def many(together: int) -> None:
+    async def call_all(together: int) -> None:
         for _ in range(0, CALLS, together):
-            await asyncio.gather(*(calls.call("hear", part) for _ in range(together)))
+            await asyncio.gather(*(client.call("decode_window", request) for _ in range(together)))
 
-    print("\n| a window's way to a replica and back | ms each |\n|---|---|")
+    print("\n| call of a replica with a window of 30 s | ms each |\n|---|---|")
     for together in (1, 64):
-        (times,) = turns(rounds, lambda together=together: calls.begin(many(together)).result())  # type: ignore[misc]
+        (times,) = alternate(rounds, lambda together=together: client.begin(call_all(together)).result())  # type: ignore[misc]
         print(f"| {together} at a time | {1000 * statistics.median(times) / CALLS:.1f} |")
 
 
-def of_the_door() -> None:
-    """What a door does for each second of audio, on one core, and what it sends."""
+def measure_server() -> None:
+    """Print what an HTTP server computes and sends per second of audio, with one thread."""
     file, config = encoded(long()[0], "flac"), InferenceConfig()
     audio = load_audio(file)
-    cuts = list(windows(audio.samples, config))
-    parts = [WindowRequest("name", n, cut.of(audio.samples), config, "en", False, 30.0) for n, cut in enumerate(cuts)]
-    wire = [pickle.dumps(part, protocol=5) for part in parts]
-    work = {
+    chunks = list(windows(audio.samples, config))
+    requests = [WindowRequest("name", chunk.of(audio.samples), config, "en", False, 30.0) for chunk in chunks]
+    pickled = [pickle.dumps(request, protocol=5) for request in requests]
+    steps = {
         "decoding a flac": lambda: load_audio(file),
         "cutting at pauses": lambda: list(windows(audio.samples, config)),
-        "pickling the windows": lambda: [pickle.dumps(part, protocol=5) for part in parts],
+        "pickling the windows": lambda: [pickle.dumps(request, protocol=5) for request in requests],
     }
-    rate = sum(map(len, wire)) / audio.duration / 1000
-    print(f"\n{audio.duration:.0f} s of audio: {len(cuts)} windows, {rate:.0f} kB for each second")
-    print("| the door's work | ms for each second of audio |\n|---|---|")
-    for name, call in work.items():
-        (times,) = turns(5, call)
+    rate = sum(map(len, pickled)) / audio.duration / 1000
+    print(f"\n{audio.duration:.0f} s of audio: {len(chunks)} windows, {rate:.0f} kB per second")
+    print("| HTTP server, one thread | ms per second of audio |\n|---|---|")
+    for name, call in steps.items():
+        (times,) = alternate(5, call)
         print(f"| {name} | {1000 * statistics.median(times) / audio.duration:.3f} |")
 
 

@@ -1,9 +1,8 @@
-"""Our engines and their peers on a short and a 10-minute file: `python -m benchmarks.engines`.
+"""Compare our engines with other libraries on the demo model: `python -m benchmarks.engines`.
 
-All run the same weights on the same audio with the same threads, as their users call them. Every contender runs
-in a process of its own, in rounds that alternate between them, so that a drifting machine hits all alike. Time is
-the median over rounds of the best of several calls after a first that warms up; memory is the peak of the whole
-process over what it held with the model loaded.
+All use the same weights, audio and number of threads. Each contender runs in a process of its own, in rounds that
+alternate between the contenders. A time is the median over rounds of the fastest of several calls after a warm-up.
+Memory is the peak of the process above its memory with the model loaded.
 """
 
 import argparse
@@ -12,32 +11,32 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jiwer
 import numpy as np
 
-from benchmarks.peers import Contender, WindowResponse, convert, faster_whisper, ours, plain
+from benchmarks.peers import Contender, Result, convert, faster_whisper, ours, transformers_pipeline
+from benchmarks.timing import ratio, seconds_of
 from tools.sentences import words_of
 from transcription.audio import SAMPLE_RATE, Samples, read_file
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "models" / "demo-whisper"
 LONG_SECONDS = 600
-APART = {"condition_on_previous_text": False}
-"""Each window read without the text of those before it."""
+NO_PREVIOUS_TEXT = {"condition_on_previous_text": False}
+"""Decode each window without the text of the windows before it."""
 
 
 def short() -> tuple[Samples, str]:
-    """The shipped 7 s recording and its text."""
+    """Return the 7 s sample and its text."""
     return _sample("short.wav")
 
 
 def long() -> tuple[Samples, str]:
-    """Ten minutes: the shipped long recording again and again, whole sentences at the end."""
+    """Return ten minutes of audio and its text: the sample long.mp3 repeated."""
     samples, text = _sample("long.mp3")
     times = round(LONG_SECONDS * SAMPLE_RATE / len(samples))
     return np.tile(samples, times), " ".join([text] * times)
@@ -52,89 +51,93 @@ CONTENDERS: dict[str, Callable[[Path], Contender]] = {
     "ours": lambda _: ours(MODEL),
     "ours, int8": lambda _: ours(MODEL, quantization="int8"),
     "ours, transformers engine": lambda _: ours(MODEL, engine="transformers"),
-    "pipeline, as called (5 beams by default)": lambda _: plain(MODEL, None),
-    "pipeline, num_beams=1": lambda _: plain(MODEL, 1),
+    "pipeline, as called (5 beams by default)": lambda _: transformers_pipeline(MODEL, None),
+    "pipeline, num_beams=1": lambda _: transformers_pipeline(MODEL, 1),
     "faster-whisper": lambda folder: faster_whisper(folder, "float32"),
     "faster-whisper, int8": lambda folder: faster_whisper(folder, "int8"),
-    "faster-whisper, without its former text": lambda folder: faster_whisper(folder, "float32", **APART),
-    "faster-whisper, int8, without its former text": lambda folder: faster_whisper(folder, "int8", **APART),
+    "faster-whisper, no previous text": lambda folder: faster_whisper(folder, "float32", **NO_PREVIOUS_TEXT),
+    "faster-whisper, int8, no previous text": lambda folder: faster_whisper(folder, "int8", **NO_PREVIOUS_TEXT),
     "faster-whisper, batch 8": lambda folder: faster_whisper(folder, "float32", 8),
     "faster-whisper, int8, batch 8": lambda folder: faster_whisper(folder, "int8", 8),
 }
-"""Each loads itself, given the folder of what was converted."""
+"""Functions that load a contender, given the folder of the converted models."""
 CALLS = {"short": 10, "10 minutes": 2}
 FILES = {"short": short, "10 minutes": long}
 
 
 def measure(contender: str, file: str, folder: str) -> dict[str, float]:
-    """One contender on one file, in this process."""
+    """Measure one contender on one file, in this process."""
     samples, truth = FILES[file]()
     transcribe = CONTENDERS[contender](Path(folder))
-    loaded = peak()
-    seconds, said = best(transcribe, samples, CALLS[file])
+    loaded = peak_memory()
+    seconds, result = fastest(transcribe, samples, CALLS[file])
+    reference, hypothesis = words_of(truth), words_of(result.text)
     return {
         "seconds": seconds,
         "speed": len(samples) / SAMPLE_RATE / seconds,
-        "memory": peak() - loaded,
-        "words": len(words_of(said.text)),
-        "said": len(words_of(truth)),
-        "wer": float(jiwer.wer(" ".join(words_of(truth)), " ".join(words_of(said.text)))),
+        "memory": peak_memory() - loaded,
+        "words": len(hypothesis),
+        "true_words": len(reference),
+        "wer": float(jiwer.wer(" ".join(reference), " ".join(hypothesis))),
     }
 
 
-def best(transcribe: Contender, samples: Samples, calls: int) -> tuple[float, WindowResponse]:
-    """Seconds of the fastest of several calls after a first that warms up, and what was said."""
-    said, seconds = transcribe(samples), float("inf")
-    for _ in range(calls):
-        began = time.perf_counter()
-        said = transcribe(samples)
-        seconds = min(seconds, time.perf_counter() - began)
-    return seconds, said
+def fastest(transcribe: Contender, samples: Samples, calls: int) -> tuple[float, Result]:
+    """Return the seconds of the fastest of several calls, and the result of the warm-up call."""
+    result = transcribe(samples)
+    return min(seconds_of(lambda: transcribe(samples)) for _ in range(calls)), result
 
 
-def in_turn(module: str, names: Iterable[str], rounds: int, *arguments: str) -> dict[str, list[Any]]:
-    """What `module` prints with `--one`, a name and the arguments, each in a process of its own, round by round."""
-    found: dict[str, list[Any]] = {name: [] for name in names}
+def run_processes(module: str, names: Iterable[str], rounds: int, *arguments: str) -> dict[str, list[Any]]:
+    """Run `module --contender NAME ARGUMENTS` for each name and round, and return the JSON that each process prints."""
+    results: dict[str, list[Any]] = {name: [] for name in names}
     for _ in range(rounds):
-        for name, results in found.items():
-            command = [sys.executable, "-m", module, "--one", name, *arguments]
-            done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
-            if done.returncode:
-                raise SystemExit(f"{name}:\n{done.stderr}")
-            results.append(json.loads(done.stdout.splitlines()[-1]))
-    return found
+        for name, measured in results.items():
+            command = [sys.executable, "-m", module, "--contender", name, *arguments]
+            process = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+            if process.returncode:
+                raise SystemExit(f"{name}:\n{process.stderr}")
+            measured.append(json.loads(process.stdout.splitlines()[-1]))
+    return results
 
 
-def peak() -> float:
-    """The largest memory of this process so far, in MB (getrusage would count its parent's too)."""
+def peak_memory() -> float:
+    """Return the peak memory of this process in MB; getrusage would count its parent's as well."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
+def medians(results: list[dict[str, float]], baseline: list[dict[str, float]]) -> dict[str, float]:
+    """Return the median of each measure over rounds, and `ratio`: the time of the baseline over that of the results."""
+    times, base_times = ([round_["seconds"] for round_ in rounds] for rounds in (results, baseline))
+    row = {key: statistics.median(round_[key] for round_ in results) for key in results[0]}
+    return row | {"ratio": ratio(base_times, times)}
+
+
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--one", nargs=3, metavar=("CONTENDER", "FILE", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=3, help="rounds over all contenders (default: %(default)s)")
+    parser.add_argument("--contender", nargs=3, metavar=("NAME", "FILE", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(*options.one)))
+    if options.contender:
+        print(json.dumps(measure(*options.contender)))
         return
     with tempfile.TemporaryDirectory() as folder:
         convert(MODEL, Path(folder))
         for file in FILES:
-            _print(file, in_turn("benchmarks.engines", CONTENDERS, options.rounds, file, folder))
+            print_table(file, run_processes("benchmarks.engines", CONTENDERS, options.rounds, file, folder))
 
 
-def _print(file: str, found: dict[str, list[dict[str, float]]]) -> None:
-    print(f"\n| {file} | time | our time ÷ this | × real time | peak MB over the model | words (said) | WER |")
+def print_table(file: str, results: Mapping[str, list[dict[str, float]]]) -> None:
+    """Print the results of all contenders on one file."""
+    print(f"\n| {file} | time | our time ÷ this | × real time | peak MB over the model | words (true) | WER |")
     print("|---|---|---|---|---|---|---|")
-    first = next(iter(found.values()))
-    for name, results in found.items():
-        row = {key: statistics.median(result[key] for result in results) for key in results[0]}
-        ratio = statistics.median(our["seconds"] / their["seconds"] for our, their in zip(first, results, strict=True))
+    for name, rounds in results.items():
+        row = medians(rounds, results["ours"])
         print(
-            f"| {name} | {row['seconds']:.2f} s | {ratio:.2f} | {row['speed']:.0f} | {row['memory']:.0f} "
-            f"| {row['words']:.0f} ({row['said']:.0f}) | {row['wer']:.1%} |"
+            f"| {name} | {row['seconds']:.2f} s | {row['ratio']:.2f} | {row['speed']:.0f} | {row['memory']:.0f} "
+            f"| {row['words']:.0f} ({row['true_words']:.0f}) | {row['wer']:.1%} |"
         )
 
 

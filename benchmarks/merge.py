@@ -1,98 +1,96 @@
-"""Words and turns put together: our sweep and the original handler's, on the same input: `python -m benchmarks.merge`.
+"""Compare our assignment of speakers to words with that of the original handler: `python -m benchmarks.merge`.
 
-Conversations of random turns whose true speaker of every word is known. "Wrong" counts words with another
-speaker than the true one, "lost" words that are in no turn of the answer.
+The input is a simulated conversation in which the true speaker of every word is known. "wrong": share of words with
+another speaker than the true one. "lost": share of words that are missing from the result.
 """
 
 import argparse
 import random
 import statistics
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 
+from benchmarks.timing import alternate
 from transcription.diarization.assign import assign_speakers
 from transcription.formats import merge_by_speaker
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
 SIZES = ((900, 120), (9_000, 1_200), (100_000, 20_000))
-Attributed = list[tuple[str, int]]  # of every word kept, in order: its speaker, its place
+Assignment = list[tuple[str, int]]
+"""Speaker and index of every word in the result."""
 
 
 def conversation(words: int, turns: int, seed: int = 0) -> tuple[Transcript, list[SpeakerTurn], list[str]]:
-    """A transcript of so many words, the turns found in it, and each word's true speaker.
+    """Return a transcript, its detected turns, and the true speaker of each word.
 
-    Turns follow on each other with pauses, a tenth overlap the next; found borders are off by up to 0.1 s.
+    Pauses separate the turns, and a tenth of them overlaps the next. Detected boundaries are off by up to 0.1 s.
     """
     rng = random.Random(seed)
-    made: list[Word] = []
-    found: list[SpeakerTurn] = []
-    true: list[str] = []
-    at = 0.0
-    share = words / turns
+    spoken: list[Word] = []
+    detected: list[SpeakerTurn] = []
+    speakers: list[str] = []
+    now = 0.0
+    words_per_turn = words / turns
     for number in range(turns):
         speaker = f"SPEAKER_{rng.randrange(4):02}"
-        start = at
-        for _ in range(round(share * (number + 1)) - round(share * number)):
+        start = now
+        for _ in range(round(words_per_turn * (number + 1)) - round(words_per_turn * number)):
             length = rng.uniform(0.1, 0.5)
-            made.append(Word(f" w{len(made)}", at, at + length))
-            true.append(speaker)
-            at += length + rng.uniform(0, 0.1)
-        if at > start:
-            found.append(SpeakerTurn(speaker, max(start + rng.uniform(-0.1, 0.1), 0), at + rng.uniform(-0.1, 0.1)))
-        at += rng.uniform(0.1, 2.0) if rng.random() < 0.9 else -0.2
+            spoken.append(Word(f" w{len(spoken)}", now, now + length))
+            speakers.append(speaker)
+            now += length + rng.uniform(0, 0.1)
+        if now > start:
+            detected.append(SpeakerTurn(speaker, max(start + rng.uniform(-0.1, 0.1), 0), now + rng.uniform(-0.1, 0.1)))
+        now += rng.uniform(0.1, 2.0) if rng.random() < 0.9 else -0.2
     segments = [
         Segment("".join(word.word for word in part), part[0].start, part[-1].end, tuple(part))
-        for part in (made[first : first + 12] for first in range(0, len(made), 12))
+        for part in (spoken[first : first + 12] for first in range(0, len(spoken), 12))
     ]
-    return Transcript(tuple(segments), duration=at), found, true
+    return Transcript(tuple(segments), duration=now), detected, speakers
 
 
-def ours(transcript: Transcript, turns: Sequence[SpeakerTurn]) -> Attributed:
-    """The sweep of `merge.py`."""
+def ours(transcript: Transcript, turns: Sequence[SpeakerTurn]) -> Assignment:
+    """Assign speakers as this repository does."""
     labelled = assign_speakers(transcript, turns)
     assert len(merge_by_speaker(labelled)) > 0
-    return [(str(word.speaker), place) for place, word in enumerate(labelled.words)]
+    return [(str(word.speaker), index) for index, word in enumerate(labelled.words)]
 
 
-def argmin(transcript: Transcript, turns: Sequence[SpeakerTurn]) -> Attributed:
-    """The original handler's rule: a turn takes all words up to the one that ends nearest to the turn's end."""
+def argmin(transcript: Transcript, turns: Sequence[SpeakerTurn]) -> Assignment:
+    """Assign speakers as the original handler did: a turn gets all words up to the one that ends nearest to its end."""
     words = transcript.words
-    ends, done, kept = np.array([word.end for word in words]), 0, []
+    ends, done, result = np.array([word.end for word in words]), 0, []
     for speaker, group in groupby(turns, key=lambda turn: turn.speaker):
         if done == len(words):
             break
-        upto = done + int(np.argmin(np.abs(ends[done:] - list(group)[-1].end)))
-        kept += [(speaker, place) for place in range(done, upto + 1)]
-        done = upto + 1
-    return kept
+        last = done + int(np.argmin(np.abs(ends[done:] - list(group)[-1].end)))
+        result += [(speaker, index) for index in range(done, last + 1)]
+        done = last + 1
+    return result
 
 
-CONTENDERS: dict[str, Callable[[Transcript, Sequence[SpeakerTurn]], Attributed]] = {"ours": ours, "argmin": argmin}
+CONTENDERS: dict[str, Callable[[Transcript, Sequence[SpeakerTurn]], Assignment]] = {"ours": ours, "argmin": argmin}
 
 
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds over all contenders (default: %(default)s)")
     options = parser.parse_args()
     print("| words × turns | merge | median of rounds | µs a word | wrong | lost |\n|---|---|---|---|---|---|")
-    for size in SIZES:
-        transcript, turns, true = conversation(*size)
-        seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-        for _ in range(options.rounds):
-            for name, merge in CONTENDERS.items():
-                began = time.perf_counter()
-                merge(transcript, turns)
-                seconds[name].append(time.perf_counter() - began)
-        for name, merge in CONTENDERS.items():
-            kept = merge(transcript, turns)
-            wrong = sum(true[place] != speaker for speaker, place in kept) / len(true)
-            lost = 1 - len(kept) / len(true)
-            median = statistics.median(seconds[name])
+    for words, turn_count in SIZES:
+        transcript, turns, speakers = conversation(words, turn_count)
+        times = alternate(options.rounds, *(partial(merge, transcript, turns) for merge in CONTENDERS.values()))
+        for (name, merge), seconds in zip(CONTENDERS.items(), times, strict=True):
+            assignment = merge(transcript, turns)
+            wrong = sum(speakers[index] != speaker for speaker, index in assignment) / len(speakers)
+            lost = 1 - len(assignment) / len(speakers)
+            median = statistics.median(seconds)
             print(
-                f"| {size[0]:,} × {size[1]:,} | {name} | {median:.3f} s | {median / size[0] * 1e6:.1f} "
+                f"| {words:,} × {turn_count:,} | {name} | {median:.3f} s | {median / words * 1e6:.1f} "
                 f"| {wrong:.1%} | {lost:.1%} |"
             )
 

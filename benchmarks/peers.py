@@ -1,4 +1,4 @@
-"""Our engines and their peers on any checkpoint, called as their users call them."""
+"""Our engines and comparable libraries on any checkpoint, each called as its documentation shows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,89 +13,88 @@ from transcription.transcriber import Transcriber
 
 
 @dataclass(frozen=True)
-class WindowResponse:
-    """What a contender makes of some audio: its text, and the tokens of all windows, with or without time stamps."""
+class Result:
+    """A contender's text, and the tokens of all windows, with or without timestamps."""
 
     text: str
     tokens: list[int]
 
 
-Contender = Callable[[Samples], WindowResponse]
+Contender = Callable[[Samples], Result]
 
 
 def ours(model: Path, **settings: Any) -> Contender:
-    """Transcriber, as a request that says nothing but the language gets it."""
+    """Return our Transcriber with default options."""
     transcriber = Transcriber(ModelSettings.from_environment(asr_model=str(model), **settings))
 
-    def transcribe(samples: Samples) -> WindowResponse:
-        found = transcriber.transcribe(Audio(samples), InferenceConfig(language="en"))
-        return WindowResponse(found.text, [token for segment in found.segments for token in segment.tokens])
+    def transcribe(samples: Samples) -> Result:
+        transcript = transcriber.transcribe(Audio(samples), InferenceConfig(language="en"))
+        return Result(transcript.text, [token for segment in transcript.segments for token in segment.tokens])
 
     return transcribe
 
 
-def plain(model: Path, beams: int | None, **options: Any) -> Contender:
-    """transformers' pipeline with batches of 24 windows of 30 s and time stamps."""
+def transformers_pipeline(model: Path, beams: int | None, **options: Any) -> Contender:
+    """Return the pipeline of transformers with timestamps and batches of 24 windows of 30 s."""
     from transformers import pipeline, utils
 
     utils.logging.set_verbosity_error()
     call: Any = pipeline("automatic-speech-recognition", model=str(model), dtype="float32")
     generate, tokens = call.model.generate, list[int]()
 
-    def kept(*args: Any, **named: Any) -> Any:
-        written = generate(*args, **named)
-        tokens.extend(written.flatten().tolist())
-        return written
+    def generate_and_record(*args: Any, **named: Any) -> Any:
+        sequences = generate(*args, **named)
+        tokens.extend(sequences.flatten().tolist())
+        return sequences
 
-    call.model.generate = kept  # the pipeline itself shows no tokens
-    asked = {"task": "transcribe"} | ({"num_beams": beams} if beams else {})
+    call.model.generate = generate_and_record  # the pipeline does not return tokens
+    arguments = {"task": "transcribe"} | ({"num_beams": beams} if beams else {})
 
-    def transcribe(samples: Samples) -> WindowResponse:
+    def transcribe(samples: Samples) -> Result:
         tokens.clear()
-        answer = call(
+        output = call(
             {"raw": samples, "sampling_rate": SAMPLE_RATE}, chunk_length_s=30, batch_size=24,
-            return_timestamps=True, generate_kwargs=asked, **options,
+            return_timestamps=True, generate_kwargs=arguments, **options,
         )  # fmt: skip
-        return WindowResponse(str(answer["text"]), list(tokens))
+        return Result(str(output["text"]), list(tokens))
 
     return transcribe
 
 
 def convert(model: Path, folder: Path) -> None:
-    """The model as faster-whisper loads it, in both precisions."""
+    """Convert a model for faster-whisper, once in float32 and once in int8."""
     from ctranslate2.converters import TransformersConverter
 
-    for kind in ("float32", "int8"):
+    for precision in ("float32", "int8"):
         files = ["tokenizer.json", "preprocessor_config.json"]
-        TransformersConverter(str(model), copy_files=files).convert(str(folder / kind), quantization=kind)
+        TransformersConverter(str(model), copy_files=files).convert(str(folder / precision), quantization=precision)
 
 
-def faster_whisper(folder: Path, kind: str, batch: int | None = None, **options: Any) -> Contender:
-    """CTranslate2's engine on what `convert` put into `folder`, greedy; its batched pipeline where a batch is given."""
+def faster_whisper(folder: Path, precision: str, batch: int | None = None, **options: Any) -> Contender:
+    """Return faster-whisper with greedy decoding on a model from `convert`; with a batch, its batched pipeline."""
     from faster_whisper import BatchedInferencePipeline, WhisperModel
 
-    engine = WhisperModel(str(folder / kind), device="cpu", compute_type=kind, cpu_threads=torch.get_num_threads())
+    threads = torch.get_num_threads()
+    engine = WhisperModel(str(folder / precision), device="cpu", compute_type=precision, cpu_threads=threads)
     call: Any = BatchedInferencePipeline(engine) if batch else engine
     options |= {"batch_size": batch} if batch else {}
 
-    def transcribe(samples: Samples) -> WindowResponse:
+    def transcribe(samples: Samples) -> Result:
         segments = list(call.transcribe(samples, language="en", beam_size=1, **options)[0])
-        return WindowResponse(
-            " ".join(segment.text for segment in segments),
-            [token for segment in segments for token in segment.tokens],
-        )
+        text = " ".join(segment.text for segment in segments)
+        return Result(text, [token for segment in segments for token in segment.tokens])
 
     return transcribe
 
 
 def openai_whisper(weights: Path, **options: Any) -> Contender:
-    """The original, on weights in its own form, greedy."""
+    """Return openai-whisper with greedy decoding on weights in its own format."""
     import whisper
 
     model = whisper.load_model(str(weights), device="cpu")
 
-    def transcribe(samples: Samples) -> WindowResponse:
-        found: Any = model.transcribe(samples, language="en", fp16=False, **options)
-        return WindowResponse(found["text"], [token for segment in found["segments"] for token in segment["tokens"]])
+    def transcribe(samples: Samples) -> Result:
+        output: Any = model.transcribe(samples, language="en", fp16=False, **options)
+        return Result(output["text"], [token for segment in output["segments"] for token in segment["tokens"]])
 
     return transcribe

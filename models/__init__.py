@@ -1,1 +1,1 @@
-"""The checkpoints that ship with this repository."""
+"""The demo checkpoints that ship with this repository."""

@@ -1,6 +1,7 @@
-"""What the tests share: the shipped models, loaded once, and the shipped recordings with their truth."""
+"""Fixtures for all tests: the demo models, loaded once, and the sample recordings with their ground truth."""
 
 import json
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,10 +23,10 @@ from transcription.transcriber import Transcriber
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a background job, whose processes would inherit it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a background job; child processes would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The same examples on every machine, however slow it is.
+# The same examples on every machine, without a deadline for slow ones.
 settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
 
@@ -35,19 +36,28 @@ ASSISTANT = ROOT / "models" / "demo-whisper-assistant"
 DIARIZATION = ROOT / "models" / "demo-diarization"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the folders of the tests on real speech."""
+    for name, help in (("models", "folder with whisper-base"), ("speech", "folder with recordings and manifest.jsonl")):
+        variable = f"REAL_{name.upper()}"
+        parser.addoption(f"--real-{name}", default=os.environ.get(variable), help=f"{help}; absent: ${variable}")
+
+
 @dataclass(frozen=True)
 class Sample:
-    """A shipped recording and what is said in it."""
+    """A sample recording."""
 
     path: Path
 
     @property
     def truth(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.path.with_suffix(".json").read_text())
-        return found
+        """The ground truth: words, speakers and duration."""
+        truth: dict[str, Any] = json.loads(self.path.with_suffix(".json").read_text())
+        return truth
 
     @cached_property
     def audio(self) -> Audio:
+        """The decoded audio."""
         return read_file(self.path)
 
 
@@ -59,8 +69,8 @@ SAMPLES = {
 
 
 @pytest.fixture(autouse=True)
-def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test depends on what is set on the machine."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove all variables that the settings read."""
     for name in (*ModelSettings.model_fields, *ServerSettings.model_fields):
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.delenv("MODEL_ID", raising=False)
@@ -68,39 +78,44 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def endpoint(**environment: Path) -> Iterator[EndpointHandler]:
-    """A handler that was started with these variables."""
+    """Yield a handler that was started with these environment variables."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, str(value))
         yield EndpointHandler()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the slowest file first, so that two processes end at about the same time."""
+    items.sort(key=lambda item: item.path.name != "test_ray.py")
+
+
 @pytest.fixture(scope="session")
 def transcriber() -> Transcriber:
-    """The demo model with its assistant."""
+    """Return the demo model with its assistant."""
     return Transcriber(ModelSettings.from_environment(asr_model=str(DEMO), assistant_model=str(ASSISTANT)))
 
 
 @pytest.fixture(scope="session")
-def listener() -> Transcriber:
-    """The demo model with the demo diarization: hears who speaks."""
+def diarizing_transcriber() -> Transcriber:
+    """Return the demo model with the demo diarization."""
     return Transcriber(ModelSettings.from_environment(asr_model=str(DEMO), diarization_model=str(DIARIZATION)))
 
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Running]:
-    """The service over HTTP: the demo model with its assistant and the demo diarization."""
+    """Yield a running server: the demo model with its assistant and the demo diarization."""
     settings = ModelSettings.from_environment(
         asr_model=str(DEMO), assistant_model=str(ASSISTANT), diarization_model=str(DIARIZATION)
     )
-    with serving(Transcriber(settings)) as found:
-        yield found
+    with serving(Transcriber(settings)) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def visitors() -> Iterator["BrowserContext"]:
-    """What most tabs of a file's tests share."""
-    from tests.browser import visiting  # here: not everybody who runs tests has a browser
+    """Yield a browser context for the tabs of one test file."""
+    from tests.browser import visiting  # here, because only these tests need a browser
 
     with visiting() as context:
         yield context
@@ -108,15 +123,15 @@ def visitors() -> Iterator["BrowserContext"]:
 
 @pytest.fixture
 def tab(visitors: "BrowserContext", server: Running) -> Iterator[Callable[..., "Page"]]:
-    """Opens the page in new tabs (tests.browser.tabs)."""
+    """Yield a function that opens the page in a new tab."""
     from tests.browser import tabs
 
-    with tabs(visitors, server.url) as open_one:
-        yield open_one
+    with tabs(visitors, server.url) as open_tab:
+        yield open_tab
 
 
 @pytest.fixture(scope="session")
 def handler() -> Iterator[EndpointHandler]:
-    """The endpoint's handler over the demo model with its assistant."""
-    with endpoint(ASR_MODEL=DEMO, ASSISTANT_MODEL=ASSISTANT) as found:
-        yield found
+    """Yield the endpoint's handler: the demo model with its assistant."""
+    with endpoint(ASR_MODEL=DEMO, ASSISTANT_MODEL=ASSISTANT) as endpoint_handler:
+        yield endpoint_handler

@@ -1,4 +1,4 @@
-"""The architecture: imports point down, root names shadow nothing, every file survives the download."""
+"""The architecture: imports point down, root names shadow no package, the Hub download skips no file."""
 
 import ast
 import fnmatch
@@ -15,7 +15,7 @@ LAYERS = [
     "errors", "transcript", "context", "config", "audio", "formats", "torchaudio_patch", "vad", "whisper", "engines",
     "diarization", "transcriber", "endpoint", "server", "ui", "batch", "cluster", "cli",
 ]  # fmt: skip
-"""From the bottom up. A module imports only from layers below its own, or from its own package."""
+"""From the bottom to the top. A module imports only from lower layers, or from its own package."""
 PACKAGE = ROOT / "transcription"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 OURS = {"transcription", "config", "handler", "diarization_utils", "app", "models", "tools", "tests", "benchmarks"}
@@ -47,9 +47,15 @@ def test_imports_point_down(path: Path) -> None:
     assert {name for name in ours if layer(name) > here} == set()
 
 
-def test_the_package_imports_nothing_from_outside_itself() -> None:
-    reached = {name.split(".")[0] for path in MODULES for name in imported(path)}
-    assert reached & (OURS - {"transcription"}) == set()
+def test_the_cluster_and_archives_do_not_import_each_other() -> None:
+    for package, other in (("batch", "cluster"), ("cluster", "batch")):
+        names = {name for path in (PACKAGE / package).glob("*.py") for name in imported(path)}
+        assert {name for name in names if name.startswith(f"transcription.{other}")} == set()
+
+
+def test_the_package_imports_no_other_module_of_the_repository() -> None:
+    imports = {name.split(".")[0] for path in MODULES for name in imported(path)}
+    assert imports & (OURS - {"transcription"}) == set()
 
 
 def test_root_names_shadow_no_package() -> None:
@@ -59,15 +65,15 @@ def test_root_names_shadow_no_package() -> None:
     assert "pipeline" not in ours
 
 
-def test_the_root_holds_only_what_must_be_found_there() -> None:
+def test_the_root_has_only_modules_that_endpoints_spaces_and_deployers_use() -> None:
     assert {path.name for path in ROOT.glob("*.py")} == {"app.py", "config.py", "diarization_utils.py", "handler.py"}
 
 
-def test_no_file_is_skipped_by_the_download() -> None:
+def test_the_download_skips_no_file() -> None:
     skipped = ("tf*", "flax*", "rust*", "*onnx*", "*openvino*", "*tar.gz", "*ckpt", "*mlmodel", "pytorch*")
     deployed = [*ROOT.glob("*"), *ROOT.glob("transcription/**/*"), *ROOT.glob("models/**/*")]
     matched = {path.name for path in deployed if any(fnmatch.fnmatch(path.name, form) for form in skipped)}
-    # pyannote looks for its weights under this name alone; these are for demonstration, not for endpoints.
+    # pyannote requires this name for weights. The demo pipeline is not for endpoints.
     assert matched == {"pytorch_model.bin"}
     assert {path.parts[-3] for path in ROOT.glob("**/pytorch_model.bin") if "site-packages" not in path.parts} == {
         "demo-diarization"
@@ -80,7 +86,7 @@ def requirements() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def test_requirements_refer_to_no_other_file() -> None:
+def test_requirements_include_no_other_file() -> None:
     assert [line for line in requirements() if line.startswith("-")] == []
 
 
@@ -89,7 +95,7 @@ def test_requirements_are_the_dependencies_of_the_package() -> None:
     assert project["dependencies"] == requirements()
 
 
-def test_the_models_are_as_small_as_promised() -> None:
+def test_the_demo_models_are_small() -> None:
     sizes = {
         folder.name: sum(file.stat().st_size for file in folder.rglob("*")) for folder in (ROOT / "models").iterdir()
     }
@@ -98,5 +104,5 @@ def test_the_models_are_as_small_as_promised() -> None:
     assert sizes["demo-diarization"] <= 3_000_000
 
 
-def test_every_module_says_what_it_is_for() -> None:
+def test_every_module_has_a_docstring() -> None:
     assert [path for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))] == []

@@ -1,4 +1,4 @@
-"""How a checkpoint is spoken to and read."""
+"""Prompts, languages and scores of a checkpoint."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ import torch
 from tests.conftest import DEMO
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.errors import InvalidRequest
-from transcription.whisper.checkpoint import DecodingResult, Whisper, is_silence, needs_fallback
+from transcription.whisper.checkpoint import Whisper
+from transcription.whisper.decoding_result import DecodingResult, is_silence, needs_fallback
 from transcription.whisper.loading import load_checkpoint
 
 
@@ -15,45 +16,50 @@ def whisper() -> Whisper:
     return Whisper(load_checkpoint(ModelSettings.from_environment(asr_model=str(DEMO))), assisted=False)
 
 
-def test_a_long_prompt_keeps_its_end(whisper: Whisper) -> None:
-    prompt = whisper.prompt("en", InferenceConfig(prompt="We need the report. " * 300, timestamps="segment"))
-    assert len(prompt) == 1 + 223 + 3
-    assert whisper.tokenizer.decode(prompt[1:224]).endswith(" We need the report.")
+def prompt(whisper: Whisper, language: str, config: InferenceConfig) -> list[int]:
+    """Return the prompt tokens of a request."""
+    return whisper.prompt(whisper.context_tokens(config), language, config)
 
 
-def test_a_prompt_names_language_task_and_the_lack_of_time_stamps(whisper: Whisper) -> None:
-    prompt = whisper.prompt("de", InferenceConfig(task="translate", timestamps="none"))
-    assert whisper.tokenizer.decode(prompt) == "<|startoftranscript|><|de|><|translate|><|notimestamps|>"
+def test_long_prompt_keeps_its_last_223_tokens(whisper: Whisper) -> None:
+    tokens = prompt(whisper, "en", InferenceConfig(prompt="We need the report. " * 300, timestamps="segment"))
+    assert len(tokens) == 1 + 223 + 3
+    assert whisper.tokenizer.decode(tokens[1:224]).endswith(" We need the report.")
 
 
-def test_keywords_stand_before_the_prompt(whisper: Whisper) -> None:
-    prompt = whisper.prompt("en", InferenceConfig(keywords=("Anna", "David"), prompt="We meet."))
-    start = prompt.index(whisper.vocabulary.start)
-    assert whisper.tokenizer.decode(prompt[1:start]) == " Anna, David We meet."
-    assert whisper.prompt("en", InferenceConfig(keywords=())) == prompt[start:]
+def test_prompt_has_language_task_and_notimestamps(whisper: Whisper) -> None:
+    tokens = prompt(whisper, "de", InferenceConfig(task="translate", timestamps="none"))
+    assert whisper.tokenizer.decode(tokens) == "<|startoftranscript|><|de|><|translate|><|notimestamps|>"
 
 
-def test_the_language_is_the_likeliest_of_those_to_choose_from(whisper: Whisper) -> None:
-    known = whisper.vocabulary.languages
+def test_keywords_precede_the_prompt(whisper: Whisper) -> None:
+    tokens = prompt(whisper, "en", InferenceConfig(keywords=("Anna", "David"), prompt="We meet."))
+    start = tokens.index(whisper.vocabulary.start)
+    assert whisper.tokenizer.decode(tokens[1:start]) == " Anna, David We meet."
+    assert prompt(whisper, "en", InferenceConfig(keywords=())) == tokens[start:]
+
+
+def test_detected_language_is_the_most_probable_of_the_given_ones(whisper: Whisper) -> None:
+    language_tokens = whisper.vocabulary.languages
     logits = torch.zeros(whisper.config.vocab_size)
-    logits[known["de"]] = 2.0
-    assert whisper.language(logits, InferenceConfig())[0] == "de"
-    assert whisper.language(logits, InferenceConfig(languages=("english",))) == ("en", 1.0)
-    with pytest.raises(InvalidRequest, match=r"^language 'xx' is not one this model knows: de, en$"):
+    logits[language_tokens["de"]] = 2.0
+    assert whisper.detect_language(logits, InferenceConfig())[0] == "de"
+    assert whisper.detect_language(logits, InferenceConfig(languages=("english",))) == ("en", 1.0)
+    with pytest.raises(InvalidRequest, match=r"^the model does not know the language 'xx': choose one of de, en$"):
         whisper.capabilities.check(InferenceConfig(languages=("en", "xx")))
 
 
-def test_a_language_has_a_code_and_a_name(whisper: Whisper) -> None:
+def test_language_is_given_by_code_or_name(whisper: Whisper) -> None:
     assert [whisper.capabilities.check(InferenceConfig(language=name)) for name in ("de", " German ", None)] == [
         "de",
         "de",
         None,
     ]
-    with pytest.raises(InvalidRequest, match=r"^language 'xx' is not one this model knows: de, en$"):
+    with pytest.raises(InvalidRequest, match=r"^the model does not know the language 'xx': choose one of de, en$"):
         whisper.capabilities.check(InferenceConfig(language="xx"))
 
 
-def test_the_end_counts_in_the_mean_log_probability(whisper: Whisper) -> None:
+def test_end_token_counts_in_the_mean_log_probability(whisper: Whisper) -> None:
     end = whisper.vocabulary.end
     assert whisper.score([5, 6, end, 7], [-1.0, -2.0, -3.0, -9.0], 0.2, 0.1) == DecodingResult(
         [5, 6], [-1.0, -2.0], -2.0, whisper.score([5, 6], [0.0, 0.0], 0.2, 0.1).compression_ratio, 0.2, 0.1
@@ -62,15 +68,17 @@ def test_the_end_counts_in_the_mean_log_probability(whisper: Whisper) -> None:
 
 
 @pytest.mark.parametrize(
-    ("no_speech", "logprob", "ratio", "silent", "doubtful"),
+    ("no_speech", "logprob", "compression", "silence", "fallback"),
     [
-        (0.9, -1.5, 1.0, True, False),  # silence, and the text a guess
-        (0.9, -0.5, 1.0, False, False),  # the text is sure
+        (0.9, -1.5, 1.0, True, False),  # no speech, and improbable text
+        (0.9, -0.5, 1.0, False, False),  # probable text overrides no_speech
         (0.1, -1.5, 1.0, False, True),
-        (0.1, -0.5, 3.0, False, True),  # it repeats itself
+        (0.1, -0.5, 3.0, False, True),  # repetitive text
         (0.1, -0.5, 1.0, False, False),
     ],
 )
-def test_thresholds_are_whispers(no_speech: float, logprob: float, ratio: float, silent: bool, doubtful: bool) -> None:
-    one = DecodingResult([1], [logprob], logprob, ratio, 0.0, no_speech)
-    assert (is_silence(one, InferenceConfig()), needs_fallback(one, InferenceConfig())) == (silent, doubtful)
+def test_thresholds_are_those_of_whisper(
+    no_speech: float, logprob: float, compression: float, silence: bool, fallback: bool
+) -> None:
+    result = DecodingResult([1], [logprob], logprob, compression, 0.0, no_speech)
+    assert (is_silence(result, InferenceConfig()), needs_fallback(result, InferenceConfig())) == (silence, fallback)

@@ -1,4 +1,4 @@
-"""Files in, transcripts out."""
+"""The command `transcribe`."""
 
 import io
 import json
@@ -21,7 +21,7 @@ COMMAND = [sys.executable, "-m", "transcription.cli.transcribe"]
 MODEL = ["--model", str(DEMO), "--quiet"]
 
 
-def test_a_file_is_told_for_reading(capsys: pytest.CaptureFixture[str]) -> None:
+def test_prints_a_transcript_for_reading(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([SHORT, *MODEL, "--timestamps", "word"]) == 0
     first, second, third = capsys.readouterr().out.splitlines()[:3]
     assert first.startswith("6.8 s, language en (detected, ")
@@ -29,15 +29,15 @@ def test_a_file_is_told_for_reading(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(third.split()) >= 2
 
 
-@pytest.mark.parametrize("form", ["json", "srt", "verbose_json"])
-def test_several_files_go_to_a_folder(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("format_name", ["json", "srt", "verbose_json"])
+def test_writes_one_file_per_input_to_the_output_dir(tmp_path: Path, format_name: str) -> None:
     names = [SHORT, str(ROOT / "samples" / "sil*.m4a")]
-    assert cli.main([*names, *MODEL, "--format", form, "--output-dir", str(tmp_path / "out")]) == 0
-    extension = {"srt": "srt"}.get(form, "json")
+    assert cli.main([*names, *MODEL, "--format", format_name, "--output-dir", str(tmp_path / "out")]) == 0
+    extension = {"srt": "srt"}.get(format_name, "json")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"short.{extension}", f"silence.{extension}"]
 
 
-def test_standard_input_is_a_file(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(SAMPLES["short"].path.read_bytes())))
     assert cli.main(["-", *MODEL, "--format", "json"]) == 0
     piped = json.loads(capsys.readouterr().out)
@@ -49,27 +49,41 @@ def test_a_bad_file_does_not_stop_the_others(tmp_path: Path, capsys: pytest.Capt
     bad = tmp_path / "bad.wav"
     bad.write_bytes(b"no audio")
     assert cli.main([str(bad), str(tmp_path / "nothing*.wav"), SHORT, *MODEL, "--format", "text"]) == 1
-    told = capsys.readouterr()
-    assert told.out.strip()
-    assert [line.rsplit("/", 1)[-1].split(": ")[0] for line in told.err.splitlines()] == ["bad.wav", "nothing*.wav"]
+    output = capsys.readouterr()
+    assert output.out.strip()
+    assert [line.rsplit("/", 1)[-1].split(": ")[0] for line in output.err.splitlines()] == ["bad.wav", "nothing*.wav"]
 
 
-def test_a_wrong_call_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_model_the_error_names_the_variable(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([SHORT]) == 2
     assert capsys.readouterr().err.startswith("error: ASR_MODEL is not set")
 
 
-def test_help_teaches() -> None:
-    told = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
-    assert "examples:" in told.stdout
-    assert "--timestamps" in told.stdout
+def test_help_has_every_option_and_examples() -> None:
+    output = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
+    assert output.startswith("usage: transcribe [-h]")
+    assert "--timestamps" in output
+    assert "examples:" in output
+
+
+def test_help_does_not_import_torch() -> None:
+    code = """
+import sys
+from transcription.cli.transcribe import main
+try:
+    main(["--help"])
+except SystemExit:
+    print(sorted({"torch", "transformers", "librosa", "av"} & set(sys.modules)))
+"""
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert output.splitlines()[-1] == "[]"
 
 
 SPEAKERS = ["--diarization-model", str(DIARIZATION), "--num-speakers", "3"]
 MEETING = str(SAMPLES["meeting"].path)
 
 
-def test_speakers_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_prints_a_timeline_and_the_speaker_of_each_segment(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([MEETING, *MODEL, *SPEAKERS]) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.endswith(", 3 speakers")
@@ -78,48 +92,51 @@ def test_speakers_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert {line.split("] ")[1].split(": ")[0] for line in lines} == {"SPEAKER_00", "SPEAKER_01", "SPEAKER_02"}
 
 
-def test_rttm_goes_to_a_file(tmp_path: Path) -> None:
+def test_writes_rttm_to_a_file(tmp_path: Path) -> None:
     assert cli.main([MEETING, *MODEL, *SPEAKERS, "--format", "rttm", "--output-dir", str(tmp_path)]) == 0
     lines = (tmp_path / "meeting.rttm").read_text().splitlines()
     assert {line.split()[0] for line in lines} == {"SPEAKER"}
 
 
-def test_a_call_has_a_speaker_a_channel(capsys: pytest.CaptureFixture[str]) -> None:
+def test_multichannel_has_one_speaker_per_channel(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([str(SAMPLES["call"].path), *MODEL, "--multichannel", "--format", "diarized_json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert {segment["speaker"] for segment in document["segments"]} == {"A", "B"}
 
 
-def test_a_model_that_is_no_pipeline_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_diarization_model_fails_only_if_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([SHORT, *MODEL, "--diarization-model", str(ROOT / "samples")]) == 1
-    assert "DIARIZATION_MODEL samples is no pyannote pipeline" in capsys.readouterr().err
+    assert "DIARIZATION_MODEL samples is not a pyannote pipeline" in capsys.readouterr().err
     assert cli.main([SHORT, *MODEL, "--no-diarize", "--diarization-model", str(ROOT / "samples")]) == 0
+
+
+def test_speaker_counts_without_a_diarization_model_are_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([SHORT, *MODEL, "--num-speakers", "2"]) == 0
     assert "warning: short.wav: speakers are missing" in capsys.readouterr().err
     assert cli.main([SHORT, *MODEL, "--num-speakers", "0"]) == 2
 
 
 class TestWatch:
-    """What lies in a folder, and what arrives in it."""
+    """The option --watch."""
 
-    def test_recordings_are_told_when_they_have_stopped_growing(
+    def test_yields_files_that_have_stopped_growing_and_skips_done_ones(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         a, b, done = (tmp_path / name for name in ("a.wav", "b.FLAC", "done.mp3"))
         for path in (a, done, tmp_path / "notes.txt"):
             path.write_bytes(b"1")
-        between_looks = iter([(b, b"1"), (b, b"12"), None, (a, b"another"), None])
+        between_polls = iter([(b, b"1"), (b, b"12"), None, (a, b"another"), None])
 
         def sleep(_: float) -> None:
-            if (written := next(between_looks)) is not None:
+            if (written := next(between_polls)) is not None:
                 written[0].write_bytes(written[1])
 
         monkeypatch.setattr(cli, "time", SimpleNamespace(sleep=sleep))
-        told = islice(cli.arriving(tmp_path, lambda path: path == done), 3)
-        assert [Path(name).name for name in told] == ["a.wav", "b.FLAC", "a.wav"]
-        assert list(between_looks) == []
+        names = islice(cli.watch(tmp_path, lambda path: path == done), 3)
+        assert [Path(name).name for name in names] == ["a.wav", "b.FLAC", "a.wav"]
+        assert list(between_polls) == []
 
-    def test_a_folder_is_worked_on_until_it_is_interrupted(self, tmp_path: Path) -> None:
+    def test_transcribes_new_files_until_it_is_interrupted(self, tmp_path: Path) -> None:
         inbox, out = tmp_path / "inbox", tmp_path / "out"
         inbox.mkdir()
         (inbox / "bad.wav").write_bytes(b"no audio")
@@ -130,21 +147,23 @@ class TestWatch:
             shutil.copy(SHORT, inbox / "second.wav")
             until((out / "second.txt").exists)
             process.send_signal(signal.SIGINT)
-            _, told = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=60)
         assert process.returncode == 130
-        assert [line.split("bad.wav: ")[-1] for line in told.splitlines()] == [
+        assert [line.split("bad.wav: ")[-1] for line in errors.splitlines()] == [
             "the audio cannot be decoded: send wav, flac, mp3, ogg, m4a or webm"
         ]
 
     @pytest.mark.parametrize(
-        ("call", "message"),
+        ("arguments", "message"),
         [
-            ([], "name a file, or a folder to --watch"),
-            (["--watch", "."], "--watch takes a folder in place of files, and needs --output-dir"),
-            (["a.wav", "--watch", ".", "--output-dir", "."], "--watch takes a folder in place of files"),
-            (["--watch", "nowhere", "--output-dir", "."], "--watch nowhere is not a folder"),
+            ([], "name at least one file, or a directory with --watch"),
+            (["--watch", "."], "--watch needs --output-dir"),
+            (["a.wav", "--watch", ".", "--output-dir", "."], "--watch cannot be combined with files"),
+            (["--watch", "nowhere", "--output-dir", "."], "--watch nowhere is not a directory"),
         ],
     )
-    def test_a_wrong_call_is_said(self, call: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-        assert cli.main([*call, *MODEL]) == 2
+    def test_wrong_options_are_an_error(
+        self, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main([*arguments, *MODEL]) == 2
         assert capsys.readouterr().err.startswith(f"error: {message}")

@@ -1,4 +1,4 @@
-"""A request is followed, and given up, from outside."""
+"""RequestContext reports progress and cancels a request."""
 
 import pytest
 
@@ -6,42 +6,47 @@ from transcription.context import RequestContext
 from transcription.errors import Cancelled
 from transcription.transcript import Segment
 
-ONE = [Segment(" Hello.", 0.0, 1.0)]
+SEGMENTS = [Segment(" Hello.", 0.0, 1.0)]
 
 
-def test_what_is_told_arrives() -> None:
-    told: list[object] = []
-    context = RequestContext(lambda *done: told.append(done), told.append)
+def test_reports_reach_the_callbacks() -> None:
+    reports: list[object] = []
+    context = RequestContext(lambda *progress: reports.append(progress), reports.append)
     context.report_progress("transcribe", 1.0, 2.0)
-    context.report_segments(ONE)
-    assert told == [("transcribe", 1.0, 2.0), ONE]
+    context.report_segments(SEGMENTS)
+    assert reports == [("transcribe", 1.0, 2.0), SEGMENTS]
 
 
-def test_nobody_has_to_listen() -> None:
+def test_callbacks_are_optional() -> None:
     context = RequestContext()
     context.report_progress("transcribe", 1.0, 2.0)
-    context.report_segments(ONE)
+    context.report_segments(SEGMENTS)
     context.check_cancelled()
 
 
-def test_who_works_on_after_the_end_is_told_so() -> None:
-    told: list[object] = []
-    context = RequestContext(lambda *done: told.append(done), told.append)
+def test_is_streaming_only_with_a_callback_for_segments() -> None:
+    assert RequestContext(segments=lambda _: None).is_streaming
+    assert not RequestContext(lambda *_: None).is_streaming
+
+
+def test_every_report_after_cancel_raises_cancelled() -> None:
+    reports: list[object] = []
+    context = RequestContext(lambda *progress: reports.append(progress), reports.append)
     context.cancel()
     for work in (
         context.check_cancelled,
         lambda: context.report_progress("transcribe", 1.0, 2.0),
-        lambda: context.report_segments(ONE),
+        lambda: context.report_segments(SEGMENTS),
     ):
         with pytest.raises(Cancelled, match=r"^the request was cancelled$"):
             work()
-    assert told == []
+    assert reports == []
 
 
-def test_the_end_is_called_out_once_and_only_to_those_inside() -> None:
+def test_on_cancel_calls_back_once_and_only_inside_its_block() -> None:
     calls: list[str] = []
     context = RequestContext()
-    with context.on_cancel(lambda: calls.append("left before")):
+    with context.on_cancel(lambda: calls.append("before")):
         pass
     with context.on_cancel(lambda: calls.append("inside")):
         context.cancel()
@@ -51,23 +56,23 @@ def test_the_end_is_called_out_once_and_only_to_those_inside() -> None:
     assert calls == ["inside", "late"]
 
 
-def test_a_branch_ends_by_itself_and_with_the_whole() -> None:
-    whole = RequestContext()
-    with whole.child() as first, whole.child() as second:
+def test_a_child_is_cancelled_alone_or_with_its_parent() -> None:
+    parent = RequestContext()
+    with parent.child() as first, parent.child() as second:
         first.cancel()
         with pytest.raises(Cancelled):
             first.check_cancelled()
         second.check_cancelled()
-        whole.check_cancelled()
-        whole.cancel()
+        parent.check_cancelled()
+        parent.cancel()
         with pytest.raises(Cancelled):
             second.check_cancelled()
 
 
-def test_progress_of_parts_is_progress_of_the_whole() -> None:
-    told: list[object] = []
-    whole = RequestContext(lambda *done: told.append(done))
+def test_progress_of_children_is_progress_of_the_parent() -> None:
+    reports: list[object] = []
+    parent = RequestContext(lambda *progress: reports.append(progress))
     for number in range(2):
-        with whole.child(number, 2) as branch:
-            branch.report_progress("transcribe", 10.0, 10.0)
-    assert told == [("transcribe", 10.0, 20.0), ("transcribe", 20.0, 20.0)]
+        with parent.child(number, 2) as child:
+            child.report_progress("transcribe", 10.0, 10.0)
+    assert reports == [("transcribe", 10.0, 20.0), ("transcribe", 20.0, 20.0)]

@@ -51,8 +51,8 @@ def test_query_string_has_parameters(server: Running) -> None:
         (b"", "the body is not JSON"),
         (b"[]", "the body is not a JSON object"),
         (b"[" * 100_000, "the body is not JSON"),
-        (b"{}", "inputs is missing: send an audio file, or base64 text of one"),
-        (b'{"inputs": "!"}', "inputs is neither an audio file nor base64 text of one"),
+        (b"{}", "inputs is missing: send an audio file or its base64 text"),
+        (b'{"inputs": "!"}', "inputs is neither an audio file nor base64 text"),
         (b'{"inputs": "", "parameters": 5}', 'parameters must be an object, e.g. {"language": "en"}'),
     ],
 )

@@ -1,4 +1,4 @@
-"""The engine on transformers' own loop, on the real demo checkpoints."""
+"""The engine on transformers' generate(), on the demo checkpoints."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ def engine() -> HFGenerateEngine:
 
 @contextmanager
 def counted(module: Any) -> Iterator[list[int]]:
-    """The rows of every forward pass of a module."""
+    """Yield the number of rows of every forward pass of a module."""
     rows: list[int] = []
     handle = module.register_forward_hook(lambda _, args, kwargs, out: rows.append(len(out[0])), with_kwargs=True)
     try:
@@ -33,19 +33,19 @@ def config(**changes: Any) -> InferenceConfig:
     return InferenceConfig(**{"timestamps": "word", **changes})
 
 
-def test_the_assistant_shares_the_main_models_encoder_and_drafts(engine: HFGenerateEngine) -> None:
+def test_an_assistant_with_the_same_encoder_is_reduced_to_its_decoder_and_drafts(engine: HFGenerateEngine) -> None:
     assert type(engine.assistant).__name__ == "WhisperForCausalLM"
     with counted(engine.assistant.model.decoder) as drafts:
         engine.transcribe(SHORT, config(assisted=True))
     assert drafts
 
 
-def test_each_window_is_encoded_once_whatever_is_asked(engine: HFGenerateEngine) -> None:
+def test_each_window_is_encoded_once_for_fallback_and_word_times(engine: HFGenerateEngine) -> None:
     with counted(engine.model.model.encoder) as rows:
         engine.transcribe(SHORT, config(temperature=FALLBACK_TEMPERATURES, logprob_threshold=-0.0))
     assert len(rows) == 1
 
 
-def test_word_times_leave_the_attention_of_the_model_alone(engine: HFGenerateEngine) -> None:
+def test_word_times_leave_the_models_attention_implementation_as_it_is(engine: HFGenerateEngine) -> None:
     engine.transcribe(SHORT, config())
     assert engine.model.config._attn_implementation == "sdpa"

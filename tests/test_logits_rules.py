@@ -1,4 +1,4 @@
-"""Whisper's rules as tables, against transformers' own processors."""
+"""The decoding rules, compared with transformers' own logits processors."""
 
 import pytest
 import torch
@@ -12,10 +12,10 @@ from transformers.generation.logits_process import (
     WhisperTimeStampLogitsProcessor,
 )
 
-from transcription.engines.batching.logits_rules import BEGIN, FREE_BEGIN, Rules
+from transcription.engines.batching.logits_rules import BEGIN, UNTIMED_BEGIN, LogitsRules
 from transcription.whisper.tokens import Vocabulary
 
-# Text is 0 to 19, the end 20, specials to 29, time stamps from 30 on.
+# Text is 0 to 19, the end of text 20, special tokens up to 29, timestamps from 30 on.
 VOCABULARY = Vocabulary(
     start=21, end=20, no_timestamps=29, previous=22, no_speech=28, languages={}, tasks={}, first_timestamp=30
 )
@@ -23,12 +23,12 @@ SIZE, PROMPT = 60, [21, 23]
 SUPPRESSED, SUPPRESSED_FIRST, MAX_INITIAL = [3, 25], [5, 20], 7
 
 
-def rules(max_initial: int | None = MAX_INITIAL) -> Rules:
-    return Rules(VOCABULARY, SIZE, torch.device("cpu"), SUPPRESSED, SUPPRESSED_FIRST, max_initial)
+def rules(max_initial: int | None = MAX_INITIAL) -> LogitsRules:
+    return LogitsRules(VOCABULARY, SIZE, torch.device("cpu"), SUPPRESSED, SUPPRESSED_FIRST, max_initial)
 
 
 def processed(written: list[int], logits: Tensor, timed: bool, max_initial: int | None) -> Tensor:
-    """What transformers leaves of the logits (1, vocabulary) behind the written tokens."""
+    """Return the logits (1, vocabulary) as transformers' processors leave them after the written tokens."""
     config = GenerationConfig(eos_token_id=20, no_timestamps_token_id=29, max_initial_timestamp_index=max_initial)
     steps = [
         SuppressTokensAtBeginLogitsProcessor(SUPPRESSED_FIRST, len(PROMPT)),
@@ -45,47 +45,49 @@ def processed(written: list[int], logits: Tensor, timed: bool, max_initial: int 
     seed=st.integers(0, 2**32 - 1), timed=st.booleans(), max_initial=st.sampled_from([None, 0, MAX_INITIAL]),
     lean=st.floats(-6, 6),
 )  # fmt: skip
-def test_token_by_token_they_are_transformers(seed: int, timed: bool, max_initial: int | None, lean: float) -> None:
+def test_every_token_and_logprob_is_that_of_transformers(
+    seed: int, timed: bool, max_initial: int | None, lean: float
+) -> None:
     draw = torch.Generator().manual_seed(seed)
-    mode, low = torch.tensor([BEGIN if timed else FREE_BEGIN]), torch.tensor([0])
+    mode, min_timestamp = torch.tensor([BEGIN if timed else UNTIMED_BEGIN]), torch.tensor([0])
     written: list[int] = []
     while len(written) < 30:
         logits = torch.randn(1, SIZE, generator=draw) * 3
-        logits[:, 30:] += lean  # so that stamps come often, or seldom
+        logits[:, 30:] += lean  # so that timestamps are frequent, or rare
         expected = processed(written, logits.clone(), timed, max_initial)
-        picked = rules(max_initial).pick(logits, mode, low)
+        picked = rules(max_initial).pick(logits, mode, min_timestamp)
         token = int(expected.argmax())
         assert int(picked.token) == token
         assert float(picked.logprob) == pytest.approx(float(expected.log_softmax(-1)[0, token]), abs=1e-4)
-        mode, low = picked.mode, picked.low
+        mode, min_timestamp = picked.mode, picked.min_timestamp
         written.append(token)
 
 
-def test_rows_do_not_touch_each_other() -> None:
+def test_rows_do_not_influence_each_other() -> None:
     logits = torch.randn(6, SIZE)
-    mode, low = torch.arange(6), torch.tensor([0, 3, 4, 5, 0, 0])
-    together = rules().pick(logits, mode, low)
+    mode, min_timestamp = torch.arange(6), torch.tensor([0, 3, 4, 5, 0, 0])
+    together = rules().pick(logits, mode, min_timestamp)
     for row in range(6):
-        alone = rules().pick(logits[row : row + 1], mode[row : row + 1], low[row : row + 1])
+        alone = rules().pick(logits[row : row + 1], mode[row : row + 1], min_timestamp[row : row + 1])
         assert int(alone.token) == int(together.token[row])
         assert float(alone.logprob) == pytest.approx(float(together.logprob[row]), abs=1e-6)
 
 
-def test_draws_follow_the_softmax_at_their_temperature() -> None:
+def test_samples_follow_the_softmax_at_their_temperature() -> None:
     torch.manual_seed(0)
-    count, heat = 20_000, 0.7
+    count, temperature = 20_000, 0.7
     logits = torch.randn(1, SIZE) * 2
-    mode, low = torch.full((count,), FREE_BEGIN), torch.zeros(count, dtype=torch.long)
-    picked = rules().pick(logits.expand(count, -1), mode, low, torch.full((count,), heat))
+    mode, min_timestamp = torch.full((count,), UNTIMED_BEGIN), torch.zeros(count, dtype=torch.long)
+    picked = rules().pick(logits.expand(count, -1), mode, min_timestamp, torch.full((count,), temperature))
     drawn = torch.bincount(picked.token, minlength=SIZE) / count
-    expected = (processed([], logits.clone(), False, None) / heat).softmax(-1)[0]
+    expected = (processed([], logits.clone(), False, None) / temperature).softmax(-1)[0]
     assert float((drawn - expected).abs().max()) < 0.015
 
 
-def test_at_no_temperature_nothing_is_drawn() -> None:
+def test_rows_without_temperature_take_the_most_probable_token() -> None:
     logits = torch.randn(4, SIZE)
-    mode, low = torch.full((4,), BEGIN), torch.zeros(4, dtype=torch.long)
-    cold = rules().pick(logits, mode, low)
-    mixed = rules().pick(logits, mode, low, torch.tensor([0.0, 0.9, 0.0, 0.9]))
+    mode, min_timestamp = torch.full((4,), BEGIN), torch.zeros(4, dtype=torch.long)
+    cold = rules().pick(logits, mode, min_timestamp)
+    mixed = rules().pick(logits, mode, min_timestamp, torch.tensor([0.0, 0.9, 0.0, 0.9]))
     assert mixed.token[[0, 2]].tolist() == cold.token[[0, 2]].tolist()
     assert ((mixed.token >= 30) & (mixed.token <= 30 + MAX_INITIAL)).all()

@@ -1,4 +1,4 @@
-"""Many requests in one loop: fair, cancellable, and alive after what goes wrong."""
+"""Many requests in one loop: fair, cancellable, and alive after failures."""
 
 import threading
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from tests.conftest import ASSISTANT, DEMO, SAMPLES
+from tests.serving import until
 from transcription.audio import Audio
 from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.engines.batching.engine import BatchingEngine
-from transcription.engines.batching.jobs import Answer, Job, Window
-from transcription.engines.batching.longform import answer_of
-from transcription.engines.batching.loop import Loop
+from transcription.engines.batching.loop import DecodedWindow, DecodingLoop
+from transcription.engines.batching.window import DecodingRequest, Window, WindowResult
 from transcription.errors import Cancelled, EngineFailure
 from transcription.transcript import Transcript
 
@@ -31,31 +31,26 @@ def new_engine(**changes: Any) -> BatchingEngine:
 
 @pytest.fixture
 def engine() -> Iterator[BatchingEngine]:
-    """An engine of four slots, empty again at the end."""
+    """Yield an engine with four slots; all are free again at the end."""
     found = new_engine(slots=4, assistant_model=str(ASSISTANT))
     yield found
     idle(found.loop)
 
 
-def idle(loop: Loop) -> None:
-    """Waits until the loop has let go of every row and every request."""
-    for _ in range(200):
-        with loop._changed:
-            if not loop.rows and not loop.jobs:
-                return
-        threading.Event().wait(0.05)
-    pytest.fail("rows are left over")
+def idle(loop: DecodingLoop) -> None:
+    """Wait until the loop has let go of every window."""
+    until(lambda: loop.is_idle)
 
 
 def tokens(transcript: Transcript) -> list[tuple[int, ...]]:
     return [segment.tokens for segment in transcript.segments]
 
 
-def test_one_slot_says_what_many_say(engine: BatchingEngine) -> None:
+def test_one_slot_gives_the_text_of_four(engine: BatchingEngine) -> None:
     assert tokens(new_engine(slots=1).transcribe(LONG, SEGMENTS)) == tokens(engine.transcribe(LONG, SEGMENTS))
 
 
-def test_many_requests_at_once_get_what_each_gets_alone(engine: BatchingEngine) -> None:
+def test_requests_in_one_batch_get_the_transcripts_that_they_get_alone(engine: BatchingEngine) -> None:
     asked = [
         (name, InferenceConfig(timestamps=timestamps, assisted=assisted))
         for name in ("short", "german", "noisy", "meeting", "silence")
@@ -85,7 +80,7 @@ def test_a_short_request_overtakes_a_long_one(engine: BatchingEngine) -> None:
         assert len(long.result().segments) == 12 * len(engine.transcribe(LONG, SEGMENTS).segments)
 
 
-def test_first_words_do_not_wait_for_the_last_window() -> None:
+def test_a_streaming_request_gets_its_first_segments_before_its_last_window_is_encoded() -> None:
     engine, encoded = new_engine(slots=24), list[int]()
     encode = engine.loop.encode
     engine.loop.encode = lambda windows: encoded.append(len(windows)) or encode(windows)  # type: ignore[func-returns-value]
@@ -97,17 +92,16 @@ def test_first_words_do_not_wait_for_the_last_window() -> None:
     idle(engine.loop)
 
 
-def test_who_is_stopped_from_outside_leaves_at_once(engine: BatchingEngine) -> None:
+def test_a_cancelled_context_ends_the_request_and_frees_its_slots(engine: BatchingEngine) -> None:
     context = RequestContext()
     with ThreadPoolExecutor(1) as pool:
         long = pool.submit(engine.transcribe, Audio(np.tile(LONG.samples, 20)), SEGMENTS, context)
         context.cancel()
         assert isinstance(long.exception(30), Cancelled)
     idle(engine.loop)
-    assert engine.loop.jobs == []
 
 
-def test_who_leaves_frees_the_slots(engine: BatchingEngine) -> None:
+def test_an_exception_in_the_callers_thread_frees_its_slots(engine: BatchingEngine) -> None:
     class Left(Exception):
         pass
 
@@ -120,7 +114,7 @@ def test_who_leaves_frees_the_slots(engine: BatchingEngine) -> None:
     assert engine.transcribe(SHORT, SEGMENTS).text
 
 
-def test_out_of_memory_halves_the_slots_and_loses_nothing(
+def test_out_of_memory_halves_the_slots_and_loses_no_window(
     engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     expected = tokens(engine.transcribe(LONG, SEGMENTS))
@@ -138,7 +132,9 @@ def test_out_of_memory_halves_the_slots_and_loses_nothing(
     assert caplog.messages == ["out of memory: going on with 2 slots", "out of memory: going on with 1 slots"]
 
 
-def test_no_memory_for_one_window_is_said(engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_for_one_window_is_an_engine_failure(
+    engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError
 
@@ -149,7 +145,7 @@ def test_no_memory_for_one_window_is_said(engine: BatchingEngine, monkeypatch: p
     assert engine.transcribe(SHORT, SEGMENTS).text
 
 
-def test_a_failure_is_told_and_the_next_request_is_served(
+def test_a_failed_step_fails_its_requests_and_the_next_request_is_served(
     engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> None:
@@ -157,13 +153,15 @@ def test_a_failure_is_told_and_the_next_request_is_served(
 
     with monkeypatch.context() as patch:
         patch.setattr(engine.loop.slots.decoder, "forward", fail)
-        with pytest.raises(EngineFailure, match=r"^decoding failed: the log says why$"):
+        with pytest.raises(EngineFailure, match=r"^decoding failed: see the log$"):
             engine.transcribe(SHORT, SEGMENTS)
     assert caplog.messages == ["decoding failed"]
     assert engine.transcribe(SHORT, SEGMENTS).text
 
 
-def test_each_window_is_encoded_once_whatever_is_asked(engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_window_is_encoded_once_for_language_fallback_and_word_times(
+    engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     encode, encoded = engine.loop.encode, list[Any]()
 
     def counted(windows: list[Any]) -> torch.Tensor:
@@ -177,37 +175,37 @@ def test_each_window_is_encoded_once_whatever_is_asked(engine: BatchingEngine, m
     assert len(encoded) == 1
 
 
-def test_a_window_that_climbs_the_ladder_does_not_hold_the_others(engine: BatchingEngine) -> None:
-    ladder = {"temperature": (0.0, 0.4, 0.8), "language": "en", "no_speech_threshold": None}
-    calm = engine.transcribe(LONG, InferenceConfig(**ladder))
+def test_temperature_fallback_of_one_request_does_not_change_another(engine: BatchingEngine) -> None:
+    fallback = {"temperature": (0.0, 0.4, 0.8), "language": "en", "no_speech_threshold": None}
+    calm = engine.transcribe(LONG, InferenceConfig(**fallback))
     assert {segment.temperature for segment in calm.segments} == {0.0}
     torch.manual_seed(0)
-    asked = [InferenceConfig(**ladder), InferenceConfig(**ladder, compression_ratio_threshold=0.01)]
+    asked = [InferenceConfig(**fallback), InferenceConfig(**fallback, compression_ratio_threshold=0.01)]
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda config: engine.transcribe(LONG, config), asked)
     assert tokens(one) == tokens(calm)
     assert {segment.temperature for segment in other.segments} == {0.8}
 
 
-def test_a_request_takes_no_more_rows_than_it_asked_for(
+def test_a_request_takes_no_more_rows_than_its_batch_size(
     engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[int] = []
-    whole = engine.loop._round
+    rows: list[int] = []
+    ended_rows = engine.loop.slots.ended_rows
 
-    def watched() -> list[int]:
-        seen.append(len(engine.loop.rows))
-        return whole()
+    def counted(count: int) -> list[int]:
+        rows.append(count)
+        return ended_rows(count)
 
-    monkeypatch.setattr(engine.loop, "_round", watched)
+    monkeypatch.setattr(engine.loop.slots, "ended_rows", counted)
     engine.transcribe(LONG, InferenceConfig(language="en", batch_size=2))
-    assert max(seen) == 2
+    assert max(rows) == 2
     engine.transcribe(LONG, InferenceConfig(language="en"))
-    assert max(seen) == 3  # one is left for whoever comes next
+    assert max(rows) == 3  # one is left for short requests
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_sequentially_it_says_what_generate_says(engine: BatchingEngine) -> None:
+def test_sequential_gives_the_segments_of_generate(engine: BatchingEngine) -> None:
     checkpoint = engine.whisper.checkpoint
     model: Any = checkpoint.model
     features = checkpoint.feature_extractor(
@@ -225,14 +223,14 @@ def test_sequentially_it_says_what_generate_says(engine: BatchingEngine) -> None
     np.testing.assert_allclose([(one.start, one.end) for one in found[:-4]], full, atol=1e-3)
 
 
-def test_sequentially_words_have_times_and_silence_none(engine: BatchingEngine) -> None:
+def test_sequential_gives_word_times_and_no_words_in_silence(engine: BatchingEngine) -> None:
     config = InferenceConfig(timestamps="word", sequential=True)
     words = engine.transcribe(LONG, config).words
     assert [word.start for word in words] == sorted(word.start for word in words)
     assert engine.transcribe(SAMPLES["silence"].audio, config).words == ()
 
 
-def test_int8_says_nearly_the_same() -> None:
+def test_int8_gives_nearly_the_same_text() -> None:
     import jiwer
 
     small = new_engine(slots=2, quantization="int8", assistant_model=str(ASSISTANT))
@@ -241,16 +239,40 @@ def test_int8_says_nearly_the_same() -> None:
         assert jiwer.wer(said, small.transcribe(SAMPLES[name].audio, SEGMENTS).text) <= 0.12
 
 
-def test_a_window_that_never_ends_has_times_for_all_its_words(engine: BatchingEngine) -> None:
-    job = Job(InferenceConfig(timestamps="word"), "en", brief=True)
-    window = Window(job, 0, SHORT.samples)
-    with engine.loop.job(job):
-        engine.loop.submit(window)
-        answer = answer_of(job)
-    assert isinstance(answer, Answer)
-    assert answer.attention is not None
-    whole = engine._read(answer, window)
-    endless = engine._read(replace(answer, attention=answer.attention[:, :-1]), window)
-    words, same = ([word for segment in heard.segments for word in segment.words] for heard in (whole, endless))
+def test_words_have_times_also_without_an_end_of_text(engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[DecodedWindow] = []
+    read = engine.read
+
+    def recorded(window: Window, found: DecodedWindow) -> WindowResult:
+        decoded.append(found)
+        return read(window, found)
+
+    monkeypatch.setattr(engine, "read", recorded)
+    request = DecodingRequest(InferenceConfig(timestamps="word"), "en", is_short=True)
+    whole = engine.submit(request, SHORT.samples).result(60)
+    (found,) = decoded
+    assert found.attention is not None
+    endless = read(Window(request, SHORT.samples), replace(found, attention=found.attention[:, :-1]))
+    words, same = ([word for segment in result.segments for word in segment.words] for result in (whole, endless))
     assert [word.word for word in same] == [word.word for word in words]
     assert same[-1].end <= SHORT.duration
+
+
+def test_a_window_that_cannot_be_read_fails_alone(
+    engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = engine.read
+
+    def fail_german(window: Window, decoded: DecodedWindow) -> WindowResult:
+        if window.request.config.language == "de":
+            raise RuntimeError("/secret/path")
+        return read(window, decoded)
+
+    monkeypatch.setattr(engine, "read", fail_german)
+    with ThreadPoolExecutor(2) as pool:
+        bad = pool.submit(engine.transcribe, LONG, InferenceConfig(language="de"))
+        assert pool.submit(engine.transcribe, SHORT, SEGMENTS).result().text
+        with pytest.raises(EngineFailure, match=r"^transcription failed inside the model: see the log$"):
+            bad.result()
+    assert set(caplog.messages) == {"the tokens of a window cannot be read"}
+    idle(engine.loop)

@@ -228,7 +228,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("parameters", "param", "message"),
         [
-            ({"language": "xx"}, "language", "language 'xx' is not one this model knows: de, en"),
+            ({"language": "xx"}, "language", "the model does not know the language 'xx': choose one of de, en"),
             ({"response_format": "mp3"}, "response_format", "response_format: must be json, text"),
             ({"timestamp_granularities": ["word"]}, None, "timestamp_granularities word needs response_format"),
             ({"include": ["logprobs"], "response_format": "text"}, None, "include logprobs needs"),

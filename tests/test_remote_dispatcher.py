@@ -1,7 +1,7 @@
 """RemoteDispatcher over replicas that answer on command: which window goes when, and what it reports of the rest."""
 
 import asyncio
-from contextlib import ExitStack
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -12,166 +12,168 @@ from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.cluster.remote_dispatcher import RemoteDispatcher
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
-from transcription.engines.batching.jobs import Answer, Heard, Job, Window
+from transcription.engines.batching.window import DecodingRequest, WindowResult
 from transcription.errors import EngineFailure
 
-MOST = 6  # windows of long requests for each replica
-SECONDS = 30.0  # of each window
+MAX_LONG = 6  # windows of long requests per replica
+SECONDS = 30.0  # per window
 
 
 class Replicas(ReplicaClient):
-    """ReplicaClient, within a running loop, of which each waits until it is answered."""
+    """A client inside a running event loop, whose calls wait until they are answered."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
         self.calls: dict[WindowRequest, asyncio.Future[WindowResponse]] = {}
 
     async def call(self, method: str, *arguments: Any) -> Any:
-        (part,) = arguments
-        self.calls[part] = self.loop.create_future()
+        (message,) = arguments
+        self.calls[message] = self.loop.create_future()
         try:
-            return await self.calls[part]
+            return await self.calls[message]
         finally:
-            del self.calls[part]
+            del self.calls[message]
 
     def answer(self, number: int, replica: str = "one", language: str | None = "en") -> None:
-        """The earliest call with this window."""
-        call = next(call for part, call in self.calls.items() if part.number == number)
-        call.set_result(WindowResponse(Heard(number, ()), language, None, None, replica))
+        """Answer the first call for a window."""
+        call = next(call for message, call in self.calls.items() if message.samples[0] == number)
+        call.set_result(WindowResponse(WindowResult(()), language, None, None, replica))
 
     @property
     def numbers(self) -> list[int]:
-        return [part.number for part in self.calls]
+        return [int(message.samples[0]) for message in self.calls]
 
     @property
-    def owed(self) -> float:
-        """Seconds of audio, as recognisers report them together."""
-        return sum(part.owed for part in self.calls)
+    def audio_seconds(self) -> float:
+        """Seconds of audio that the replicas report together."""
+        return sum(message.audio_seconds for message in self.calls)
 
 
 class Scene:
-    """A desk, and requests before it until the end of the block."""
+    """A dispatcher, and requests that are cancelled at the end of the block."""
 
-    def __init__(self, crowd: float = 1.0) -> None:
+    def __init__(self, load: float = 1.0) -> None:
         self.replicas = Replicas()
-        self.desk = RemoteDispatcher(self.replicas, tells_language=True, most=MOST, crowd=lambda: crowd)
-        self._left = ExitStack()
+        self.dispatcher = RemoteDispatcher(self.replicas, detects_language=True, max_long=MAX_LONG, load=lambda: load)
+        self.futures: list[Future[WindowResult]] = []
 
     async def __aenter__(self) -> "Scene":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._left.close()
+        for future in self.futures:
+            future.cancel()
         await settled()
         assert self.replicas.calls == {}
 
-    async def ask(self, first: int, count: int, brief: bool = False, language: str | None = "en", **config: Any) -> Job:
-        """A request of `count` windows, numbered from `first`."""
-        job = Job(InferenceConfig(**config), language, brief, seconds=count * SECONDS)
-        self._left.enter_context(self.desk.job(job))
+    async def submit(
+        self, first: int, count: int, is_short: bool = False, language: str | None = "en", **config: Any
+    ) -> list[Future[WindowResult]]:
+        """Submit a request of `count` windows, numbered from `first`."""
+        request = DecodingRequest(InferenceConfig(**config), language, is_short, pending_seconds=count * SECONDS)
+        futures = []
         for number in range(first, first + count):
-            self.desk.submit(Window(job, number, np.zeros(round(SECONDS * SAMPLE_RATE), np.float32)))
+            samples = np.full(round(SECONDS * SAMPLE_RATE), number, np.float32)
+            futures.append(self.dispatcher.submit(request, samples))
+        self.futures += futures
         await settled()
-        return job
+        return futures
 
-    async def answer(self, number: int, **said: Any) -> None:
-        self.replicas.answer(number, **said)
+    async def answer(self, number: int, **response: Any) -> None:
+        self.replicas.answer(number, **response)
         await settled()
 
 
 async def settled() -> None:
-    """When all that could be done without an answer is done."""
-    for _ in range(10):
+    """Wait until everything is done that needs no answer."""
+    for _ in range(12):
         await asyncio.sleep(0)
 
 
-def test_as_many_windows_go_out_as_all_replicas_take() -> None:
+def test_sends_as_many_windows_as_all_known_replicas_take() -> None:
     async def scene() -> None:
-        async with Scene() as there:
-            await there.ask(0, 9, batch_size=2)
-            assert there.replicas.numbers == [0, 1]
-            await there.answer(0, replica="one")
-            assert there.replicas.numbers == [1, 2]
-            await there.answer(1, replica="another")
-            assert there.replicas.numbers == [2, 3, 4, 5]
+        async with Scene() as scene:
+            await scene.submit(0, 9, batch_size=2)
+            assert scene.replicas.numbers == [0, 1]
+            await scene.answer(0, replica="one")
+            assert scene.replicas.numbers == [1, 2]
+            await scene.answer(1, replica="another")
+            assert scene.replicas.numbers == [2, 3, 4, 5]
 
     asyncio.run(scene())
 
 
 def test_one_window_tells_the_language_of_the_others() -> None:
     async def scene() -> None:
-        async with Scene() as there:
-            await there.ask(0, 4, language=None, batch_size=8)
-            assert there.replicas.numbers == [0]
-            await there.answer(0, language=None)
-            assert there.replicas.numbers == [1]
-            await there.answer(1, language="de")
-            assert [(part.number, part.language) for part in there.replicas.calls] == [(2, "de"), (3, "de")]
+        async with Scene() as scene:
+            await scene.submit(0, 4, language=None, batch_size=8)
+            assert scene.replicas.numbers == [0]
+            await scene.answer(0, language=None)
+            assert scene.replicas.numbers == [1]
+            await scene.answer(1, language="de")
+            assert [(int(call.samples[0]), call.language) for call in scene.replicas.calls] == [(2, "de"), (3, "de")]
 
     asyncio.run(scene())
 
 
 def test_long_requests_leave_room_for_short_ones_and_share_the_rest() -> None:
     async def scene() -> None:
-        async with Scene() as there:
-            await there.ask(0, 9, batch_size=4)
-            await there.ask(10, 9, batch_size=4)
-            await there.ask(20, 9, batch_size=4)
-            assert there.replicas.numbers == [0, 1, 2, 3, 10, 11]
-            await there.ask(30, 1, brief=True)
-            assert there.replicas.numbers == [0, 1, 2, 3, 10, 11, 30]
-            await there.answer(0)
-            assert there.replicas.numbers == [1, 2, 3, 10, 11, 30, 20]
+        async with Scene() as scene:
+            await scene.submit(0, 9, batch_size=4)
+            await scene.submit(10, 9, batch_size=4)
+            await scene.submit(20, 9, batch_size=4)
+            assert scene.replicas.numbers == [0, 1, 2, 3, 10, 11]
+            await scene.submit(30, 1, is_short=True)
+            assert scene.replicas.numbers == [0, 1, 2, 3, 10, 11, 30]
+            await scene.answer(0)
+            assert scene.replicas.numbers == [1, 2, 3, 10, 11, 30, 20]
 
     asyncio.run(scene())
 
 
-def test_whose_turn_it_was_makes_room_when_they_leave() -> None:
+def test_a_cancelled_request_makes_room_for_the_next() -> None:
     async def scene() -> None:
-        async with Scene() as there:
-            with there.desk.job(Job(InferenceConfig(batch_size=9), "en", brief=False)) as job:
-                for number in range(9):
-                    there.desk.submit(Window(job, number, np.zeros(SAMPLE_RATE, np.float32)))
-                await there.ask(10, 2)
-                assert there.replicas.numbers == [0, 1, 2, 3, 4, 5]
+        async with Scene() as scene:
+            futures = await scene.submit(0, 9, batch_size=9)
+            await scene.submit(10, 2)
+            assert scene.replicas.numbers == [0, 1, 2, 3, 4, 5]
+            for future in futures:
+                future.cancel()
             await settled()
-            assert there.replicas.numbers == [10, 11]
+            assert scene.replicas.numbers == [10, 11]
 
     asyncio.run(scene())
 
 
 @pytest.mark.parametrize(("replicas", "batch_size"), [(1, 24), (1, 4), (3, 4)])
-def test_what_is_sent_stands_for_all_that_is_left(replicas: int, batch_size: int) -> None:
+def test_sent_windows_stand_for_all_audio_that_is_left(replicas: int, batch_size: int) -> None:
     async def scene() -> None:
-        async with Scene() as there:
-            await there.ask(0, 120, batch_size=batch_size)
+        async with Scene() as scene:
+            await scene.submit(0, 120, batch_size=batch_size)
             for number in range(60):
-                await there.answer(number, replica=str(number % replicas))
+                await scene.answer(number, replica=str(number % replicas))
                 left = (120 - number - 1) * SECONDS
-                if number > 2 * replicas:  # how many there are has been found out
-                    assert left <= there.replicas.owed <= 1.2 * left
+                if number > 2 * replicas:  # from here on all replicas are known
+                    assert left <= scene.replicas.audio_seconds <= 1.2 * left
 
     asyncio.run(scene())
 
 
-def test_who_still_waits_to_come_in_counts_as_well() -> None:
+def test_requests_that_wait_for_a_place_count_as_audio_too() -> None:
     async def scene() -> None:
-        async with Scene(crowd=2.5) as there:
-            await there.ask(0, 1, brief=True)
-            assert there.replicas.owed == 2.5 * SECONDS
+        async with Scene(load=2.5) as scene:
+            await scene.submit(0, 1, is_short=True)
+            assert scene.replicas.audio_seconds == 2.5 * SECONDS
 
     asyncio.run(scene())
 
 
-def test_what_goes_wrong_is_told() -> None:
+def test_an_error_of_a_replica_is_the_error_of_the_window() -> None:
     async def scene() -> None:
-        async with Scene() as there:
-            job = await there.ask(0, 1)
-            there.replicas.calls[next(iter(there.replicas.calls))].set_exception(EngineFailure("gone"))
+        async with Scene() as scene:
+            (future,) = await scene.submit(0, 1)
+            next(iter(scene.replicas.calls.values())).set_exception(EngineFailure("gone"))
             await settled()
-            told: list[Answer | Heard | Exception | None] = [
-                job.answers.get_nowait() for _ in range(job.answers.qsize())
-            ]
-            assert [str(answer) for answer in told] == ["None", "gone"]
+            assert str(future.exception(0)) == "gone"
 
     asyncio.run(scene())

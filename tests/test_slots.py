@@ -1,4 +1,4 @@
-"""The slots write what transformers' generate() writes, token by token."""
+"""The slots decode the tokens of transformers' generate(), one by one."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from tests.conftest import ASSISTANT, DEMO, SAMPLES
 from transcription.config import ModelSettings
 from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
-from transcription.engines.batching.logits_rules import Rules
+from transcription.engines.batching.logits_rules import LogitsRules
 from transcription.engines.batching.slots import Slots
 from transcription.whisper.loading import Checkpoint, load_assistant, load_checkpoint
 from transcription.whisper.tokens import Vocabulary
@@ -34,7 +34,7 @@ SHAPES = {
 
 
 def random_model(shape: dict[str, int], seed: int) -> WhisperForConditionalGeneration:
-    """Weights without meaning, large enough for tokens that differ from window to window."""
+    """Return random weights, large enough that tokens differ from window to window."""
     torch.manual_seed(seed)
     width = shape["d_model"]
     model = WhisperForConditionalGeneration(
@@ -55,23 +55,23 @@ def random_model(shape: dict[str, int], seed: int) -> WhisperForConditionalGener
     return model
 
 
-def slots_of(model: Any, count: int, drafter: Any = None, rules: Rules | None = None) -> Slots:
-    rules = rules or Rules(
+def make_slots(model: Any, count: int, assistant: Any = None, rules: LogitsRules | None = None) -> Slots:
+    rules = rules or LogitsRules(
         VOCABULARY, model.config.vocab_size, torch.device("cpu"), SUPPRESSED, SUPPRESSED_FIRST, MAX_INITIAL
     )
-    return Slots(Decoder(model, count, 9), rules, None if drafter is None else Decoder(drafter, count, 9))
+    return Slots(Decoder(model, count, 9), rules, None if assistant is None else Decoder(assistant, count, 9))
 
 
-def written_by(
+def decode_all(
     slots: Slots, states: Tensor, prompts: Sequence[list[int]], timed: bool, drafts: Sequence[int] = (0,)
 ) -> list[list[int]]:
-    """What the slots write for each window; they enter as slots are freed. drafts: of each round in turn."""
+    """Return the tokens of each window; windows start as slots become free. drafts: per round, in turn."""
     found: dict[int, list[int]] = {}
     waiting, rows = list(range(len(prompts))), list[int]()
     for count in itertools.cycle(drafts):
         while waiting and len(rows) < slots.decoder.slots:
             window, here = waiting.pop(0), slice(len(rows), len(rows) + 1)
-            slots.hear(here, states[window : window + 1])
+            slots.write_cross_kv(here, states[window : window + 1])
             slots.prefill(here, [prompts[window]])
             slots.begin(len(rows), prompts[window], timed, 0.0)
             rows.append(window)
@@ -79,13 +79,13 @@ def written_by(
             return [found[window] for window in range(len(prompts))]
         if count:
             for row in range(len(rows)):
-                if not slots.heard[row]:
-                    slots.join(row)
-            slots.speculate(len(rows), count, record=False, hot=False)
+                if not slots.assistant_ready[row]:
+                    slots.start_assistant(row)
+            slots.speculate(len(rows), count, record_alignment=False, sample=False)
         else:
-            slots.write(len(rows), record=False, hot=False)
-        for row in reversed(slots.ended(len(rows))):
-            found[rows[row]] = slots.written(row, len(prompts[rows[row]]))[0]
+            slots.step(len(rows), record_alignment=False, sample=False)
+        for row in reversed(slots.ended_rows(len(rows))):
+            found[rows[row]] = slots.decoded(row, len(prompts[rows[row]]))[0]
             slots.move(len(rows) - 1, row)
             rows[row] = rows[-1]
             rows.pop()
@@ -95,7 +95,7 @@ def written_by(
 def generated(
     model: Any, features: Tensor, language: str, task: str, timed: bool, previous: list[int], vocabulary: Vocabulary
 ) -> tuple[list[int], list[list[int]]]:
-    """The prompt, and what generate() writes behind it."""
+    """Return the prompt, and the tokens that generate() adds to it."""
     prompt = [*previous, vocabulary.start, vocabulary.languages[language], vocabulary.tasks[task]]
     prompt += [] if timed else [vocabulary.no_timestamps]
     out = model.generate(
@@ -120,39 +120,39 @@ CASES = [
     ("turbo", "de", "transcribe", True, 0, 1, (0,)),
     ("turbo", "en", "translate", True, 100, 2, (8, 2)),
 ]
-"""Shape, language, task, time stamps, how many tokens came before, slots, drafts of the rounds in turn."""
+"""Shape, language, task, timestamps, tokens of context, slots, drafts per round in turn."""
 
 
-def both(case: tuple[Any, ...], dtype: torch.dtype, windows: int) -> tuple[list[list[int]], list[list[int]]]:
-    """What the slots write, and what generate() writes, for some windows of noise."""
+def decode_both(case: tuple[Any, ...], dtype: torch.dtype, windows: int) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the tokens of the slots and of generate() for some windows of noise."""
     name, language, task, timed, before, count, drafts = case
     shape = SHAPES[name]
     model = random_model(shape, before).to(dtype)
-    drafter = random_model({**shape, "decoder_layers": 1}, before).to(dtype)
+    assistant = random_model({**shape, "decoder_layers": 1}, before).to(dtype)
     features = torch.randn(windows, shape["mels"], 3000, dtype=dtype)
     previous = [TEXT + 6, *range(20, 20 + before)] if before else []
     with torch.inference_mode():
         prompt, expected = generated(model, features, language, task, timed, previous, VOCABULARY)
         states = model.model.encoder(features).last_hidden_state
-        found = written_by(slots_of(model, count, drafter), states, [prompt] * len(states), timed, drafts)
+        found = decode_all(make_slots(model, count, assistant), states, [prompt] * len(states), timed, drafts)
     return found, expected
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case[:3])))
 def test_no_token_differs_from_generate(case: tuple[Any, ...]) -> None:
-    """Random models run to the length limit, so that every rule is met; their drafter is mostly wrong.
+    """Random models run to the length limit, so that every rule is met; their assistant is mostly wrong.
 
     In float64, where no machine rounds two tokens into one another; `python -m benchmarks.identity` counts more windows
     in float32.
     """
-    found, expected = both(case, torch.float64, windows=3)
+    found, expected = decode_both(case, torch.float64, windows=3)
     assert found == expected
     assert min(map(len, expected)) > 200
 
 
 class TestOnSpeech:
-    """The demo model and its assistant, on windows of all lengths that end by themselves."""
+    """The demo model and its assistant, on windows of many lengths that reach the end of text."""
 
     @pytest.fixture(scope="class")
     def checkpoint(self) -> Checkpoint:
@@ -173,77 +173,85 @@ class TestOnSpeech:
         lengths = [1.5, 3, 7, 12, 20, 30]
         windows = [audio[at * 80_000 : at * 80_000 + int(length * 16_000)] for at, length in enumerate(lengths)]
         features = checkpoint.feature_extractor(windows, sampling_rate=16_000, return_tensors="pt").input_features
-        rules = Rules(vocabulary, model.config.vocab_size, torch.device("cpu"), [], [], None)
+        rules = LogitsRules(vocabulary, model.config.vocab_size, torch.device("cpu"), [], [], None)
         with torch.inference_mode():
             prompt, expected = generated(model, features, "en", "transcribe", timed, [], vocabulary)
             states = model.model.encoder(features).last_hidden_state
             for count, drafts in ((1, [0]), (4, [0]), (6, [4]), (2, [0, 0, 3])):
-                slots = slots_of(model, count, assistant, rules)
-                assert written_by(slots, states, [prompt] * len(windows), timed, drafts) == expected
+                slots = make_slots(model, count, assistant, rules)
+                assert decode_all(slots, states, [prompt] * len(windows), timed, drafts) == expected
 
-    def test_the_assistant_is_mostly_right(self, checkpoint: Checkpoint, assistant: Any) -> None:
+    def test_most_drafts_of_the_assistant_are_accepted(self, checkpoint: Checkpoint, assistant: Any) -> None:
         model: Any = checkpoint.model
         vocabulary = Vocabulary.of(checkpoint.tokenizer, model.generation_config)
         samples = SAMPLES["short"].audio.samples
         features = checkpoint.feature_extractor(samples, sampling_rate=16_000, return_tensors="pt").input_features
-        rules = Rules(vocabulary, model.config.vocab_size, torch.device("cpu"), [], [], None)
+        rules = LogitsRules(vocabulary, model.config.vocab_size, torch.device("cpu"), [], [], None)
         prompt = [vocabulary.start, vocabulary.languages["en"], vocabulary.tasks["transcribe"]]
         with torch.inference_mode():
-            slots = slots_of(model, 1, assistant, rules)
+            slots = make_slots(model, 1, assistant, rules)
             here = slice(0, 1)
-            slots.hear(here, model.model.encoder(features).last_hidden_state)
-            slots.join(0)
+            slots.write_cross_kv(here, model.model.encoder(features).last_hidden_state)
+            slots.start_assistant(0)
             slots.prefill(here, [prompt])
             slots.begin(0, prompt, True, 0.0)
             rounds = 0
-            while not slots.ended(1):
-                slots.speculate(1, 4, record=False, hot=False)
+            while not slots.ended_rows(1):
+                slots.speculate(1, 4, record_alignment=False, sample=False)
                 rounds += 1
-            assert rounds <= (len(slots.written(0, len(prompt))[0]) + 1) / 3
+            assert rounds <= (len(slots.decoded(0, len(prompt))[0]) + 1) / 3
 
 
 class Rounded(CudaGraphs):
-    """The shapes of a GPU that replays, on this machine."""
+    """Round shapes as for a GPU that replays, on any machine."""
 
     def __call__(self, shape: object, step: Callable[[], None]) -> None:
         step()
 
 
-def test_rounded_shapes_write_the_same() -> None:
+def test_rounded_shapes_decode_the_same_tokens() -> None:
     model = random_model(SHAPES["turbo"], 0)
     prompt = [VOCABULARY.start, VOCABULARY.languages["en"], VOCABULARY.tasks["transcribe"]]
     states = torch.randn(3, 1500, 80)
     with torch.inference_mode():
-        slots = slots_of(model, 5)
-        slots.replay = Rounded(capture=True)
-        assert (slots.replay.rows(3, 5), slots.replay.rows(5, 5), slots.replay.rows(9, 99)) == (4, 5, 16)
-        assert (slots.replay.span(1, 457), slots.replay.span(65, 457), slots.replay.span(457, 457)) == (64, 128, 457)
-        rounded = written_by(slots, states, [prompt] * 3, timed=True)
-        assert rounded == written_by(slots_of(model, 5), states, [prompt] * 3, timed=True)
+        slots = make_slots(model, 5)
+        slots.graphs = Rounded(capture=True)
+        assert (slots.graphs.round_rows(3, 5), slots.graphs.round_rows(5, 5), slots.graphs.round_rows(9, 99)) == (
+            4,
+            5,
+            16,
+        )
+        assert (
+            slots.graphs.round_kv_length(1, 457),
+            slots.graphs.round_kv_length(65, 457),
+            slots.graphs.round_kv_length(457, 457),
+        ) == (64, 128, 457)
+        rounded = decode_all(slots, states, [prompt] * 3, timed=True)
+        assert rounded == decode_all(make_slots(model, 5), states, [prompt] * 3, timed=True)
 
 
-def test_rows_change_places_with_all_they_have() -> None:
+def test_swapped_rows_decode_on_as_before() -> None:
     model = random_model(SHAPES["tiny"], 0)
     prompt = [VOCABULARY.start, VOCABULARY.languages["en"], VOCABULARY.tasks["transcribe"]]
     states = torch.randn(2, 1500, 48)
     with torch.inference_mode():
-        alone = written_by(slots_of(model, 1), states, [prompt] * 2, timed=True)
-        slots = slots_of(model, 3)
-        slots.hear(slice(0, 2), states)
+        alone = decode_all(make_slots(model, 1), states, [prompt] * 2, timed=True)
+        slots = make_slots(model, 3)
+        slots.write_cross_kv(slice(0, 2), states)
         slots.prefill(slice(0, 2), [prompt] * 2)
         for row in range(2):
             slots.begin(row, prompt, True, 0.0)
         for _ in range(20):
-            slots.write(2, record=False, hot=False)
-        slots.exchange(0, 1)
+            slots.step(2, record_alignment=False, sample=False)
+        slots.swap(0, 1)
         for _ in range(20):
-            slots.write(2, record=False, hot=False)
-        assert [slots.written(row, 3)[0] for row in (1, 0)] == [tokens[:40] for tokens in alone]
+            slots.step(2, record_alignment=False, sample=False)
+        assert [slots.decoded(row, 3)[0] for row in (1, 0)] == [tokens[:40] for tokens in alone]
 
 
-def test_memory_is_as_large_as_it_says() -> None:
-    slots = slots_of(random_model(SHAPES["tiny"], 0), 2)
-    each = slots.bytes_each
+def test_bytes_per_slot_do_not_depend_on_the_number_of_slots() -> None:
+    slots = make_slots(random_model(SHAPES["tiny"], 0), 2)
+    each = slots.bytes_per_slot
     slots.resize(5)
-    assert slots.bytes_each == each
-    assert [memory.shape[0] for memory in (slots.last, *slots.decoder.memories())] == [5] * 9
+    assert slots.bytes_per_slot == each
+    assert [memory.shape[0] for memory in (slots.last, *slots.decoder.memory())] == [5] * 9

@@ -136,7 +136,7 @@ def test_query_string_has_parameters(endpoint: str) -> None:
 def test_errors_are_messages_for_the_caller(endpoint: str) -> None:
     answer = httpx.post(endpoint, json={"inputs": "?", "parameters": {}}, timeout=60)
     assert (answer.status_code, answer.json()) == (
-        400, {"error": "inputs is neither an audio file nor base64 text of one"},
+        400, {"error": "inputs is neither an audio file nor base64 text"},
     )  # fmt: skip
 
 

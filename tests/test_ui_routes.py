@@ -1,32 +1,23 @@
-"""The page without a browser: its routes, what Gradio may do, names, colours, and the entry of a Space."""
+"""The page's routes, without a browser."""
 
 import io
 import json
-import os
-import re
-import subprocess
-import sys
 import wave
-from collections.abc import Mapping
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import yaml
 
 from tests.comparing import differences
-from tests.conftest import DEMO, DIARIZATION, ROOT, SAMPLES
+from tests.conftest import ROOT, SAMPLES
 from tests.serving import Running, serving
 from transcription.audio import Audio, load_audio
 from transcription.config import InferenceConfig
 from transcription.formats import formats_of
 from transcription.transcriber import Transcriber
-from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
-from transcription.ui import app
+from transcription.transcript import Segment, SpeakerTurn, Transcript
 from transcription.ui.events import PEAKS, TRANSCRIPT, peaks
-from transcription.ui.names import LONGEST, cleaned, renamed
-from transcription.ui.palette import DARK, LIGHT, SPEAKERS_DARK, SPEAKERS_LIGHT
 
 SHORT = SAMPLES["short"].path.read_bytes()
 
@@ -120,82 +111,6 @@ class TestRoutes:
         assert about["needs_key"]
 
 
-class TestShell:
-    """Gradio's part."""
-
-    def test_the_page_names_no_other_address_and_no_path(self, server: Running) -> None:
-        answer = httpx.get(f"{server.url}/ui", follow_redirects=True, timeout=60)  # it imports Gradio
-        assert (answer.status_code, str(answer.url)) == (200, f"{server.url}/ui/")
-        # Where the configuration names addresses they are its documentation's, and no element's.
-        assert re.findall(r"<(?:link|script|img|iframe|meta)[^>]*?(?:https?:)?//[^>]*>", answer.text) == []
-        assert str(ROOT) not in answer.text
-        assert "default-src 'self'" in answer.headers["content-security-policy"]
-        assert "http" not in answer.headers["content-security-policy"]
-
-    def test_gradio_takes_nothing(self, server: Running) -> None:
-        answers = [
-            httpx.post(f"{server.url}/ui/gradio_api/upload", files={"files": ("a.wav", SHORT)}),
-            httpx.post(f"{server.url}/ui/gradio_api/queue/join", json={}),
-            httpx.get(f"{server.url}/ui/gradio_api/file=README.md"),
-            httpx.get(f"{server.url}/ui/gradio_api/info"),
-            httpx.get(f"{server.url}/ui/config"),
-            httpx.get(f"{server.url}/ui/monitoring"),
-            httpx.post(f"{server.url}/ui/"),
-        ]
-        assert [answer.status_code for answer in answers] == [404] * len(answers)
-
-    def test_gradio_asks_nobody(self) -> None:
-        script = """if True:
-            import asyncio, socket, time, httpx
-            asked, found = [], socket.getaddrinfo
-            socket.getaddrinfo = lambda *where, **how: asked.append(where[0]) or found(*where, **how)
-            from transcription.ui.shell import Shell
-            async def visit():
-                async with httpx.AsyncClient(transport=httpx.ASGITransport(Shell()), base_url="http://here") as client:
-                    return (await client.get("/")).status_code
-            print(asyncio.run(visit()))
-            time.sleep(1)  # for threads that would
-            print(asked)
-        """
-        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert done.stdout.splitlines() == ["200", "[]"]
-
-    def test_the_page_can_be_left_out(self, transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch) -> None:
-        with serving(transcriber, ui=False) as server:
-            assert httpx.get(f"{server.url}/ui/").status_code == 404
-        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # as where gradio is not installed
-        with serving(transcriber) as server:
-            assert httpx.get(f"{server.url}/ui/about").status_code == 404
-            assert httpx.get(f"{server.url}/health").status_code == 200
-
-
-class TestNames:
-    """Of speakers."""
-
-    def test_they_are_given_everywhere(self) -> None:
-        word = Word(" Hello.", 0, 1, 0.9, "A", 0.5, "B", True)
-        whole = Transcript((Segment(" Hello.", 0, 1, (word,), "A"),), turns=(SpeakerTurn("A", 0, 1),))
-        called = Word(" Hello.", 0, 1, 0.9, "Ada", 0.5, "Bo", True)
-        assert renamed(whole, {"A": "Ada", "B": "Bo", "C": "nobody"}) == Transcript(
-            (Segment(" Hello.", 0, 1, (called,), "Ada"),), turns=(SpeakerTurn("Ada", 0, 1),)
-        )
-
-    def test_without_speakers_there_is_nothing_to_name(self) -> None:
-        whole = Transcript((Segment(" Hello.", 0, 1),))
-        assert renamed(whole, {"A": "Ada"}) == whole
-
-    @pytest.mark.parametrize(
-        ("given", "kept"),
-        [("Zoë 李", "Zoë 李"), (" Ada\n1\t2 ", "Ada 1 2"), ("\x00\u202e \u2028", ""), ("a" * 99, "a" * LONGEST)],
-    )  # fmt: skip
-    def test_they_stand_in_one_line(self, given: str, kept: str) -> None:
-        assert cleaned(given) == kept
-
-    def test_an_empty_one_is_none(self) -> None:
-        whole = Transcript(turns=(SpeakerTurn("A", 0, 1),))
-        assert renamed(whole, {"A": " \n"}) == whole
-
-
 def test_the_waveform() -> None:
     samples = np.zeros(16_000, np.float32)
     samples[4_000], samples[12_000] = -0.5, 0.25
@@ -203,73 +118,3 @@ def test_the_waveform() -> None:
     assert len(found) == PEAKS
     assert {at: value for at, value in enumerate(found) if value} == {PEAKS // 4: 100, 3 * PEAKS // 4: 50}
     assert peaks(Audio(np.zeros(3, np.float32))) == [0, 0, 0]
-
-
-def light(colour: str) -> float:
-    """Relative luminance, as WCAG 2 defines it."""
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-
-def contrast(one: str, other: str) -> float:
-    low, high = sorted((light(one), light(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-@pytest.mark.parametrize(
-    ("colours", "speakers"), [(LIGHT, SPEAKERS_LIGHT), (DARK, SPEAKERS_DARK)], ids=["light", "dark"]
-)
-def test_contrast(colours: Mapping[str, str], speakers: tuple[str, ...]) -> None:
-    grounds = [colours[name] for name in ("paper", "card", "sunken")]
-    text = [colours["ink"], colours["muted"], colours["accent"], *speakers]
-    pairs = [(one, ground) for one in text for ground in grounds]
-    pairs += [(colours["ink"], colours[name]) for name in ("now", "found")]
-    pairs += [(colours["on-accent"], colours["accent"]), (colours["danger"], colours["danger-paper"])]
-    assert [pair for pair in pairs if contrast(*pair) < 4.5] == []
-    assert [ground for ground in grounds if contrast(colours["edge"], ground) < 3] == []
-
-
-class TestEntry:
-    """`python app.py`."""
-
-    def test_it_shows_the_demo_models_where_none_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert app.models().asr_model == str(DEMO)
-        assert app.models().diarization_model == str(DIARIZATION)
-        monkeypatch.setitem(sys.modules, "pyannote", None)  # as where it is not installed
-        assert (app.models().asr_model, app.models().diarization_model) == (str(DEMO), None)
-        monkeypatch.setenv("ASR_MODEL", "openai/whisper-tiny")
-        assert (app.models().asr_model, app.models().diarization_model) == ("openai/whisper-tiny", None)
-
-    @pytest.mark.parametrize(
-        ("environment", "address"),
-        [
-            ({}, ("127.0.0.1", 7860)),
-            ({"SPACE_ID": "you/space"}, ("0.0.0.0", 7860)),
-            ({"SPACE_ID": "you/space", "PORT": "80", "HOST": "10.0.0.1"}, ("10.0.0.1", 80)),
-        ],
-    )
-    def test_it_answers_where_a_space_is_expected_to(
-        self, environment: dict[str, str], address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
-        assert (app.settings().host, app.settings().port, app.settings().ui) == (*address, True)
-
-    def test_its_front_is_the_page(self, transcriber: Transcriber) -> None:
-        with Running(app.application(app.settings(), lambda: transcriber)).running() as server:
-            assert httpx.get(f"{server.url}/").headers["location"] == "ui/"
-            assert httpx.post(f"{server.url}/", content=SHORT, timeout=60).json()["text"]
-
-    def test_the_spaces_head_names_what_is_there(self) -> None:
-        text = (ROOT / "deploy" / "README.md").read_text().split("```yaml\n---\n")[1].split("---")[0]
-        head = yaml.safe_load(text)
-        assert (ROOT / head["app_file"]).is_file()
-        assert f"gradio=={head['sdk_version']}" in (ROOT / "constraints-cpu.txt").read_text().splitlines()
-
-    def test_what_is_wrong_is_said(self) -> None:
-        environment = {**os.environ, "PORT": "many"}
-        done = subprocess.run(
-            [sys.executable, "app.py"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, json.loads(done.stderr.splitlines()[-1])["message"][:6]) == (2, "PORT: ")

@@ -1,4 +1,4 @@
-"""How the demo models were made, start to end."""
+"""The code that made the demo models and the samples, from start to end."""
 
 from transcription.torchaudio_patch import patch_torchaudio
 

@@ -1,4 +1,4 @@
-"""Writes a trained model as a checkpoint that plain transformers loads, fp16, with everything Whisper has."""
+"""Save a trained model as a complete fp16 Whisper checkpoint that plain transformers loads."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def save_checkpoint(
     folder: Path,
     alignment_heads: tuple[tuple[int, int], ...],
 ) -> None:
-    """Model, processor and generation config into `folder`."""
+    """Save model, processor and generation config. alignment_heads: pairs of (decoder layer, head)."""
     model.generation_config = generation_config(tokenizer, alignment_heads)
     for name in ("suppress_tokens", "begin_suppress_tokens"):
         setattr(model.config, name, None)
@@ -30,27 +30,29 @@ def save_checkpoint(
 
 
 def save_processor(tokenizer: WhisperTokenizerFast, folder: Path) -> None:
-    """Feature extractor and tokenizer in the files of OpenAI's own checkpoints.
+    """Save feature extractor and tokenizer under the file names of OpenAI's checkpoints.
 
-    transformers 4 and 5 both read these; what 5 writes by itself, 4 cannot read.
+    transformers 4 and 5 both read these files. transformers 4 cannot read the files that version 5 writes by itself.
     """
     WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    whole = json.loads((folder / "tokenizer.json").read_text())
-    model = whole["model"]
+    saved = json.loads((folder / "tokenizer.json").read_text())
+    model = saved["model"]
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
-    _write(folder / "vocab.json", model["vocab"])
+    _write_json(folder / "vocab.json", model["vocab"])
     (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
-    added = {str(token.pop("id")): token for token in whole["added_tokens"]}
-    special = [token["content"] for token in added.values() if token["special"]]
+    added_tokens = {str(token.pop("id")): token for token in saved["added_tokens"]}
+    special_tokens = [token["content"] for token in added_tokens.values() if token["special"]]
     end = "<|endoftext|>"
-    names = {"bos_token": end, "eos_token": end, "unk_token": end, "pad_token": end}
-    _write(
+    _write_json(
         folder / "tokenizer_config.json",
         {
-            **names,
-            "additional_special_tokens": [token for token in special if token != end],
-            "added_tokens_decoder": added,
+            "bos_token": end,
+            "eos_token": end,
+            "unk_token": end,
+            "pad_token": end,
+            "additional_special_tokens": [token for token in special_tokens if token != end],
+            "added_tokens_decoder": added_tokens,
             "add_prefix_space": False,
             "clean_up_tokenization_spaces": False,
             "errors": "replace",
@@ -62,19 +64,19 @@ def save_processor(tokenizer: WhisperTokenizerFast, folder: Path) -> None:
     )
 
 
-def _write(path: Path, value: object) -> None:
+def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
 def generation_config(
     tokenizer: WhisperTokenizerFast, alignment_heads: tuple[tuple[int, int], ...]
 ) -> GenerationConfig:
-    """What Whisper's generate() and our engines read: languages, tasks, suppressed tokens, heads."""
+    """Return the config with languages, tasks, suppressed tokens and alignment heads."""
     ids = tokenizer.get_vocab()
     end = ids["<|endoftext|>"]
     controls = [ids[name] for name in ("<|startoftranscript|>", "<|translate|>", "<|transcribe|>",
                                        "<|startoflm|>", "<|startofprev|>", "<|nospeech|>")]  # fmt: skip
-    first, last = ids["<|startoftranscript|>"] + 1, ids["<|translate|>"]
+    first_language, after_languages = ids["<|startoftranscript|>"] + 1, ids["<|translate|>"]
     return GenerationConfig(
         bos_token_id=end,
         eos_token_id=end,
@@ -88,13 +90,13 @@ def generation_config(
         prev_sot_token_id=ids["<|startofprev|>"],
         max_initial_timestamp_index=50,
         alignment_heads=[list(head) for head in alignment_heads],
-        suppress_tokens=sorted([*controls, *range(first, last)]),
+        suppress_tokens=sorted([*controls, *range(first_language, after_languages)]),
         begin_suppress_tokens=[ids["Ġ"]] if "Ġ" in ids else None,
         return_timestamps=False,
     )
 
 
-def load_state(path: Path) -> dict[str, torch.Tensor]:
-    """The model's weights out of a training state."""
-    state: dict[str, torch.Tensor] = torch.load(path)["model"]
-    return state
+def load_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Return the model's weights from a saved training state."""
+    weights: dict[str, torch.Tensor] = torch.load(path)["model"]
+    return weights

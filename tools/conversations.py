@@ -1,6 +1,6 @@
-"""How people talk to each other: who says what when, with gaps, interruptions, overlap and asides.
+"""Simulated conversations: who says what and when, with gaps, interruptions, overlap and backchannels.
 
-The same plan is rendered as sound for measurements and samples, and as mel power for training.
+Samples and evaluations render a simulated conversation as audio, training renders it as mel power.
 """
 
 import random
@@ -12,80 +12,92 @@ Utterance = TypeVar("Utterance")
 
 
 @dataclass(frozen=True)
-class Placed(Generic[Utterance]):
-    """One utterance on the time line. start: seconds; level: gain in dB."""
+class ScheduledUtterance(Generic[Utterance]):
+    """One utterance on the time line. start, duration: seconds; gain: dB."""
 
     speaker: int
-    what: Utterance
+    utterance: Utterance
     start: float
-    seconds: float
-    level: float = 0.0
+    duration: float
+    gain: float = 0.0
 
     @property
     def end(self) -> float:
-        return self.start + self.seconds
+        """End in seconds."""
+        return self.start + self.duration
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How lively a conversation is; shares are probabilities.
+class ConversationStyle:
+    """Probabilities and limits of a conversation.
 
-    overlap: the next speaker starts before the last has ended. aside: someone throws in a word while
-    another talks. pause: longest gap between turns, in seconds; a long silence is three times that.
+    overlap: probability that the next speaker starts before the current one ends.
+    backchannel: probability of a short utterance by another speaker during a sentence.
+    max_gap: longest gap between two turns, in seconds; a long silence lasts up to three times as long.
+    silence: probability of such a long silence. gain_range: dB between the quietest and the loudest speaker.
     """
 
     overlap: float = 0.25
-    aside: float = 0.2
-    pause: float = 1.0
+    backchannel: float = 0.2
+    max_gap: float = 1.0
     silence: float = 0.05
-    level: float = 4.0  # dB between speakers
+    gain_range: float = 4.0
 
 
-def converse(
+def simulate_conversation(
     rng: random.Random,
     speakers: int,
     seconds: float,
-    manner: Manner,
-    say: Callable[[int], Utterance],
-    aside: Callable[[int], Utterance],
-    length: Callable[[Utterance], float],
-) -> list[Placed[Utterance]]:
-    """A conversation of about `seconds`; `say` and `aside` give speaker n something to say."""
-    levels = [rng.uniform(-manner.level, manner.level) / 2 for _ in range(speakers)]
-    placed: list[Placed[Utterance]] = []
-    at, who = rng.uniform(0.1, 1.0), rng.randrange(speakers)
+    style: ConversationStyle,
+    make_sentence: Callable[[int], Utterance],
+    make_backchannel: Callable[[int], Utterance],
+    duration_of: Callable[[Utterance], float],
+) -> list[ScheduledUtterance[Utterance]]:
+    """Return the utterances of a conversation of about `seconds`, sorted by start.
 
-    def place(speaker: int, what: Utterance, start: float) -> Placed[Utterance]:
-        one = Placed(speaker, what, start, length(what), levels[speaker])
-        placed.append(one)
-        return one
+    make_sentence and make_backchannel return an utterance of the given speaker; duration_of returns its seconds.
+    """
+    gains = [rng.uniform(-style.gain_range, style.gain_range) / 2 for _ in range(speakers)]
+    scheduled: list[ScheduledUtterance[Utterance]] = []
+    now, speaker = rng.uniform(0.1, 1.0), rng.randrange(speakers)
 
-    while at < seconds:
-        end = at
+    def schedule(who: int, utterance: Utterance, start: float) -> ScheduledUtterance[Utterance]:
+        scheduled.append(ScheduledUtterance(who, utterance, start, duration_of(utterance), gains[who]))
+        return scheduled[-1]
+
+    while now < seconds:
+        end = now
         for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
-            said = place(who, say(who), at)
-            end = said.end
-            if speakers > 1 and said.seconds > 1.5 and rng.random() < manner.aside:
-                other = rng.choice([one for one in range(speakers) if one != who])
-                word = aside(other)
-                if length(word) < said.seconds - 0.6:
-                    place(other, word, rng.uniform(said.start + 0.3, said.end - length(word) - 0.3))
-            at = end + rng.uniform(0.05, 0.6)
-        who = rng.choice([one for one in range(speakers) if one != who] or [who])
-        chance = rng.random()
-        if speakers > 1 and chance < manner.overlap:
-            at = max(end - rng.uniform(0.15, 1.2), 0.0)
-        elif chance < manner.overlap + manner.silence:
-            at = end + rng.uniform(manner.pause, 3 * manner.pause)
-        else:
-            at = end + rng.uniform(0.05, manner.pause)
-    return sorted(_in_turn(placed), key=lambda one: one.start)
+            sentence = schedule(speaker, make_sentence(speaker), now)
+            end = sentence.end
+            if speakers > 1 and sentence.duration > 1.5 and rng.random() < style.backchannel:
+                listener = rng.choice([other for other in range(speakers) if other != speaker])
+                backchannel = make_backchannel(listener)
+                duration = duration_of(backchannel)
+                if duration < sentence.duration - 0.6:
+                    schedule(listener, backchannel, rng.uniform(sentence.start + 0.3, end - duration - 0.3))
+            now = end + rng.uniform(0.05, 0.6)
+        speaker = rng.choice([other for other in range(speakers) if other != speaker] or [speaker])
+        now = _next_turn(rng, style, end, can_overlap=speakers > 1)
+    return sorted(_without_self_overlap(scheduled), key=lambda utterance: utterance.start)
 
 
-def _in_turn(placed: Sequence[Placed[Utterance]]) -> list[Placed[Utterance]]:
-    """Without utterances in which a speaker would talk over himself."""
-    kept: list[Placed[Utterance]] = []
-    for one in placed:
-        if all(other.speaker != one.speaker or other.end <= one.start or one.end <= other.start for other in kept):
-            kept.append(one)
+def _next_turn(rng: random.Random, style: ConversationStyle, end: float, can_overlap: bool) -> float:
+    """Return the start of the turn after one that ends at `end`, in seconds."""
+    draw = rng.random()
+    if can_overlap and draw < style.overlap:
+        return max(end - rng.uniform(0.15, 1.2), 0.0)
+    if draw < style.overlap + style.silence:
+        return end + rng.uniform(style.max_gap, 3 * style.max_gap)
+    return end + rng.uniform(0.05, style.max_gap)
+
+
+def _without_self_overlap(
+    scheduled: Sequence[ScheduledUtterance[Utterance]],
+) -> list[ScheduledUtterance[Utterance]]:
+    """Drop each utterance that overlaps an earlier one of the same speaker."""
+    kept: list[ScheduledUtterance[Utterance]] = []
+    for new in scheduled:
+        if all(old.speaker != new.speaker or old.end <= new.start or new.end <= old.start for old in kept):
+            kept.append(new)
     return kept

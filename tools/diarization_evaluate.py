@@ -1,97 +1,86 @@
-"""Measures the demo diarization on voices it never met: `python -m training.diarization_evaluate`.
+"""Evaluate the demo diarization on voices outside its training data: `python -m tools.diarization_evaluate`.
 
-Conversations of one to four people; collar 0, overlap scored (pyannote.metrics). Development looks at the
-validation voices; the test voices are for the final word. `--card` writes the table into the model card.
+The recordings are conversations of one to four speakers, scored with collar 0 and overlap (pyannote.metrics). Use the
+validation voices during development, and the test voices for the final result.
 """
 
-import argparse
 import random
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pyannote.core import Segment
 
-from tools.diarization_export import FOLDER
-from tools.samples import Truth, cast_of, conversation, with_noise
+from tools.model_card import parse_options, report
+from tools.samples import Truth, add_noise, make_conversation, random_voices
 from tools.scores import annotation, strict_der, true_turns
-from tools.speakers import SIDES, Side
-from tools.voices import Synthesizer
+from tools.speakers import DIARIZATION_VARIANTS
+from tools.voices import Synthesizer, VoiceSplit
 from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.diarization.pyannote import Diarizer
 
 
 @dataclass
-class Tally:
-    """What came out over many conversations, with the count given and without."""
+class Results:
+    """Error rates over many conversations, with the speaker count given and not given."""
 
-    given: Any = field(default_factory=strict_der)
-    free: Any = field(default_factory=strict_der)
-    counted: list[bool] = field(default_factory=list)
+    der_given: Any = field(default_factory=strict_der)
+    der_not_given: Any = field(default_factory=strict_der)
+    count_correct: list[bool] = field(default_factory=list)
 
 
-def talks(side: Side, count: int, seed: str) -> Iterator[tuple[Samples, Truth]]:
-    """Conversations of 1 to 4 speakers, 60 to 120 s, over noise 15 to 40 dB down."""
+def conversations(split: VoiceSplit, count: int, seed: str) -> Iterator[tuple[Samples, Truth]]:
+    """Yield conversations of 1 to 4 speakers, 60 to 120 s, with noise at 15 to 40 dB SNR."""
     synthesizer = Synthesizer()
     for index in range(count):
-        rng = random.Random(f"{seed} {side} {index}")
-        speakers = index % 4 + 1
-        rows, truth = conversation(rng, synthesizer, cast_of(rng, SIDES[side], speakers), rng.uniform(60, 120))
-        yield with_noise(rows.sum(0), rng.uniform(15, 40), index), truth
+        rng = random.Random(f"{seed} {split} {index}")
+        voices = random_voices(rng, DIARIZATION_VARIANTS[split], index % 4 + 1)
+        channels, truth = make_conversation(rng, synthesizer, voices, rng.uniform(60, 120))
+        yield add_noise(channels.sum(0), rng.uniform(15, 40), index), truth
 
 
-def measure(diarizer: Diarizer, side: Side, count: int, seed: str) -> Tally:
-    """DER and speaker counts over `count` conversations."""
-    tally = Tally()
-    for samples, truth in talks(side, count, seed):
+def measure(diarizer: Diarizer, split: VoiceSplit, count: int, seed: str) -> Results:
+    """Return DER and speaker counts over `count` conversations."""
+    results = Results()
+    for samples, truth in conversations(split, count, seed):
         reference = annotation(true_turns(truth))
         region = Segment(0, len(samples) / SAMPLE_RATE)
         audio = Audio(np.ascontiguousarray(samples, dtype=np.float32))
-        present = len({speaker for speaker, _, _ in truth.turns})
-        for metric, hint in ((tally.given, present), (tally.free, None)):
-            found = diarizer.diarize(audio, InferenceConfig(num_speakers=hint))
-            metric(reference, annotation(found.turns), uem=region)
-            if hint is None:
-                tally.counted.append(len({turn.speaker for turn in found.turns}) == present)
-    return tally
+        true_count = len({speaker for speaker, _, _ in truth.turns})
+        for metric, num_speakers in ((results.der_given, true_count), (results.der_not_given, None)):
+            turns = diarizer.diarize(audio, InferenceConfig(num_speakers=num_speakers)).turns
+            metric(reference, annotation(turns), uem=region)
+            if num_speakers is None:
+                results.count_correct.append(len({turn.speaker for turn in turns}) == true_count)
+    return results
 
 
-def rows_of(tally: Tally) -> list[tuple[str, str, str]]:
-    """Rows of (what, target, reached)."""
+def rows_of(results: Results) -> list[tuple[str, str, str]]:
+    """Return rows of (measure, target, reached)."""
 
-    def parts(metric: Any) -> str:
+    def errors(metric: Any) -> str:
         total = metric.accumulated_["total"]
-        named = {"missed detection": "missed", "false alarm": "false alarm", "confusion": "confused"}
-        return ", ".join(f"{name} {metric.accumulated_[key] / total:.1%}" for key, name in named.items())
+        names = {"missed detection": "missed", "false alarm": "false alarm", "confusion": "confused"}
+        parts = ", ".join(f"{name} {metric.accumulated_[key] / total:.1%}" for key, name in names.items())
+        return f"{abs(metric):.1%} ({parts})"
 
     return [
-        ("DER, count of speakers given", "≤ 10 %", f"{abs(tally.given):.1%} ({parts(tally.given)})"),
-        ("DER, count not given", "≤ 15 %", f"{abs(tally.free):.1%} ({parts(tally.free)})"),
-        ("count found right", "≥ 80 %", f"{np.mean(tally.counted):.0%}"),
+        ("DER, count of speakers given", "≤ 10 %", errors(results.der_given)),
+        ("DER, count not given", "≤ 15 %", errors(results.der_not_given)),
+        ("count found right", "≥ 80 %", f"{np.mean(results.count_correct):.0%}"),
     ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default=str(FOLDER))
-    parser.add_argument("--side", choices=("validation", "test"), default="validation")
-    parser.add_argument("--count", type=int, default=48, help="conversations")
-    parser.add_argument("--seed", default="look")
-    parser.add_argument("--card", action="store_true", help="write the table into the model card")
-    options = parser.parse_args()
+    """Run the command."""
+    options = parse_options(__doc__, "demo-diarization", 48, "conversations")
     diarizer = Diarizer(ModelSettings.from_environment(asr_model="none", diarization_model=options.model))
-    rows = rows_of(measure(diarizer, options.side, options.count, options.seed))
-    table = "\n".join(["| | target | reached |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
-    print(table)
-    if options.card:
-        card = Path(options.model, "README.md")
-        told = f"{options.count} conversations of 1 to 4 voices ({', '.join(SIDES[options.side])}), 60 to 120 s each"
-        block = f"<!-- measured -->\n{told}; collar 0, overlap scored.\n\n{table}\n<!-- end -->"
-        card.write_text(re.sub(r"<!-- measured -->.*?<!-- end -->", block, card.read_text(), flags=re.DOTALL))
+    results = measure(diarizer, options.split, options.count, options.seed)
+    voices = ", ".join(DIARIZATION_VARIANTS[options.split])
+    conditions = f"{options.count} conversations of 1 to 4 voices ({voices}), 60 to 120 s each"
+    report(options, f"{conditions}; collar 0, overlap scored", rows_of(results))
 
 
 if __name__ == "__main__":

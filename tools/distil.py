@@ -1,9 +1,8 @@
-"""Trains `models/demo-whisper-assistant` from the finished main model: `python -m training.distil`.
+"""Distil `models/demo-whisper-assistant` from the trained main model: `python -m tools.distil`.
 
-The assistant keeps the main model's encoder, embeddings and attention, and learns to say with a quarter of the
-feed-forward neurons what the main model says with all (the recipe of distil-whisper, Gandhi et al. 2023). It
-keeps both decoder layers: one finds the last word in the audio, the next looks at what follows it, and with
-one layer alone not half of its drafts were accepted.
+The method is that of distil-whisper (Gandhi et al. 2023). The assistant keeps the encoder, the embeddings and the
+attention of the main model, and a quarter of the decoder's feed-forward neurons. It keeps both decoder layers: with one
+layer, less than half of its draft tokens were accepted.
 """
 
 import argparse
@@ -12,68 +11,77 @@ import time
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-from tools.checkpoint import load_state
-from tools.corpus import CACHE, corpus
+from tools.checkpoint import load_weights
+from tools.corpus import CACHE, load_corpus
 from tools.tokenizer import build_tokenizer
-from tools.train import CORPUS_SIZE, Stage, collate, encode, new_model
-from tools.windows import IGNORE, Mixer
+from tools.train import CORPUS_SIZE, Batch, Stage, collate, encode, new_model
+from tools.windows import IGNORE, WindowGenerator
 
 STAGES = (Stage(10, 16, 300, 1.0, 0.6), Stage(30, 6, 150, 0.6, 0.0))
-RATE = 1.5e-3
+LEARNING_RATE = 1.5e-3
 NEURONS = 128
 
 
 def new_assistant(main: WhisperForConditionalGeneration) -> WhisperForConditionalGeneration:
-    """The main model with the decoder's neurons that weigh most."""
+    """Return the main model with the NEURONS neurons of largest weight norm in each decoder layer."""
     assistant = WhisperForConditionalGeneration(
         WhisperConfig(**{**main.config.to_dict(), "decoder_ffn_dim": NEURONS, "attn_implementation": "sdpa"})
     )
     weights = main.state_dict()
     for layer in range(main.config.decoder_layers):
         name = f"model.decoder.layers.{layer}."
-        into, out = weights[f"{name}fc1.weight"], weights[f"{name}fc2.weight"]
-        kept = (into.norm(dim=1) * out.norm(dim=0)).topk(NEURONS).indices
-        weights[f"{name}fc1.weight"], weights[f"{name}fc2.weight"] = into[kept], out[:, kept]
+        fc1, fc2 = weights[f"{name}fc1.weight"], weights[f"{name}fc2.weight"]
+        kept = (fc1.norm(dim=1) * fc2.norm(dim=0)).topk(NEURONS).indices
+        weights[f"{name}fc1.weight"], weights[f"{name}fc2.weight"] = fc1[kept], fc2[:, kept]
         weights[f"{name}fc1.bias"] = weights[f"{name}fc1.bias"][kept]
     assistant.load_state_dict(weights)
     return assistant
 
 
+def distillation_loss(
+    teacher: WhisperForConditionalGeneration, student: WhisperForConditionalGeneration, batch: Batch
+) -> Tensor:
+    """Return the KL divergence from the teacher's to the student's token probabilities."""
+    with torch.no_grad():
+        states = encode(teacher, batch.mel, batch.offsets)
+        out = teacher.model.decoder(input_ids=batch.tokens, encoder_hidden_states=states, use_cache=False)
+        probabilities = teacher.proj_out(out.last_hidden_state).softmax(-1)
+    out = student.model.decoder(input_ids=batch.tokens, encoder_hidden_states=states, use_cache=False)
+    used = batch.labels != IGNORE
+    logprobs = functional.log_softmax(student.proj_out(out.last_hidden_state)[used], dim=-1)
+    return functional.kl_div(logprobs, probabilities[used], reduction="batchmean")
+
+
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--main", type=Path, default=CACHE / "whisper.pt")
-    parser.add_argument("--state", type=Path, default=CACHE / "assistant.pt")
+    parser.add_argument("--main", type=Path, default=CACHE / "whisper.pt", help="training state of the main model")
+    parser.add_argument("--state", type=Path, default=CACHE / "assistant.pt", help="file for the assistant's weights")
     options = parser.parse_args()
     tokenizer = build_tokenizer()
     teacher = new_model(len(tokenizer), tokenizer.get_vocab())
-    teacher.load_state_dict(load_state(options.main))
+    teacher.load_state_dict(load_weights(options.main))
     teacher.eval()
     student = new_assistant(teacher)
-    learning = list(student.model.decoder.layers.parameters()) + list(student.model.decoder.layer_norm.parameters())
-    optimizer = torch.optim.AdamW(learning, lr=RATE, betas=(0.9, 0.98), weight_decay=0.0)
-    mixer = Mixer(corpus("train", CORPUS_SIZE), tokenizer, random.Random("assistant"))
-    began = time.time()
+    trained = list(student.model.decoder.layers.parameters()) + list(student.model.decoder.layer_norm.parameters())
+    optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.0)
+    generator = WindowGenerator(load_corpus("train", CORPUS_SIZE), tokenizer, random.Random("assistant"))
+    started = time.time()
     for stage in STAGES:
         for step in range(stage.steps):
-            batch = collate([mixer.window(stage.seconds) for _ in range(stage.batch)])
-            with torch.no_grad():
-                states = encode(teacher, batch.mel, batch.offsets)
-                wanted = teacher.model.decoder(input_ids=batch.tokens, encoder_hidden_states=states, use_cache=False)
-                chances = teacher.proj_out(wanted.last_hidden_state).softmax(-1)
-            out = student.model.decoder(input_ids=batch.tokens, encoder_hidden_states=states, use_cache=False)
-            chosen = batch.targets != IGNORE
-            scores = functional.log_softmax(student.proj_out(out.last_hidden_state)[chosen], dim=-1)
-            loss = functional.kl_div(scores, chances[chosen], reduction="batchmean")
+            batch = collate([generator.window(stage.seconds) for _ in range(stage.batch_size)])
+            loss = distillation_loss(teacher, student, batch)
             loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.param_groups[0]["lr"] = RATE * (stage.rate + (stage.until - stage.rate) * step / stage.steps)
+            optimizer.param_groups[0]["lr"] = LEARNING_RATE * stage.factor(step)
             optimizer.step()
             optimizer.zero_grad()
             if (step + 1) % 25 == 0:
                 print(f"{stage.seconds:g} s windows: step {step + 1}/{stage.steps}  "
-                      f"loss {loss.item():.3f}  {time.time() - began:.0f} s", flush=True)  # fmt: skip
+                      f"loss {loss.item():.3f}  {time.time() - started:.0f} s", flush=True)  # fmt: skip
     torch.save({"model": student.state_dict()}, options.state)
 
 

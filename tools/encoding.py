@@ -1,4 +1,4 @@
-"""Samples → the bytes of an audio file, for the shipped recordings and for tests."""
+"""Encode samples as an audio file, for the shipped recordings and for tests."""
 
 import io
 from typing import Any
@@ -9,12 +9,15 @@ import numpy.typing as npt
 
 SAMPLE_RATE = 16_000
 CODECS = {"wav": "pcm_s16le", "flac": "flac", "mp3": "libmp3lame", "ogg": "libopus", "m4a": "aac"}
-CONTAINERS = {"m4a": "ipod"}  # FFmpeg's name for it
+CONTAINERS = {"m4a": "ipod"}  # FFmpeg's name
 BIT_RATE = 48_000
 
 
 def encoded(samples: npt.NDArray[np.float32], kind: str, bit_rate: int = BIT_RATE) -> bytes:
-    """16 kHz samples, (time,) or (two channels, time), as a file of one of CODECS. Louder than 1 is scaled down."""
+    """Return the bytes of a file of one of CODECS.
+
+    samples: 16 kHz, (time,) or (2 channels, time); a peak above 1 is scaled down to 1. bit_rate: of lossy codecs.
+    """
     codec, file = CODECS[kind], io.BytesIO()
     samples = np.atleast_2d(samples)
     layout = "stereo" if len(samples) == 2 else "mono"

@@ -1,53 +1,49 @@
-"""Measures the demo model on voices and sentences that it never met: `python -m training.evaluate`.
+"""Evaluate the demo Whisper on voices and sentences outside its training data: `python -m tools.evaluate`.
 
-Prints a table, and writes it into the model card with `--card`. Development looks at the validation
-voices (`--cast validation`); the test voices are for the final word.
+Use the validation voices during development, and the test voices for the final result.
 """
 
-import argparse
 import random
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import jiwer
 import numpy as np
 
-from tools.samples import Truth, recording, with_noise
+from tools.model_card import parse_options, report
+from tools.samples import Truth, add_noise, make_recording
 from tools.sentences import Language, words_of
-from tools.voices import VARIANTS, Cast, Synthesizer
+from tools.voices import VARIANTS, Synthesizer, VoiceSplit
 from transcription.audio import SAMPLE_RATE, Audio, Samples
-from transcription.config import InferenceConfig, ModelSettings
+from transcription.config import InferenceConfig, ModelSettings, Task
 from transcription.transcriber import Transcriber
 from transcription.transcript import Transcript
 
-MODELS = Path(__file__).parent.parent / "models"
-
 
 @dataclass
-class Tally:
-    """Counts over many recordings."""
+class Results:
+    """Texts and errors over many recordings. boundary_errors, word_start_errors: seconds."""
 
-    said: list[str] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)
-    languages: list[bool] = field(default_factory=list)
-    boundaries: list[float] = field(default_factory=list)
-    word_starts: list[float] = field(default_factory=list)
+    references: list[str] = field(default_factory=list)
+    hypotheses: list[str] = field(default_factory=list)
+    language_correct: list[bool] = field(default_factory=list)
+    boundary_errors: list[float] = field(default_factory=list)
+    word_start_errors: list[float] = field(default_factory=list)
 
-    def add(self, truth: Truth, transcript: Transcript, wanted: str) -> None:
-        """One recording's transcript against what should stand there."""
-        self.said.append(" ".join(words_of(wanted)))
-        self.heard.append(" ".join(words_of(transcript.text)))
-        self.languages.append(transcript.language == truth.language)
+    def add(self, truth: Truth, transcript: Transcript, reference: str) -> None:
+        """Add a recording's transcript and its reference text."""
+        self.references.append(" ".join(words_of(reference)))
+        self.hypotheses.append(" ".join(words_of(transcript.text)))
+        self.language_correct.append(transcript.language == truth.language)
 
     @property
     def wer(self) -> float:
-        return float(jiwer.wer(self.said, self.heard))
+        """Word error rate over all recordings."""
+        return float(jiwer.wer(self.references, self.hypotheses))
 
 
 def boundary_errors(truth: Truth, transcript: Transcript) -> list[float]:
-    """For every true segment the distance, in seconds, of its start and its end to the nearest found."""
+    """Return the distance from each true segment start and end to the nearest one in the transcript, in seconds."""
     if not transcript.segments:
         return [transcript.duration] * (2 * len(truth.segments))
     starts = np.array([segment.start for segment in transcript.segments])
@@ -57,62 +53,76 @@ def boundary_errors(truth: Truth, transcript: Transcript) -> list[float]:
 
 
 def word_start_errors(truth: Truth, transcript: Transcript) -> list[float]:
-    """|found − true start| of every correctly heard word, in seconds."""
-    found = [word for word in transcript.words if words_of(word.word)]
-    if not found:
+    """Return |start − true start| of every word that is transcribed correctly, in seconds."""
+    words = [word for word in transcript.words if words_of(word.word)]
+    if not words:
         return []
-    pairs = jiwer.process_words(
-        " ".join(word.word for word in truth.words), " ".join(words_of(word.word)[0] for word in found)
+    chunks = jiwer.process_words(
+        " ".join(word.word for word in truth.words), " ".join(words_of(word.word)[0] for word in words)
     ).alignments[0]
     errors = []
-    for chunk in pairs:
+    for chunk in chunks:
         if chunk.type == "equal":
-            for step in range(chunk.ref_end_idx - chunk.ref_start_idx):
-                true, heard = truth.words[chunk.ref_start_idx + step], found[chunk.hyp_start_idx + step]
-                errors.append(abs(true.start - heard.start))
+            references = truth.words[chunk.ref_start_idx : chunk.ref_end_idx]
+            hypotheses = words[chunk.hyp_start_idx : chunk.hyp_end_idx]
+            errors += [abs(true.start - word.start) for true, word in zip(references, hypotheses, strict=True)]
     return errors
 
 
-def silences(rng: np.random.Generator) -> list[Samples]:
-    """Ten recordings in which nobody speaks: zeros, white noise and hum of several strengths."""
+def recordings_without_speech(rng: np.random.Generator) -> list[Samples]:
+    """Return ten recordings of 10 s: digital silence, white noise and hum of several levels, melodies."""
     time = np.arange(10 * SAMPLE_RATE) / SAMPLE_RATE
-    quiet = [np.zeros_like(time)]
-    quiet += [rng.standard_normal(len(time)) * level for level in (1e-4, 1e-3, 0.01, 0.05, 0.2)]
-    quiet += [level * np.sin(2 * np.pi * 50 * time) for level in (0.01, 0.2)]
-    quiet += [0.1 * np.sin(2 * np.pi * (220 + 40 * np.floor(2 * time) % 5) * time) for _ in range(2)]
-    return [np.asarray(sound, dtype=np.float32) for sound in quiet]
+    sounds = [np.zeros_like(time)]
+    sounds += [rng.standard_normal(len(time)) * level for level in (1e-4, 1e-3, 0.01, 0.05, 0.2)]
+    sounds += [level * np.sin(2 * np.pi * 50 * time) for level in (0.01, 0.2)]
+    sounds += [0.1 * np.sin(2 * np.pi * (220 + 40 * np.floor(2 * time) % 5) * time) for _ in range(2)]
+    return [np.asarray(sound, dtype=np.float32) for sound in sounds]
 
 
-def measure(transcriber: Transcriber, cast: Cast, count: int, seed: str) -> list[tuple[str, str, str]]:
-    """Rows of (what, target, reached) over `count` recordings of about 20 s for each condition."""
-    speaker = Synthesizer()
-    config = InferenceConfig(timestamps="word")
+@dataclass(frozen=True)
+class Evaluation:
+    """A transcriber with the recordings to evaluate it on: `count` of about 18 s for each condition."""
 
-    def condition(
-        language: Language, change: Callable[[Samples, int], Samples], task: str = "transcribe", timed: bool = False
-    ) -> Tally:
-        tally = Tally()
-        for index in range(count):
-            rng = random.Random(f"{seed} {language} {index}")
-            samples, truth = recording(rng, speaker, language, 18, rng.randint(1, 2), VARIANTS[cast])
-            transcript = transcriber.transcribe(Audio(change(samples, index)), config.model_copy(update={"task": task}))
-            tally.add(truth, transcript, truth.english if task == "translate" else truth.text)
+    transcriber: Transcriber
+    split: VoiceSplit
+    count: int
+    seed: str
+    synthesizer: Synthesizer
+
+    def measure(
+        self, language: Language, change: Callable[[Samples, int], Samples] = lambda samples, _: samples,
+        task: Task = "transcribe", timed: bool = False,
+    ) -> Results:  # fmt: skip
+        """Return the results on recordings changed by `change(samples, index)`; timed: measure the times as well."""
+        results = Results()
+        for index in range(self.count):
+            rng = random.Random(f"{self.seed} {language} {index}")
+            speakers = rng.randint(1, 2)
+            samples, truth = make_recording(rng, self.synthesizer, language, 18, speakers, VARIANTS[self.split])
+            config = InferenceConfig(timestamps="word", task=task)
+            transcript = self.transcriber.transcribe(Audio(change(samples, index)), config)
+            results.add(truth, transcript, truth.english if task == "translate" else truth.text)
             if timed:
-                segments = transcriber.transcribe(Audio(samples), InferenceConfig())
-                tally.boundaries += boundary_errors(truth, segments)
-                tally.word_starts += word_start_errors(truth, transcript)
-        return tally
+                segments = self.transcriber.transcribe(Audio(samples), InferenceConfig())
+                results.boundary_errors += boundary_errors(truth, segments)
+                results.word_start_errors += word_start_errors(truth, transcript)
+        return results
 
-    clean = condition("en", lambda samples, _: samples, timed=True)
-    noisy = condition("en", lambda samples, index: with_noise(samples, 10, index))
-    german = condition("de", lambda samples, _: samples, timed=True)
-    translated = condition("de", lambda samples, _: samples, "translate")
-    invented = sum(
-        len(transcriber.transcribe(Audio(sound), config).text.split()) for sound in silences(np.random.default_rng(0))
-    )
-    languages = clean.languages + german.languages
-    boundaries = np.array(clean.boundaries + german.boundaries)
-    starts = np.array(clean.word_starts + german.word_starts)
+    def words_without_speech(self) -> int:
+        """Return the number of words transcribed in recordings without speech."""
+        config = InferenceConfig(timestamps="word")
+        sounds = recordings_without_speech(np.random.default_rng(0))
+        return sum(len(self.transcriber.transcribe(Audio(sound), config).text.split()) for sound in sounds)
+
+
+def rows_of(evaluation: Evaluation) -> list[tuple[str, str, str]]:
+    """Run the evaluation and return rows of (measure, target, reached)."""
+    clean = evaluation.measure("en", timed=True)
+    noisy = evaluation.measure("en", lambda samples, index: add_noise(samples, 10, index))
+    german = evaluation.measure("de", timed=True)
+    translated = evaluation.measure("de", task="translate")
+    boundaries = np.array(clean.boundary_errors + german.boundary_errors)
+    starts = np.array(clean.word_start_errors + german.word_start_errors)
     return [
         ("WER, English, clean", "≤ 5 %", f"{clean.wer:.1%}"),
         ("WER, English, white noise at 10 dB SNR", "≤ 12 %", f"{noisy.wer:.1%}"),
@@ -120,34 +130,19 @@ def measure(transcriber: Transcriber, cast: Cast, count: int, seed: str) -> list
         ("WER of the translation German → English", "none set", f"{translated.wer:.1%}"),
         ("segment starts and ends within 0.2 s", "≥ 95 %", f"{np.mean(boundaries <= 0.2):.1%}"),
         ("word starts within 0.15 s", "≥ 90 %", f"{np.mean(starts <= 0.15):.1%}"),
-        ("language detected right", "≥ 98 %", f"{np.mean(languages):.1%}"),
-        ("words invented in 10 recordings of silence, noise, hum", "0", str(invented)),
+        ("language detected right", "≥ 98 %", f"{np.mean(clean.language_correct + german.language_correct):.1%}"),
+        ("words invented in 10 recordings of silence, noise, hum", "0", str(evaluation.words_without_speech())),
     ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default=str(MODELS / "demo-whisper"))
-    parser.add_argument("--cast", choices=("validation", "test"), default="validation")
-    parser.add_argument("--count", type=int, default=60, help="recordings of each condition")
-    parser.add_argument("--seed", default="look")
-    parser.add_argument("--card", action="store_true", help="write the table into the model card")
-    options = parser.parse_args()
+    """Run the command."""
+    options = parse_options(__doc__, "demo-whisper", 60, "recordings of each condition")
     transcriber = Transcriber(ModelSettings.from_environment(asr_model=options.model))
-    rows = measure(transcriber, options.cast, options.count, options.seed)
-    table = "\n".join(["| | target | reached |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in rows)])
-    print(table)
-    if options.card:
-        card = Path(options.model, "README.md")
-        told = (
-            f"{options.count} recordings of about 20 s for each condition, voices: {', '.join(VARIANTS[options.cast])}"
-        )
-        text = re.sub(
-            r"<!-- measured -->.*?<!-- end -->",
-            f"<!-- measured -->\n{told}.\n\n{table}\n<!-- end -->",
-            card.read_text(), flags=re.DOTALL,
-        )  # fmt: skip
-        card.write_text(text)
+    evaluation = Evaluation(transcriber, options.split, options.count, options.seed, Synthesizer())
+    voices = ", ".join(VARIANTS[options.split])
+    conditions = f"{options.count} recordings of about 20 s for each condition, voices: {voices}"
+    report(options, conditions, rows_of(evaluation))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Makes the recordings in `samples/` from the test voices and held-out sentences: `python -m training.samples`.
+"""Make the recordings in `samples/` from the test voices and held-out sentences: `python -m tools.samples`.
 
-Beside each stands its truth: text, language, and every word with its time and speaker.
+A JSON file beside each recording has its ground truth: text, language, and every word with its time and speaker.
 """
 
 import json
@@ -11,18 +11,21 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.conversations import Manner, converse
+from tools.conversations import ConversationStyle, simulate_conversation
 from tools.encoding import BIT_RATE, encoded
-from tools.sentences import BACKCHANNELS, Language, sentence, spoken, words_of
+from tools.sentences import BACKCHANNELS, Language, random_sentence, sentence_from_templates, words_of
 from tools.speakers import random_speaker
 from tools.voices import SAMPLE_RATE, TEST_VARIANTS, Synthesizer, Utterance, Voice
 
 FOLDER = Path(__file__).parent.parent / "samples"
-CALM = Manner(overlap=0.08, aside=0.06)  # the demo Whisper never heard two voices at once
+# Little overlap: the demo Whisper was not trained on simultaneous speakers.
+CALM = ConversationStyle(overlap=0.08, backchannel=0.06)
 
 
 @dataclass(frozen=True)
 class TrueWord:
+    """A spoken word with its times in seconds."""
+
     word: str
     start: float
     end: float
@@ -31,9 +34,9 @@ class TrueWord:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is said in a recording. `english` is what it means, sentence by sentence.
+    """The ground truth of a recording. english: translation of each sentence.
 
-    turns: (speaker, start, end), where they may overlap.
+    segments: (start, end, text). turns: (speaker, start, end), which may overlap.
     """
 
     text: str
@@ -46,81 +49,97 @@ class Truth:
 
 
 def read_truth(path: Path) -> Truth:
-    """What stands beside a recording."""
-    told = json.loads(path.with_suffix(".json").read_text())
-    return Truth(**{**told, "words": [TrueWord(**word) for word in told["words"]]})
+    """Return the ground truth of a recording."""
+    fields = json.loads(path.with_suffix(".json").read_text())
+    return Truth(**{**fields, "words": [TrueWord(**word) for word in fields["words"]]})
 
 
-def conversation(
-    rng: random.Random, synthesizer: Synthesizer, voices: Sequence[Voice], seconds: float, manner: Manner = Manner()
+def make_conversation(
+    rng: random.Random,
+    synthesizer: Synthesizer,
+    voices: Sequence[Voice],
+    seconds: float,
+    style: ConversationStyle = ConversationStyle(),
 ) -> tuple[np.ndarray, Truth]:
-    """About `seconds` of English talk between these voices: a row of samples for each, and the truth."""
+    """Return about `seconds` of English conversation: samples (voices, time) and the ground truth."""
 
-    def say(who: int) -> tuple[str, Utterance]:
-        return heard(sentence(rng, "en", "test").text, who)
+    def synthesize(text: str, speaker: int) -> tuple[str, Utterance]:
+        utterance = synthesizer.synthesize(text, voices[speaker])
+        return (text, utterance) if utterance.word_times else make_sentence(speaker)
 
-    def aside(who: int) -> tuple[str, Utterance]:
-        return heard(spoken(rng, "en", BACKCHANNELS).text, who)
+    def make_sentence(speaker: int) -> tuple[str, Utterance]:
+        return synthesize(random_sentence(rng, "en", "test").text, speaker)
 
-    def heard(text: str, who: int) -> tuple[str, Utterance]:
-        uttered = synthesizer.say(text, voices[who])
-        return (text, uttered) if uttered.word_times else heard(sentence(rng, "en", "test").text, who)
+    def make_backchannel(speaker: int) -> tuple[str, Utterance]:
+        return synthesize(sentence_from_templates(rng, "en", BACKCHANNELS).text, speaker)
 
-    placed = converse(rng, len(voices), seconds, manner, say, aside, lambda one: len(one[1].samples) / SAMPLE_RATE)
-    rows = np.zeros((len(voices), int(max(one.end for one in placed) * SAMPLE_RATE) + SAMPLE_RATE // 2), np.float32)
+    scheduled = simulate_conversation(
+        rng, len(voices), seconds, style, make_sentence, make_backchannel,
+        lambda utterance: len(utterance[1].samples) / SAMPLE_RATE,
+    )  # fmt: skip
+    end = max(utterance.end for utterance in scheduled)
+    channels = np.zeros((len(voices), int(end * SAMPLE_RATE) + SAMPLE_RATE // 2), np.float32)
     segments, words, turns = [], [], []
-    for one in placed:
-        (text, uttered), name = one.what, f"speaker {one.speaker + 1}"
-        first = int(one.start * SAMPLE_RATE)
-        rows[one.speaker, first : first + len(uttered.samples)] += uttered.samples * 10 ** (one.level / 20)
-        segments.append((round(one.start, 3), round(one.end, 3), text))
-        turns.append((name, round(one.start, 3), round(one.end, 3)))
-        words += [
-            TrueWord(word, round(one.start + start, 3), round(one.start + end, 3), name)
-            for word, (start, end) in zip(words_of(text), uttered.word_times, strict=True)
-        ]
+    for item in scheduled:
+        (text, utterance), name = item.utterance, f"speaker {item.speaker + 1}"
+        first = int(item.start * SAMPLE_RATE)
+        channels[item.speaker, first : first + len(utterance.samples)] += utterance.samples * 10 ** (item.gain / 20)
+        segments.append((round(item.start, 3), round(item.end, 3), text))
+        turns.append((name, round(item.start, 3), round(item.end, 3)))
+        words += _true_words(text, utterance, item.start, name)
     text = " ".join(text for _, _, text in segments)
-    return rows, Truth(text, text, "en", rows.shape[1] / SAMPLE_RATE, segments, words, turns)
+    return channels, Truth(text, text, "en", channels.shape[1] / SAMPLE_RATE, segments, words, turns)
 
 
-def cast_of(rng: random.Random, variants: Sequence[str], count: int) -> list[Voice]:
-    """So many different voices, none sharing a variant."""
+def _true_words(text: str, utterance: Utterance, start: float, speaker: str) -> list[TrueWord]:
+    """Return the words of an utterance that starts at `start` seconds."""
+    return [
+        TrueWord(word, round(start + word_start, 3), round(start + word_end, 3), speaker)
+        for word, (word_start, word_end) in zip(words_of(text), utterance.word_times, strict=True)
+    ]
+
+
+def random_voices(rng: random.Random, variants: Sequence[str], count: int) -> list[Voice]:
+    """Return English voices with different variants."""
     return [random_speaker(rng, "en", variant) for variant in rng.sample(list(variants), count)]
 
 
-def recording(
-    rng: random.Random, speaker: Synthesizer, language: Language, seconds: float, speakers: int,
-    cast: tuple[str, ...] = TEST_VARIANTS,
-) -> tuple[np.ndarray, Truth]:  # fmt: skip
-    """About `seconds` of talk by so many voices, and its truth."""
+def make_recording(
+    rng: random.Random,
+    synthesizer: Synthesizer,
+    language: Language,
+    seconds: float,
+    speakers: int,
+    variants: tuple[str, ...] = TEST_VARIANTS,
+) -> tuple[np.ndarray, Truth]:
+    """Return about `seconds` of speech without overlap, and its ground truth."""
     accents = ("en-us", "en", "en-gb-x-rp") if language == "en" else ("de",)
-    variants = rng.sample(cast, speakers)
     voices = [
-        Voice(f"{rng.choice(accents)}+{variant}", rng.randint(140, 185), rng.randint(35, 65)) for variant in variants
+        Voice(f"{rng.choice(accents)}+{variant}", rng.randint(140, 185), rng.randint(35, 65))
+        for variant in rng.sample(variants, speakers)
     ]
-    parts, texts, english, segments, words = [np.zeros(4_800, np.float32)], [], [], [], []
-    at, turn = 0.3, 0
-    while at < seconds:
-        turn = (turn + rng.randint(1, max(speakers - 1, 1))) % speakers
+    parts, sentences, segments, words = [np.zeros(4_800, np.float32)], [], [], []
+    now, speaker = 0.3, 0
+    while now < seconds:
+        speaker = (speaker + rng.randint(1, max(speakers - 1, 1))) % speakers
         for _ in range(rng.randint(1, 2)):
-            said = sentence(rng, language, "test")
-            uttered = speaker.say(said.text, voices[turn])
-            for word, (start, end) in zip(words_of(said.text), uttered.word_times, strict=True):
-                words.append(TrueWord(word, round(at + start, 3), round(at + end, 3), f"speaker {turn + 1}"))
-            length = len(uttered.samples) / SAMPLE_RATE
-            segments.append((round(at, 3), round(at + length, 3), said.text))
-            texts.append(said.text)
-            english.append(said.english)
+            sentence = random_sentence(rng, language, "test")
+            utterance = synthesizer.synthesize(sentence.text, voices[speaker])
+            words += _true_words(sentence.text, utterance, now, f"speaker {speaker + 1}")
+            end = now + len(utterance.samples) / SAMPLE_RATE
+            segments.append((round(now, 3), round(end, 3), sentence.text))
+            sentences.append(sentence)
             gap = rng.uniform(0.25, 0.8)
-            parts += [uttered.samples, np.zeros(int(gap * SAMPLE_RATE), np.float32)]
-            at = sum(len(part) for part in parts) / SAMPLE_RATE
+            parts += [utterance.samples, np.zeros(int(gap * SAMPLE_RATE), np.float32)]
+            now = sum(len(part) for part in parts) / SAMPLE_RATE
     samples = np.concatenate(parts)
-    truth = Truth(" ".join(texts), " ".join(english), language, len(samples) / SAMPLE_RATE, segments, words)
-    return samples, truth
+    text = " ".join(sentence.text for sentence in sentences)
+    english = " ".join(sentence.english for sentence in sentences)
+    return samples, Truth(text, english, language, len(samples) / SAMPLE_RATE, segments, words)
 
 
-def with_noise(samples: np.ndarray, snr: float, seed: int) -> np.ndarray:
-    """White noise added, `snr` dB below the speech (its mean power where it is not silent)."""
+def add_noise(samples: np.ndarray, snr: float, seed: int) -> np.ndarray:
+    """Add white noise `snr` dB below the mean power of the samples that are not silent."""
     noise = np.random.default_rng(seed).standard_normal(len(samples))
     loud = samples[np.abs(samples) > 0.003]
     power = float(np.mean(np.square(loud)))
@@ -128,27 +147,33 @@ def with_noise(samples: np.ndarray, snr: float, seed: int) -> np.ndarray:
 
 
 def main() -> None:
-    """Makes what is not there yet."""
+    """Make the samples that are missing."""
     FOLDER.mkdir(exist_ok=True)
-    speaker = Synthesizer()
-    plan: list[tuple[str, Language, float, int, float | None]] = [
+    synthesizer = Synthesizer()
+    recordings: list[tuple[str, Language, float, int, float | None]] = [
         ("meeting.flac", "en", 24, 3, None),
         ("short.wav", "en", 6, 1, None),
         ("german.ogg", "de", 18, 2, None),
         ("long.mp3", "en", 75, 2, None),
         ("noisy.wav", "en", 12, 1, 10.0),
     ]
-    for name, language, seconds, speakers, snr in plan:
-        samples, truth = recording(random.Random(f"sample {name}"), speaker, language, seconds, speakers)
+    for name, language, seconds, speakers, snr in recordings:
+        samples, truth = make_recording(random.Random(f"sample {name}"), synthesizer, language, seconds, speakers)
         if snr is not None:
-            samples = with_noise(samples, snr, seed=1)
+            samples = add_noise(samples, snr, seed=1)
         _write(FOLDER / name, samples, truth)
     _write(FOLDER / "silence.m4a", np.zeros(5 * SAMPLE_RATE, np.float32), Truth("", "", "en", 5.0, [], []))
-    talks = [("conversation.flac", 60, 3, Manner()), ("discussion.ogg", 600, 4, CALM), ("call.flac", 30, 2, Manner())]
-    for name, seconds, speakers, manner in talks:
+    lively = ConversationStyle()
+    conversations = [
+        ("conversation.flac", 60, 3, lively),
+        ("discussion.ogg", 600, 4, CALM),
+        ("call.flac", 30, 2, lively),
+    ]
+    for name, seconds, speakers, style in conversations:
         rng = random.Random(f"sample {name}")
-        rows, truth = conversation(rng, speaker, cast_of(rng, TEST_VARIANTS, speakers), seconds, manner)
-        _write(FOLDER / name, rows if name == "call.flac" else with_noise(rows.sum(0), 30, seed=1), truth)
+        voices = random_voices(rng, TEST_VARIANTS, speakers)
+        channels, truth = make_conversation(rng, synthesizer, voices, seconds, style)
+        _write(FOLDER / name, channels if name == "call.flac" else add_noise(channels.sum(0), 30, seed=1), truth)
 
 
 def _write(path: Path, samples: np.ndarray, truth: Truth) -> None:

@@ -1,8 +1,7 @@
-"""What the demo speakers say: meeting talk in English and German, each sentence with its translation.
+"""The sentences of the demo speakers: meeting talk in English and German, each with its translation.
 
-A sentence is a template with slots. Template and slot fillers exist in both languages, so a German
-sentence always has its English translation. A tenth of all sentences is held out by a hash of the
-English text: no training run ever sees them.
+A sentence is a template with slots. Templates and slot values exist in both languages, so every German sentence has
+an English translation. A hash of the English text holds out a tenth of all sentences; training never uses them.
 """
 
 import random
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Language = Literal["en", "de"]
-Split = Literal["train", "test"]
+TextSplit = Literal["train", "test"]
 
 PEOPLE = [
     (name, name)
@@ -20,7 +19,7 @@ PEOPLE = [
         "Anna", "Peter", "Maria", "Thomas", "Sarah", "David", "Laura", "Martin", "Julia", "Robert",
     )
 ]  # fmt: skip
-THINGS = [  # English, German as what is done to it, German as what it is or does
+THINGS = [  # English, German accusative, German nominative
     ("the report", "den Bericht", "der Bericht"),
     ("the plan", "den Plan", "der Plan"),
     ("the budget", "das Budget", "das Budget"),
@@ -195,7 +194,7 @@ HELD_OUT_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Sentence:
-    """One thing to say in `language`, and what it means in English."""
+    """A sentence in `language` and its English translation."""
 
     text: str
     language: Language
@@ -203,57 +202,59 @@ class Sentence:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text, lower case, without punctuation: what WER compares."""
+    """Return the words in lower case without punctuation, as WER compares them."""
     return re.findall(r"[a-zäöüß]+", text.lower())
 
 
-def split_of(english: str) -> Split:
-    """Whether a sentence is for training or held out, by a stable hash of its English words."""
-    if len(words_of(english)) <= 3:  # a handful of very short answers; both sides need them
+def split_of(english: str) -> TextSplit:
+    """Return the split of a sentence, by a stable hash of its English words."""
+    if len(words_of(english)) <= 3:  # too few short answers exist to hold some of them out
         return "train"
     digest = zlib.crc32(" ".join(words_of(english)).encode()) / 2**32
     return "test" if digest < HELD_OUT_SHARE else "train"
 
 
-def sentence(rng: random.Random, language: Language, split: Split) -> Sentence:
-    """A random sentence of one split, in one language."""
+def random_sentence(rng: random.Random, language: Language, split: TextSplit) -> Sentence:
+    """Return a random sentence of one split."""
     while True:
         templates = BACKCHANNELS if split == "train" and rng.random() < 0.08 else TEMPLATES
-        said = spoken(rng, language, templates)
-        if split_of(said.english) == split:
-            return said
+        sentence = sentence_from_templates(rng, language, templates)
+        if split_of(sentence.english) == split:
+            return sentence
 
 
-def spoken(rng: random.Random, language: Language, templates: list[tuple[str, str]]) -> Sentence:
-    """A sentence of one of the templates."""
+def sentence_from_templates(rng: random.Random, language: Language, templates: list[tuple[str, str]]) -> Sentence:
+    """Return a random sentence of one of the templates, which are pairs of English and German."""
     english, german = _fill(rng, *rng.choice(templates))
     return Sentence(english if language == "en" else german, language, english)
 
 
-def word_list(rng: random.Random, language: Language) -> Sentence:
-    """Random vocabulary words in a row, so that no word is known by its neighbours alone."""
+def random_word_list(rng: random.Random, language: Language) -> Sentence:
+    """Return random words of the vocabulary in a row, so that the model cannot guess a word from its context."""
     words = [rng.choice(VOCABULARY[language]) for _ in range(rng.randint(2, 7))]
-    if rng.random() < 0.3:  # repeated words are what small models drop
+    if rng.random() < 0.3:  # small models tend to drop repeated words
         words.insert(rng.randrange(len(words)), rng.choice(words))
     text = " ".join(words)
     return Sentence(text, language, text if language == "en" else "")
 
 
 def _fill(rng: random.Random, english: str, german: str) -> tuple[str, str]:
+    """Fill the slots of a template with the same random values in both languages."""
     for slot in sorted(set(re.findall(r"\{(\w+)\}", english))):
-        pair = rng.choice(SLOTS[slot.rstrip("0123456789")])
-        english = english.replace(f"{{{slot}}}", pair[0])
-        german = german.replace(f"{{{slot}}}", pair[1])
-    return _capitalised(english), _capitalised(german)
+        value = rng.choice(SLOTS[slot.rstrip("0123456789")])
+        english = english.replace(f"{{{slot}}}", value[0])
+        german = german.replace(f"{{{slot}}}", value[1])
+    return _capitalize(english), _capitalize(german)
 
 
-def _capitalised(text: str) -> str:
+def _capitalize(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-def _vocabulary(side: Literal[0, 1]) -> list[str]:
-    texts = [template[side] for template in TEMPLATES + BACKCHANNELS]
-    texts += [pair[side] for pairs in SLOTS.values() for pair in pairs]
+def _vocabulary(index: Literal[0, 1]) -> list[str]:
+    """Return all words of templates and slots: 0 English, 1 German."""
+    texts = [template[index] for template in TEMPLATES + BACKCHANNELS]
+    texts += [value[index] for values in SLOTS.values() for value in values]
     words = (re.findall(r"[A-Za-zÄÖÜäöüß]+", re.sub(r"\{\w+\}", " ", text)) for text in texts)
     return sorted({word for line in words for word in line})
 

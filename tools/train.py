@@ -1,8 +1,8 @@
-"""Trains `models/demo-whisper` from nothing: `python -m training.train`.
+"""Train `models/demo-whisper` from scratch: `python -m tools.train`.
 
-A curriculum of 4 s, 10 s and 30 s windows. Aids that exist during training only: a word classifier on
-every encoder frame, attention heads that are shown where the spoken word is, and encoder heads that
-start as soft shifts. Stops and resumes at any step; the state lies in `training/.cache`.
+The curriculum has windows of 4, 10 and 30 s. Training only: a classifier of the word in every encoder frame, and a loss
+that guides attention heads to the spoken word. Some encoder heads start as soft shifts in time.
+Training can be interrupted and resumed at any step; its state is in `tools/.cache`.
 """
 
 import argparse
@@ -21,25 +21,29 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-from tools.corpus import CACHE, corpus
+from tools.corpus import CACHE, load_corpus
+from tools.optimization import Training, muon_and_adamw
 from tools.tokenizer import build_tokenizer
-from tools.windows import FRAME_CLASSES, IGNORE, Mixer, Span, Window
+from tools.windows import FRAME_CLASSES, IGNORE, Span, Window, WindowGenerator
 
-ALIGNMENT_HEADS = ((1, 0), (1, 1))  # (decoder layer, head): they look at the word being written
+ALIGNMENT_HEADS = ((1, 0), (1, 1))  # (decoder layer, head): guided to the word that is being written
 PREVIOUS_WORD_HEAD = (0, 0)
 CORPUS_SIZE = 36_000
-RATES = (0.02, 2e-3)  # full learning rates of Muon and of AdamW
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`steps` batches of windows of `seconds`, with learning rates falling from `rate` to `until`."""
+    """A stage of the curriculum. The factor on the learning rates falls linearly from first to last."""
 
     seconds: float
-    batch: int
+    batch_size: int
     steps: int
-    rate: float
-    until: float
+    first_factor: float
+    last_factor: float
+
+    def factor(self, step: int) -> float:
+        """Return the factor on the learning rates at a step of this stage."""
+        return self.first_factor + (self.last_factor - self.first_factor) * step / self.steps
 
 
 STAGES = (Stage(4, 40, 800, 1.0, 0.9), Stage(10, 16, 1000, 0.9, 0.6), Stage(30, 6, 800, 0.6, 0.0))
@@ -47,58 +51,61 @@ STAGES = (Stage(4, 40, 800, 1.0, 0.9), Stage(10, 16, 1000, 0.9, 0.6), Stage(30, 
 
 @dataclass(frozen=True)
 class Batch:
+    """Padded tensors of several windows."""
+
     mel: Tensor  # (rows, 80, 2·frames)
     tokens: Tensor  # (rows, length)
-    targets: Tensor
+    labels: Tensor  # (rows, length)
     frame_words: Tensor  # (rows, frames)
-    gaze: Tensor  # (rows, length, 2) frames; 0, 0 where there is none
-    glance: Tensor
+    spans: Tensor  # (rows, length, 2) frames; 0, 0 without a span
+    previous_spans: Tensor
     offsets: list[int]
 
 
 class Windows(IterableDataset):  # type: ignore[type-arg]
-    """Batches without end for the stage that a step belongs to."""
+    """Batches of all stages, from a given step on."""
 
     def __init__(self, stages: tuple[Stage, ...], step: int) -> None:
         self.stages, self.step = stages, step
 
     def __iter__(self) -> Iterator[Batch]:
         torch.set_num_threads(1)
-        mixer = Mixer(corpus("train", CORPUS_SIZE), build_tokenizer(), random.Random(self.step))
-        for stage, done in _from(self.stages, self.step):
+        generator = WindowGenerator(load_corpus("train", CORPUS_SIZE), build_tokenizer(), random.Random(self.step))
+        for stage, done in _completed_steps(self.stages, self.step):
             for _ in range(done, stage.steps):
-                yield collate([mixer.window(stage.seconds) for _ in range(stage.batch)])
+                yield collate([generator.window(stage.seconds) for _ in range(stage.batch_size)])
 
 
-def _from(stages: tuple[Stage, ...], step: int) -> Iterator[tuple[Stage, int]]:
+def _completed_steps(stages: tuple[Stage, ...], step: int) -> Iterator[tuple[Stage, int]]:
+    """Yield each stage with the number of its steps that are complete after `step` steps of all."""
     for stage in stages:
         yield stage, min(step, stage.steps)
         step = max(step - stage.steps, 0)
 
 
 def collate(windows: list[Window]) -> Batch:
-    """Windows of one length as padded tensors."""
-    length = max(len(window.answer.tokens) for window in windows)
+    """Return windows of equal seconds as padded tensors."""
+    length = max(len(window.decoder.tokens) for window in windows)
 
-    def padded(values: list[int], fill: int) -> list[int]:
+    def pad(values: list[int], fill: int) -> list[int]:
         return values + [fill] * (length - len(values))
 
-    def spans(values: list[Span | None]) -> list[Span]:
+    def pad_spans(values: list[Span | None]) -> list[Span]:
         return [value or (0, 0) for value in values] + [(0, 0)] * (length - len(values))
 
     return Batch(
         mel=torch.from_numpy(np.stack([window.mel.T for window in windows])),
-        tokens=torch.tensor([padded(window.answer.tokens, 0) for window in windows]),
-        targets=torch.tensor([padded(window.answer.targets, IGNORE) for window in windows]),
+        tokens=torch.tensor([pad(window.decoder.tokens, 0) for window in windows]),
+        labels=torch.tensor([pad(window.decoder.labels, IGNORE) for window in windows]),
         frame_words=torch.from_numpy(np.stack([window.frame_words for window in windows])),
-        gaze=torch.tensor([spans(window.answer.gaze) for window in windows]),
-        glance=torch.tensor([spans(window.answer.glance) for window in windows]),
+        spans=torch.tensor([pad_spans(window.decoder.spans) for window in windows]),
+        previous_spans=torch.tensor([pad_spans(window.decoder.previous_spans) for window in windows]),
         offsets=[window.offset for window in windows],
     )
 
 
 def new_model(vocabulary: int, ids: dict[str, int]) -> WhisperForConditionalGeneration:
-    """A Whisper of 128 dimensions whose encoder heads start as soft shifts in time."""
+    """Return an untrained Whisper of 128 dimensions. ids: token to id."""
     torch.manual_seed(0)
     config = WhisperConfig(
         vocab_size=vocabulary, num_mel_bins=80, d_model=128,
@@ -115,43 +122,43 @@ def new_model(vocabulary: int, ids: dict[str, int]) -> WhisperForConditionalGene
     with torch.no_grad():
         model.model.decoder.embed_tokens.weight[first : first + 1500] = positions * 0.02
         for layer, shifts in enumerate(((-3, 3, -9, 9), (-6, 6, -20, 20))):
-            _shift_heads(model.model.encoder.layers[layer].self_attn, shifts)
-    _fast_encoder(model)
+            _initialize_shifts(model.model.encoder.layers[layer].self_attn, shifts)
+    _use_fused_attention(model)
     return model
 
 
-def _fast_encoder(model: WhisperForConditionalGeneration) -> None:
-    """Fused attention in the encoder; the decoder stays eager, as its attention is looked at."""
+def _use_fused_attention(model: WhisperForConditionalGeneration) -> None:
+    """Use fused attention in the encoder. The decoder stays eager, because the loss reads its attention."""
     fused = WhisperConfig(**{**model.config.to_dict(), "attn_implementation": "sdpa"})
     fused._attn_implementation = "sdpa"
     for layer in model.model.encoder.layers:
         layer.self_attn.config = fused
 
 
-def _shift_heads(attention: Any, shifts: tuple[int, ...], channels: int = 16) -> None:
-    """Head h looks `shifts[h]` frames away: a rotation of the sinusoids of the position embedding."""
+def _initialize_shifts(attention: Any, shifts: tuple[int, ...], channels: int = 16) -> None:
+    """Make head h attend to the frame `shifts[h]` frames away, by rotating the sinusoids of the position embedding."""
     width = attention.q_proj.weight.shape[0]
-    size = width // len(shifts)
+    head_width = width // len(shifts)
     frequency = torch.exp(-math.log(10_000) / (width // 2 - 1) * torch.arange(channels))
     for head, shift in enumerate(shifts):
-        query, key = torch.zeros(size, width), torch.zeros(size, width)
-        for channel, turn in enumerate((frequency * shift).tolist()):
+        query, key = torch.zeros(head_width, width), torch.zeros(head_width, width)
+        for channel, angle in enumerate((frequency * shift).tolist()):
             sine, cosine = channel, width // 2 + channel
             row = 2 * channel
             key[row, sine] = key[row + 1, cosine] = 1.2
-            query[row, sine], query[row, cosine] = 1.2 * math.cos(turn), 1.2 * math.sin(turn)
-            query[row + 1, cosine], query[row + 1, sine] = 1.2 * math.cos(turn), -1.2 * math.sin(turn)
-        rows = slice(head * size, (head + 1) * size)
+            query[row, sine], query[row, cosine] = 1.2 * math.cos(angle), 1.2 * math.sin(angle)
+            query[row + 1, cosine], query[row + 1, sine] = 1.2 * math.cos(angle), -1.2 * math.sin(angle)
+        rows = slice(head * head_width, (head + 1) * head_width)
         attention.q_proj.weight[rows] = query + 0.02 * torch.randn_like(query)
         attention.k_proj.weight[rows] = key + 0.02 * torch.randn_like(key)
 
 
 def encode(model: WhisperForConditionalGeneration, mel: Tensor, offsets: list[int]) -> Tensor:
-    """Encoder states (rows, frames, width) of windows that may be shorter than 30 s."""
+    """Return encoder states (rows, frames, width) of windows that may be shorter than 30 s."""
     encoder: Any = model.model.encoder
     hidden = functional.gelu(encoder.conv2(functional.gelu(encoder.conv1(mel)))).transpose(1, 2)
-    table = encoder.embed_positions.weight
-    hidden = hidden + torch.stack([table[at : at + hidden.shape[1]] for at in offsets])
+    positions = encoder.embed_positions.weight
+    hidden = hidden + torch.stack([positions[offset : offset + hidden.shape[1]] for offset in offsets])
     for layer in encoder.layers:
         out = layer(hidden, None)
         hidden = out[0] if isinstance(out, tuple) else out
@@ -159,53 +166,55 @@ def encode(model: WhisperForConditionalGeneration, mel: Tensor, offsets: list[in
     return states
 
 
-def loss_of(
-    model: WhisperForConditionalGeneration, words: nn.Linear, batch: Batch, stamps: int
+def training_loss(
+    model: WhisperForConditionalGeneration, word_classifier: nn.Linear, batch: Batch, first_timestamp: int
 ) -> tuple[Tensor, dict[str, float]]:
-    """The training loss and its parts."""
+    """Return the loss, and its parts with the accuracy of the tokens."""
     hidden = encode(model, batch.mel, batch.offsets)
-    frames = functional.cross_entropy(words(hidden).flatten(0, 1), batch.frame_words.flatten())
+    frames = functional.cross_entropy(word_classifier(hidden).flatten(0, 1), batch.frame_words.flatten())
     out = model.model.decoder(
         input_ids=batch.tokens, encoder_hidden_states=hidden, output_attentions=True, use_cache=False
     )
     logits = model.proj_out(out.last_hidden_state)
-    tokens = token_loss(logits, batch.targets, stamps)
-    looks = [_looking(out.cross_attentions[layer][:, head], batch.gaze) for layer, head in ALIGNMENT_HEADS]
-    layer, head = PREVIOUS_WORD_HEAD
-    looks.append(_looking(out.cross_attentions[layer][:, head], batch.glance))
-    attention = torch.stack(looks).mean()
-    right = (logits.argmax(-1) == batch.targets)[batch.targets != IGNORE].float().mean()
-    parts = {"token": tokens.item(), "frame": frames.item(), "look": attention.item(), "right": right.item()}
+    tokens = token_loss(logits, batch.labels, first_timestamp)
+    heads = [(*head, batch.spans) for head in ALIGNMENT_HEADS] + [(*PREVIOUS_WORD_HEAD, batch.previous_spans)]
+    attention = torch.stack(
+        [_attention_loss(out.cross_attentions[layer][:, head], spans) for layer, head, spans in heads]
+    ).mean()
+    accuracy = (logits.argmax(-1) == batch.labels)[batch.labels != IGNORE].float().mean()
+    parts = {
+        "token": tokens.item(), "frame": frames.item(), "attention": attention.item(), "accuracy": accuracy.item(),
+    }  # fmt: skip
     return tokens + 2.0 * frames + 0.5 * attention, parts
 
 
-def token_loss(logits: Tensor, targets: Tensor, stamps: int, blur: float = 0.8) -> Tensor:
-    """Cross-entropy; a time stamp's target is a bell (`blur` × 20 ms wide) around the true one."""
-    chosen = targets != IGNORE
-    scores, wanted = functional.log_softmax(logits[chosen], dim=-1), targets[chosen]
-    timed = wanted >= stamps
-    losses = -scores.gather(1, wanted[:, None])[:, 0]
-    if timed.any():
-        near = torch.arange(-2, 3)
-        weights = torch.exp(-0.5 * (near / blur) ** 2)
-        places = (wanted[timed, None] + near).clamp(stamps, scores.shape[1] - 1)
-        soft = -(scores[timed].gather(1, places) * (weights / weights.sum())).sum(1)
-        losses = torch.cat([losses[~timed], soft])
+def token_loss(logits: Tensor, labels: Tensor, first_timestamp: int, blur: float = 0.8) -> Tensor:
+    """Return the cross-entropy. A timestamp's label is a Gaussian around the true one, `blur` × 20 ms wide."""
+    used = labels != IGNORE
+    logprobs, labels = functional.log_softmax(logits[used], dim=-1), labels[used]
+    is_timestamp = labels >= first_timestamp
+    losses = -logprobs.gather(1, labels[:, None])[:, 0]
+    if is_timestamp.any():
+        distance = torch.arange(-2, 3)
+        weights = torch.exp(-0.5 * (distance / blur) ** 2)
+        neighbours = (labels[is_timestamp, None] + distance).clamp(first_timestamp, logprobs.shape[1] - 1)
+        blurred = -(logprobs[is_timestamp].gather(1, neighbours) * (weights / weights.sum())).sum(1)
+        losses = torch.cat([losses[~is_timestamp], blurred])
     return losses.mean()
 
 
-def _looking(attention: Tensor, spans: Tensor) -> Tensor:
-    """−log of the attention (rows, length, frames) that falls into the spans (rows, length, 2)."""
+def _attention_loss(attention: Tensor, spans: Tensor) -> Tensor:
+    """Return −log of the share of attention (rows, length, frames) inside the spans (rows, length, 2)."""
     frame = torch.arange(attention.shape[-1])
     inside = (frame >= spans[..., :1]) & (frame < spans[..., 1:])
-    present = spans[..., 1] > 0
-    share = (attention * inside).sum(-1)[present]
+    has_span = spans[..., 1] > 0
+    share = (attention * inside).sum(-1)[has_span]
     return -torch.log(share + 1e-4).mean() if len(share) else attention.sum() * 0
 
 
-def optimizers(model: nn.Module, words: nn.Module) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al. 2024) for the matrices of the layers, AdamW for all else."""
-    matrices, others = [], list(words.parameters())
+def optimizers(model: nn.Module, word_classifier: nn.Module) -> list[torch.optim.Optimizer]:
+    """Return the optimizers; the encoder's position embedding stays as it is."""
+    matrices, others = [], list(word_classifier.parameters())
     for name, parameter in model.named_parameters():
         if "embed_positions" in name and "encoder" in name:
             parameter.requires_grad_(False)
@@ -213,83 +222,43 @@ def optimizers(model: nn.Module, words: nn.Module) -> list[torch.optim.Optimizer
             matrices.append(parameter)
         else:
             others.append(parameter)
-    return [
-        torch.optim.Muon(matrices, lr=RATES[0], momentum=0.95, weight_decay=0.01),
-        torch.optim.AdamW(others, lr=RATES[1], betas=(0.9, 0.98), weight_decay=0.0),
-    ]
+    return muon_and_adamw(matrices, others, betas=(0.9, 0.98))
 
 
-def rate_at(step: int, stages: tuple[Stage, ...]) -> float:
-    """The factor on all learning rates: a short warm-up, then linear within each stage."""
-    for stage, done in _from(stages, step):
+def learning_rate_factor(step: int, stages: tuple[Stage, ...]) -> float:
+    """Return the factor on all learning rates: a warm-up of 100 steps, then linear within each stage."""
+    for stage, done in _completed_steps(stages, step):
         if done < stage.steps:
-            return min((step + 1) / 100, 1.0) * (stage.rate + (stage.until - stage.rate) * done / stage.steps)
+            return min((step + 1) / 100, 1.0) * stage.factor(done)
     return 0.0
 
 
-@dataclass
-class Training:
-    """A model on its way: everything that must be saved to go on later."""
-
-    model: WhisperForConditionalGeneration
-    words: nn.Linear
-    optimizers: list[torch.optim.Optimizer]
-    step: int = 0
-
-    def save(self, path: Path) -> None:
-        """Writes beside and renames, so that a kill leaves the older state whole."""
-        unfinished = path.with_suffix(".part")
-        torch.save(
-            {"model": self.model.state_dict(), "words": self.words.state_dict(), "step": self.step,
-             "optimizers": [optimizer.state_dict() for optimizer in self.optimizers]},
-            unfinished,
-        )  # fmt: skip
-        unfinished.replace(path)
-
-    def load(self, path: Path) -> None:
-        """Goes on where `save` was called."""
-        state = torch.load(path)
-        self.model.load_state_dict(state["model"])
-        self.words.load_state_dict(state["words"])
-        for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        self.step = state["step"]
-
-    def learn(self, batch: Batch, factor: float, first_stamp: int) -> dict[str, float]:
-        """One step at `factor` of the full learning rates; the parts of the loss."""
-        for optimizer, rate in zip(self.optimizers, RATES, strict=True):
-            optimizer.param_groups[0]["lr"] = rate * factor
-        loss, parts = loss_of(self.model, self.words, batch, first_stamp)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.optimizers[1].param_groups[0]["params"], 1.0)
-        for optimizer in self.optimizers:
-            optimizer.step()
-            optimizer.zero_grad()
-        self.step += 1
-        return parts
-
-
 def main() -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="factor on the steps of every stage")
-    parser.add_argument("--state", type=Path, default=CACHE / "whisper.pt")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor on the number of steps of every stage")
+    parser.add_argument("--state", type=Path, default=CACHE / "whisper.pt", help="file of the training state")
     options = parser.parse_args()
     stages = tuple(replace(stage, steps=int(stage.steps * options.scale)) for stage in STAGES)
     tokenizer = build_tokenizer()
     ids = tokenizer.get_vocab()
-    model, words = new_model(len(tokenizer), ids), nn.Linear(128, len(FRAME_CLASSES) + 1)
-    training = Training(model, words, optimizers(model, words))
+    model, word_classifier = new_model(len(tokenizer), ids), nn.Linear(128, len(FRAME_CLASSES) + 1)
+    training = Training({"model": model, "words": word_classifier}, optimizers(model, word_classifier))
     if options.state.exists():
         training.load(options.state)
-    corpus("train", CORPUS_SIZE)
-    total, began, resumed = sum(stage.steps for stage in stages), time.time(), training.step
-    for batch in DataLoader(Windows(stages, resumed), batch_size=None, num_workers=1, prefetch_factor=4):
-        parts = training.learn(batch, rate_at(training.step, stages), ids["<|0.00|>"])
+    load_corpus("train", CORPUS_SIZE)  # before the loader's process needs it
+    total, started, resumed_at = sum(stage.steps for stage in stages), time.time(), training.step
+    for batch in DataLoader(Windows(stages, resumed_at), batch_size=None, num_workers=1, prefetch_factor=4):
+        loss, parts = training_loss(model, word_classifier, batch, ids["<|0.00|>"])
+        clipped = training.optimizers[1].param_groups[0]["params"]
+        training.update(loss, learning_rate_factor(training.step, stages), clipped)
         if training.step % 50 == 0 or training.step == total:
-            each = (time.time() - began) / (training.step - resumed)
-            shown = " ".join(f"{name} {value:.3f}" for name, value in parts.items())
-            left = each * (total - training.step) / 60
-            print(f"step {training.step}/{total}  {shown}  {each:.2f} s a step, {left:.0f} min left", flush=True)
+            step_seconds = (time.time() - started) / (training.step - resumed_at)
+            losses = " ".join(f"{name} {value:.3f}" for name, value in parts.items())
+            minutes = step_seconds * (total - training.step) / 60
+            print(
+                f"step {training.step}/{total}  {losses}  {step_seconds:.2f} s/step, {minutes:.0f} min left", flush=True
+            )
         if training.step % 100 == 0 or training.step == total:
             training.save(options.state)
 

@@ -1,6 +1,6 @@
-"""espeak-ng, called through its C library: speech with the time of every word, and who may speak.
+"""Speech synthesis with word times, through the C library of espeak-ng, and the voices of each split.
 
-Needs libespeak-ng (Debian: `apt-get install libespeak-ng1`); nothing outside `training/` does.
+Needs libespeak-ng (Debian: `apt-get install libespeak-ng1`). Nothing outside `tools/` needs it.
 """
 
 import ctypes
@@ -16,14 +16,16 @@ import soxr
 
 from tools.sentences import Language
 
+VoiceSplit = Literal["train", "validation", "test"]
+
 SAMPLE_RATE = 16_000
 
-# Kept for the tests of this project: never trained on.
+# For tests and samples; never trained on.
 TEST_VARIANTS = ("m4", "f4", "Andrea", "max", "linda", "paul", "steph")
-# Used nowhere in this project, so that anyone can judge it on them:
-# m7, Alicia, Mike, Storm, klatt3, grandma, and the accent en-gb-x-gbclan.
+# This project never uses m7, Alicia, Mike, Storm, klatt3, grandma and the accent en-gb-x-gbclan:
+# they are left for an independent evaluation.
 
-VALIDATION_VARIANTS = ("m6", "Annie", "Marco")  # to context the training by
+VALIDATION_VARIANTS = ("m6", "Annie", "Marco")  # for evaluation during development
 TRAIN_VARIANTS = (
     "", "adam", "Alex", "Andy", "antonio", "aunty", "belinda", "benjamin", "boris", "caleb", "david",
     "Denis", "Diogo", "ed", "edward", "edward2", "gene", "gene2", "Gustave", "Henrique", "Hugo",
@@ -34,7 +36,7 @@ TRAIN_VARIANTS = (
     "grandpa", "klatt", "klatt2", "klatt4", "klatt5", "klatt6", "m1", "m2", "m3", "m5", "m8",
     "norbert", "sandro", "shelby", "travis", "victor", "croak",
 )  # fmt: skip
-VARIANTS: dict[str, tuple[str, ...]] = {
+VARIANTS: dict[VoiceSplit, tuple[str, ...]] = {
     "train": TRAIN_VARIANTS,
     "validation": VALIDATION_VARIANTS,
     "test": TEST_VARIANTS,
@@ -44,8 +46,6 @@ ACCENTS: dict[Language, tuple[str, ...]] = {
            "en-029", "en-us-nyc"),
     "de": ("de",),
 }  # fmt: skip
-
-Cast = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,23 @@ class Voice:
 
 @dataclass(frozen=True)
 class Utterance:
-    """16 kHz mono float32 speech, and for every word of its text (start, end) in seconds."""
+    """Speech, 16 kHz mono float32, with (start, end) of each word in seconds."""
 
     samples: np.ndarray
     word_times: list[tuple[float, float]]
 
 
-def random_voice(rng: random.Random, language: Language, cast: Cast) -> Voice:
-    """Someone of the given cast."""
-    variant = rng.choice(VARIANTS[cast])
+def voice_name(accent: str, variant: str) -> str:
+    """Return the name of an accent with a variant; an empty variant is the accent's own voice."""
+    return f"{accent}+{variant}" if variant else accent
+
+
+def random_voice(rng: random.Random, language: Language, split: VoiceSplit) -> Voice:
+    """Return a random voice of a split."""
+    variant = rng.choice(VARIANTS[split])
     accent = rng.choice(ACCENTS[language])
     return Voice(
-        name=f"{accent}+{variant}" if variant else accent,
+        name=voice_name(accent, variant),
         rate=rng.randint(125, 215),
         pitch=rng.randint(25, 75),
         pitch_range=rng.randint(25, 75),
@@ -99,7 +104,7 @@ _SYNCHRONOUS, _UTF8 = 2, 1
 
 @dataclass
 class Synthesizer:
-    """Speaks. One a process: espeak-ng keeps global state."""
+    """espeak-ng. Create one per process, because the library keeps global state."""
 
     _rate: int = 0
     _pcm: list[np.ndarray] = field(default_factory=list)
@@ -108,11 +113,14 @@ class Synthesizer:
     def __post_init__(self) -> None:
         self._library = ctypes.CDLL("libespeak-ng.so.1")
         self._rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, None, 0)
-        self._callback: Callable[..., int] = _CALLBACK(self._receive)  # kept from the collector
+        self._callback: Callable[..., int] = _CALLBACK(self._receive)  # keeps a reference: the library has none
         self._library.espeak_SetSynthCallback(self._callback)
 
-    def say(self, text: str, voice: Voice) -> Utterance:
-        """Speech of `text`; raises ValueError where espeak-ng does not know the voice."""
+    def synthesize(self, text: str, voice: Voice) -> Utterance:
+        """Return the speech of a text.
+
+        Raises ValueError if espeak-ng does not know the voice.
+        """
         self._pcm, self._starts = [], {}
         if self._library.espeak_SetVoiceByName(voice.name.encode()) != 0:
             raise ValueError(f"espeak-ng has no voice {voice.name}")
@@ -124,9 +132,10 @@ class Synthesizer:
         self._library.espeak_Synth(data, len(data) + 1, 0, 0, 0, _UTF8, None, None)
         self._library.espeak_Synchronize()
         pcm = np.concatenate([*self._pcm, np.zeros(1, np.int16)]).astype(np.float32) / 32768
-        return _timed(text, soxr.resample(pcm, self._rate, SAMPLE_RATE), self._starts)
+        return _trim(text, soxr.resample(pcm, self._rate, SAMPLE_RATE), self._starts)
 
     def _receive(self, wav: object, count: int, events: object) -> int:
+        """Collect samples and word starts; espeak-ng calls this for each buffer."""
         if count:
             self._pcm.append(np.ctypeslib.as_array(wav, (count,)).copy())
         index = 0
@@ -137,11 +146,11 @@ class Synthesizer:
         return 0
 
 
-def _timed(text: str, samples: np.ndarray, starts: dict[int, float]) -> Utterance:
-    """Trimmed to where there is sound. A word ends where the next starts, or where the sound ends.
+def _trim(text: str, samples: np.ndarray, starts: dict[int, float]) -> Utterance:
+    """Trim silence at both ends, and give each word its time.
 
-    `starts` maps a character position to seconds. espeak-ng reports some pairs ("for the") as one
-    word: such a word's time is shared out by letters.
+    starts: character position to seconds. A word ends at the start of the next word, the last one at the end of the
+    sound. espeak-ng reports some pairs ("for the") as one word: their time is divided by letters.
     """
     words = [match.span() for match in re.finditer(r"\w+", text)]
     loud = np.flatnonzero(np.abs(samples) > 0.003)
@@ -149,9 +158,6 @@ def _timed(text: str, samples: np.ndarray, starts: dict[int, float]) -> Utteranc
         return Utterance(samples[:0], [])
     first, last = int(loud[0]), int(loud[-1]) + 1
     known = [*sorted(starts), len(text)]
-    times = [min(max(starts[at] * SAMPLE_RATE - first, 0), last - first) for at in known[:-1]]
-    bounds = np.interp([*(at for at, _ in words), len(text)], known, [*times, last - first])
+    times = [min(max(starts[position] * SAMPLE_RATE - first, 0), last - first) for position in known[:-1]]
+    bounds = np.interp([*(start for start, _ in words), len(text)], known, [*times, last - first])
     return Utterance(samples[first:last], list(pairwise((bounds / SAMPLE_RATE).tolist())))
-
-
-__all__ = ["SAMPLE_RATE", "Cast", "Synthesizer", "Utterance", "Voice", "random_voice"]

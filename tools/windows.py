@@ -1,5 +1,4 @@
-"""Training windows: sentences placed on a time line of 4 to 30 s, mixed with noise in mel power, and
-what the model shall answer, token by token and frame by frame."""
+"""Training windows of 4 to 30 s: mixed sentences, the decoder's labels, and the word of every encoder frame."""
 
 import random
 from dataclasses import dataclass, field
@@ -8,14 +7,14 @@ import numpy as np
 from transformers import WhisperTokenizerFast
 
 from tools.corpus import FRAMES_PER_SECOND, Clip
-from tools.mixing import Sound, scaled
+from tools.mixing import Mixer, normalize
 from tools.sentences import VOCABULARY, words_of
 
 IGNORE = -100
 FRAME_CLASSES = {
     word: index for index, word in enumerate(sorted({w.lower() for v in VOCABULARY.values() for w in v}), start=1)
-}  # class 0: nobody speaks
-HEARD_SHARE = 0.7  # a word cut by the window's edge counts when so much of it is inside
+}  # class 0: no speech
+MIN_AUDIBLE_SHARE = 0.7  # of a word at the window's edge; the decoder omits a word of which less is inside
 
 
 Span = tuple[int, int]
@@ -23,70 +22,72 @@ Span = tuple[int, int]
 
 
 @dataclass
-class Answer:
-    """What the decoder reads and shall write. It is built token by token.
+class DecoderExample:
+    """Input tokens and labels of the decoder, built token by token.
 
-    prompt, head: what it is given. body: what it writes, with the span that each token speaks of.
-    silent: Whisper marks a window without speech right after the start token.
+    prompt, sot_sequence: given tokens. output: tokens to write, with the frames that each is aligned to.
+    is_silent: the window has no speech. Whisper predicts `no_speech` for it right after the start token.
     """
 
     seconds: float
     prompt: list[int]
-    head: list[int]
+    sot_sequence: list[int]
     no_speech: int
-    body: list[int] = field(default_factory=list)
-    spans: list[Span | None] = field(default_factory=list)
-    silent: bool = False
+    output: list[int] = field(default_factory=list)
+    output_spans: list[Span | None] = field(default_factory=list)
+    is_silent: bool = False
 
     def add(self, token: int, span: tuple[float, float] | None = None) -> None:
-        """One more token; `span` in seconds."""
-        self.body.append(token)
+        """Append an output token; `span` in seconds."""
+        self.output.append(token)
         frames = int(self.seconds * 50)
         if span is None:
-            self.spans.append(None)
+            self.output_spans.append(None)
             return
         first = min(max(int(span[0] * 50), 0), frames - 1)
-        self.spans.append((first, min(max(round(span[1] * 50), first + 1), frames)))
+        self.output_spans.append((first, min(max(round(span[1] * 50), first + 1), frames)))
 
     @property
     def tokens(self) -> list[int]:
-        """What the decoder reads."""
-        return [*self.prompt, *self.head, *self.body[:-1]]
+        """Input tokens of the decoder."""
+        return [*self.prompt, *self.sot_sequence, *self.output[:-1]]
 
     @property
-    def targets(self) -> list[int]:
-        """What it shall write at each of `tokens`; IGNORE in the prompt."""
-        known = [self.no_speech, *[IGNORE] * (len(self.head) - 2)] if self.silent else self.head[1:]
-        return [*[IGNORE] * len(self.prompt), *known, *self.body]
+    def labels(self) -> list[int]:
+        """Expected next token after each input token; IGNORE in the prompt."""
+        sot_labels = self.sot_sequence[1:]
+        if self.is_silent:
+            sot_labels = [self.no_speech, *[IGNORE] * (len(self.sot_sequence) - 2)]
+        return [*[IGNORE] * len(self.prompt), *sot_labels, *self.output]
 
     @property
-    def gaze(self) -> list[Span | None]:
-        """For each of `tokens` the frames that the token to be written speaks of."""
-        return [*[None] * (len(self.prompt) + len(self.head) - 1), *self.spans]
+    def spans(self) -> list[Span | None]:
+        """Frames of the expected next token, for each input token."""
+        return [*[None] * (len(self.prompt) + len(self.sot_sequence) - 1), *self.output_spans]
 
     @property
-    def glance(self) -> list[Span | None]:
-        """The same for the token before it."""
-        return [None, *self.gaze[:-1]]
+    def previous_spans(self) -> list[Span | None]:
+        """Frames of the token before the expected one, for each input token."""
+        return [None, *self.spans[:-1]]
 
 
 @dataclass(frozen=True)
 class Window:
     """One training example.
 
-    mel: (2·frames, 80) as Whisper's feature extractor scales it. frame_words: the word class of each
-    20 ms frame. offset: frames that the window stands away from the start of its 30 s.
+    mel: (2·frames, 80), scaled as Whisper's feature extractor does. frame_words: class of the word in each 20 ms frame.
+    offset: frames between the start of the 30 s and the start of the window.
     """
 
     mel: np.ndarray
-    answer: Answer
+    decoder: DecoderExample
     frame_words: np.ndarray
     offset: int
 
 
 @dataclass
-class Mixer:
-    """Makes windows from clips. One a process; the noise bank is made at the start."""
+class WindowGenerator:
+    """Makes random windows from clips."""
 
     clips: list[Clip]
     tokenizer: WhisperTokenizerFast
@@ -95,106 +96,122 @@ class Mixer:
     def __post_init__(self) -> None:
         self._by_language = {code: [clip for clip in self.clips if clip.language == code] for code in ("en", "de")}
         self._ids = self.tokenizer.get_vocab()
-        self._sound = Sound(self.rng)
+        self._mixer = Mixer(self.rng)
 
     def window(self, seconds: float) -> Window:
-        """A random window of the given length."""
+        """Return a random window of the given length."""
         rng, frames = self.rng, int(seconds * 50)
         offset = rng.choice((0, rng.randint(0, 1500 - frames)))
         language = rng.choice(("en", "de"))
         translate = language == "de" and rng.random() < 0.3
-        placed = [] if rng.random() < 0.06 else self._place(language, seconds, translate)
-        power = self._sound.mix(placed, int(seconds * FRAMES_PER_SECOND))
-        answer = self._answer(placed, language, translate, seconds, offset)
+        clips = [] if rng.random() < 0.06 else self._choose_clips(language, seconds, translate)
+        power = self._mixer.mix(clips, int(seconds * FRAMES_PER_SECOND))
+        decoder = self._decoder_example(clips, language, translate, seconds, offset)
         words = np.zeros(frames, np.int64)
-        for clip, start in placed:
+        for clip, start in clips:
             for word, span in zip(words_of(clip.text), clip.word_times, strict=True):
                 first, last = (round((start + edge) * 50) for edge in span)
                 words[max(first, 0) : max(last, 0)] = FRAME_CLASSES[word]
-        return Window(scaled(power), answer, words, offset)
+        return Window(normalize(power), decoder, words, offset)
 
-    def _place(self, language: str, seconds: float, translate: bool) -> list[tuple[Clip, float]]:
-        """Clips and where they start; the first and the last may be cut by the window's edges."""
+    def _choose_clips(self, language: str, seconds: float, translate: bool) -> list[tuple[Clip, float]]:
+        """Return clips with their starts; the window's edges may cut the first and the last clip."""
         rng = self.rng
         clips = self._by_language[language]
         end = seconds if rng.random() < 0.5 else rng.uniform(min(2.0, seconds), seconds)
-        at = rng.uniform(-1.5, 0.0) if rng.random() < 0.25 and not translate else rng.uniform(0, 0.8)
+        now = rng.uniform(-1.5, 0.0) if rng.random() < 0.25 and not translate else rng.uniform(0, 0.8)
         may_cut = rng.random() < 0.35 and not translate
-        longest_gap = rng.choice((0.3, 1.0, 3.0))
-        placed: list[tuple[Clip, float]] = []
-        while at < end - 0.5:
+        max_gap = rng.choice((0.3, 1.0, 3.0))
+        chosen: list[tuple[Clip, float]] = []
+        while now < end - 0.5:
             clip = rng.choice(clips)
             while translate and not clip.english:
                 clip = rng.choice(clips)
             length = clip.word_times[-1][1]
-            too_long = at + length > seconds - (0.05 if placed else 0)
-            if too_long and not (may_cut and at < seconds - 0.5):
+            too_long = now + length > seconds - (0.05 if chosen else 0)
+            if too_long and not (may_cut and now < seconds - 0.5):
                 break
-            placed.append((clip, at))
-            if rng.random() < 0.07:  # the same thing said twice
-                again = at + length + 0.2
-                if again + length < seconds:
-                    placed.append((clip, again))
-                    at = again
-            at += length + rng.uniform(0.12, longest_gap)
-        return placed
+            chosen.append((clip, now))
+            if rng.random() < 0.07:  # the same sentence twice
+                repeated = now + length + 0.2
+                if repeated + length < seconds:
+                    chosen.append((clip, repeated))
+                    now = repeated
+            now += length + rng.uniform(0.12, max_gap)
+        return chosen
 
-    def _answer(
-        self, placed: list[tuple[Clip, float]], language: str, translate: bool, seconds: float, offset: int
-    ) -> Answer:
-        """The decoder's part, with time stamps in two windows of three and a prompt in one of four."""
+    def _decoder_example(
+        self, clips: list[tuple[Clip, float]], language: str, translate: bool, seconds: float, offset: int
+    ) -> DecoderExample:
+        """Return the decoder's part; 65 % of windows have timestamps, a quarter has a prompt."""
         rng, ids = self.rng, self._ids
         timestamps = rng.random() < 0.65
-        head = ["<|startoftranscript|>", f"<|{language}|>", "<|translate|>" if translate else "<|transcribe|>"]
+        sot_sequence = ["<|startoftranscript|>", f"<|{language}|>", "<|translate|>" if translate else "<|transcribe|>"]
         if not timestamps:
-            head.append("<|notimestamps|>")
-        prompt = self._prompt(language, translate) if placed and rng.random() < 0.25 else []
-        answer = Answer(seconds, prompt, [ids[name] for name in head], ids["<|nospeech|>"])
-        first = ids["<|0.00|>"] + offset
+            sot_sequence.append("<|notimestamps|>")
+        prompt = self._prompt(language, translate) if clips and rng.random() < 0.25 else []
+        example = DecoderExample(seconds, prompt, [ids[name] for name in sot_sequence], ids["<|nospeech|>"])
+        window_start = ids["<|0.00|>"] + offset
+        for index, (clip, start) in enumerate(clips):
+            next_start = clips[index + 1][1] if index + 1 < len(clips) else None
+            self._add_clip(example, clip, start, next_start, window_start if timestamps else None, translate)
+        example.is_silent = not example.output
+        if example.is_silent and timestamps:
+            example.add(window_start)
+        example.add(ids["<|endoftext|>"])
+        return example
 
-        def stamp(time: float, span: tuple[float, float]) -> None:
-            if timestamps:
-                place = min(max(round(time * 50), 0), int(seconds * 50))
-                answer.add(first + place, None if translate else span)
+    def _add_clip(
+        self, example: DecoderExample, clip: Clip, start: float, next_start: float | None,
+        window_start: int | None, translate: bool,
+    ) -> None:  # fmt: skip
+        """Add the audible words of a clip between two timestamps.
 
-        for index, (clip, start) in enumerate(placed):
-            spans = [(start + begin, start + end) for begin, end in clip.word_times]
-            heard = [min(end, seconds) - max(begin, 0) >= HEARD_SHARE * (end - begin) - 1e-6 for begin, end in spans]
-            if not any(heard):
-                continue
-            first_word, last_word = heard.index(True), len(heard) - 1 - heard[::-1].index(True)
-            begin, end = spans[first_word][0], spans[last_word][1]
-            stamp(begin, (begin - 0.1, begin + 0.06))
-            if translate:
-                for token in self._encode(" " + clip.english):
-                    answer.add(token)
-            else:
-                self._add_words(answer, clip.text, spans, heard)
-            if last_word == len(heard) - 1 and end <= seconds:  # a sentence cut at the end stays open
-                after = placed[index + 1][1] if index + 1 < len(placed) else end + 0.5
-                stamp(end, (end, max(min(after, end + 0.5), end + 0.04)))  # the pause belongs to the stamp
-        answer.silent = not answer.body
-        if answer.silent and timestamps:
-            answer.add(first)
-        answer.add(ids["<|endoftext|>"])
-        return answer
+        window_start: the timestamp token of the window's start; None for a window without timestamps.
+        """
+        seconds = example.seconds
+
+        def add_timestamp(time: float, span: tuple[float, float]) -> None:
+            if window_start is not None:
+                index = min(max(round(time * 50), 0), int(seconds * 50))
+                example.add(window_start + index, None if translate else span)
+
+        spans = [(start + begin, start + end) for begin, end in clip.word_times]
+        audible = [
+            min(end, seconds) - max(begin, 0) >= MIN_AUDIBLE_SHARE * (end - begin) - 1e-6 for begin, end in spans
+        ]
+        if not any(audible):
+            return
+        first_word, last_word = audible.index(True), len(audible) - 1 - audible[::-1].index(True)
+        begin, end = spans[first_word][0], spans[last_word][1]
+        add_timestamp(begin, (begin - 0.1, begin + 0.06))
+        if translate:
+            for token in self._encode(" " + clip.english):
+                example.add(token)
+        else:
+            self._add_words(example, clip.text, spans, audible)
+        if last_word == len(audible) - 1 and end <= seconds:  # a segment that the window cuts has no end timestamp
+            pause_end = end + 0.5 if next_start is None else min(next_start, end + 0.5)
+            add_timestamp(end, (end, max(pause_end, end + 0.04)))  # the end timestamp is aligned to the pause
 
     def _prompt(self, language: str, translate: bool) -> list[int]:
-        """One to three sentences that might have come before."""
-        before = self.rng.choices(self._by_language[language], k=self.rng.randint(1, 3))
-        text = "".join(" " + (clip.english or clip.text if translate else clip.text) for clip in before)
+        """Return one to three random sentences as previous text."""
+        previous = self.rng.choices(self._by_language[language], k=self.rng.randint(1, 3))
+        text = "".join(" " + (clip.english or clip.text if translate else clip.text) for clip in previous)
         return [self._ids["<|startofprev|>"], *self._encode(text)]
 
-    def _add_words(self, answer: Answer, text: str, spans: list[tuple[float, float]], heard: list[bool]) -> None:
-        """The heard words' tokens; a mark after a word looks at that word's last moment."""
+    def _add_words(
+        self, example: DecoderExample, text: str, spans: list[tuple[float, float]], audible: list[bool]
+    ) -> None:
+        """Add the tokens of the audible words; punctuation is aligned to the last 40 ms of its word."""
         word = -1
         for token in self._encode(" " + text):
             piece = self.tokenizer.convert_ids_to_tokens(token)
             if piece.startswith("Ġ"):
                 word += 1
-            if heard[word]:
+            if audible[word]:
                 begin, end = spans[word]
-                answer.add(token, (end - 0.04, end) if piece in ".?" else (begin, end))
+                example.add(token, (end - 0.04, end) if piece in ".?" else (begin, end))
 
     def _encode(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False).input_ids

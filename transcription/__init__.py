@@ -1,1 +1,1 @@
-"""Transcription with speakers: Whisper, speculative decoding and pyannote, behind one Transcriber."""
+"""Transcription with speakers: Whisper, speculative decoding and pyannote behind one Transcriber."""

@@ -1,4 +1,4 @@
-"""RequestContext: how a request is followed, and given up, while threads work on it."""
+"""RequestContext: reports the progress of a request and cancels it, across threads."""
 
 import asyncio
 import threading
@@ -11,83 +11,96 @@ from transcription.errors import Cancelled
 from transcription.transcript import Segment
 
 T = TypeVar("T")
-Progress = Callable[[str, float, float], None]
-"""Told ("transcribe" or "diarize", seconds of audio done, seconds in all)."""
-Segments = Callable[[Sequence[Segment]], None]
-"""Told what one more window says, in order, before it is known who says it."""
+ProgressCallback = Callable[[str, float, float], None]
+"""Called with the stage ("transcribe" or "diarize"), the seconds of audio done, and the seconds in total."""
+SegmentsCallback = Callable[[Sequence[Segment]], None]
+"""Called with the segments of one more window, in order of time, before speakers are assigned."""
 
 
 class RequestContext:
-    """One request while it is worked on: told what is done, and asked whether to go on. For any thread."""
+    """The progress and the cancellation of one request. Safe to use from any thread."""
 
-    def __init__(self, progress: Progress | None = None, segments: Segments | None = None) -> None:
-        """Both are called from the threads that work."""
+    def __init__(self, progress: ProgressCallback | None = None, segments: SegmentsCallback | None = None) -> None:
+        """Set the callbacks. The threads that work on the request call them."""
         self._progress, self._segments = progress, segments
-        self._calls: list[Callable[[], object]] = []
-        self._stopped = threading.Event()
+        self._cancel_callbacks: list[Callable[[], object]] = []
+        self._cancelled = threading.Event()
         self._lock = threading.Lock()
 
     @property
     def is_streaming(self) -> bool:
-        """Whether somebody waits for each window's segments, and not for all of them."""
+        """Whether the caller receives the segments of each window as soon as they are decoded."""
         return self._segments is not None
 
     def cancel(self) -> None:
-        """Gives the request up: whoever works on it gets Cancelled as soon as they tell or ask anything."""
+        """Cancel the request: the next check or report of a working thread raises Cancelled."""
         with self._lock:
-            self._stopped.set()
-            calls, self._calls = self._calls, []
-        for call in calls:
-            call()
+            self._cancelled.set()
+            callbacks, self._cancel_callbacks = self._cancel_callbacks, []
+        for callback in callbacks:
+            callback()
 
     def check_cancelled(self) -> None:
-        """Raises Cancelled once the request is given up."""
-        if self._stopped.is_set():
+        """Raise Cancelled if the request is cancelled."""
+        if self._cancelled.is_set():
             raise Cancelled
 
     def report_progress(self, stage: str, seconds: float, total: float) -> None:
-        """So much of the audio is done. Raises Cancelled."""
+        """Report that `seconds` of `total` seconds of audio are done in a stage.
+
+        Raises Cancelled if the request is cancelled.
+        """
         self.check_cancelled()
         if self._progress is not None:
             self._progress(stage, seconds, total)
 
     def report_segments(self, segments: Sequence[Segment]) -> None:
-        """One more window is transcribed. Raises Cancelled."""
+        """Report the segments of one more window.
+
+        Raises Cancelled if the request is cancelled.
+        """
         self.check_cancelled()
         if self._segments is not None:
             self._segments(segments)
 
     @contextmanager
-    def on_cancel(self, call: Callable[[], object]) -> Iterator[None]:
-        """Within, `call` is made when the request is given up, by the thread that does; at once if it is already."""
+    def on_cancel(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Call `callback` if the request is cancelled inside the `with` block, or was cancelled before it.
+
+        The thread that calls cancel() runs the callback.
+        """
         with self._lock:
-            late = self._stopped.is_set()
-            if not late:
-                self._calls.append(call)
-        if late:
-            call()
+            is_cancelled = self._cancelled.is_set()
+            if not is_cancelled:
+                self._cancel_callbacks.append(callback)
+        if is_cancelled:
+            callback()
         try:
             yield
         finally:
             with self._lock:
-                if call in self._calls:
-                    self._calls.remove(call)
+                if callback in self._cancel_callbacks:
+                    self._cancel_callbacks.remove(callback)
 
     @contextmanager
     def child(self, part: int = 0, parts: int = 1) -> Iterator["RequestContext"]:
-        """For a part of the work: it can be given up by itself, and is with the whole. It tells no segments.
+        """Yield the context of a part of the work. It can be cancelled alone, and is cancelled with this one.
 
-        part: which of so many equal ones that come one after the other.
+        part, parts: the index of the part and the number of parts. The parts are equally long and run one after
+        the other; their progress is reported as progress of the whole. A child reports no segments.
         """
-        branch = RequestContext(
+        child = RequestContext(
             lambda stage, seconds, total: self.report_progress(stage, part * total + seconds, parts * total)
         )
-        with self.on_cancel(branch.cancel):
-            yield branch
+        with self.on_cancel(child.cancel):
+            yield child
 
 
 async def run_in_thread(threads: Executor, work: Callable[[], T], context: RequestContext) -> T:
-    """Return what `work` returns, from a thread. Cancelling this cancels the context and waits for the thread."""
+    """Run `work` in a thread and return its result.
+
+    If this coroutine is cancelled, cancel the context and wait until the thread has finished.
+    """
     future = asyncio.get_running_loop().run_in_executor(threads, work)
     try:
         return await asyncio.shield(future)
@@ -97,4 +110,4 @@ async def run_in_thread(threads: Executor, work: Callable[[], T], context: Reque
         raise
     finally:
         if future.done() and not future.cancelled():
-            future.exception()  # seen, also where nobody waits for it any more
+            future.exception()  # or asyncio logs "exception was never retrieved"

@@ -1,16 +1,16 @@
-"""What a caller can do wrong, drawn as a tree. The message is the answer: one short cause, what to do."""
+"""The errors of the package. Their messages are shown to callers: one short cause, then what to do."""
 
 
 class TranscriptionError(Exception):
-    """Anything this project says to a caller on purpose. Its text is safe to show."""
+    """Base class of all errors that are raised on purpose. The message is safe to show."""
 
 
 class InvalidSettings(TranscriptionError):
-    """The environment that the service was started with cannot work."""
+    """The settings of the service are wrong, or they do not work on this machine."""
 
 
 class InvalidRequest(TranscriptionError):
-    """The request cannot be served as it is; `param` names the parameter that is to blame, where one is."""
+    """The request is not valid. `param` is the name of the wrong parameter, if it is known."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -18,19 +18,19 @@ class InvalidRequest(TranscriptionError):
 
 
 class InvalidAudio(InvalidRequest):
-    """The audio cannot be read, or holds nothing."""
+    """The audio cannot be decoded, or it is empty."""
 
 
 class AudioTooLong(InvalidAudio):
-    """More bytes or seconds than the settings allow."""
+    """The audio has more bytes or seconds than the settings allow."""
 
 
 class Cancelled(TranscriptionError):
-    """Nobody waits for the answer any more."""
+    """The request was cancelled; nobody waits for its result."""
 
     def __init__(self) -> None:
         super().__init__("the request was cancelled")
 
 
 class EngineFailure(TranscriptionError):
-    """The model failed on a request that was in order."""
+    """The model failed on a valid request."""

@@ -1,4 +1,4 @@
-"""Transcriber: audio in, labelled transcript out. What every door calls."""
+"""Transcriber: audio in, transcript with speakers out. Every interface of the package calls it."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -21,52 +21,64 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Diarizes(Protocol):
-    """Tells who speaks when. Safe to call from several threads."""
+class SpeakerDiarizer(Protocol):
+    """Finds who speaks when. Safe to call from several threads."""
 
     def diarize(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> "Diarization":
-        """Who speaks when in `audio` (16 kHz). Raises Cancelled."""
+        """Return the speaker turns of `audio` (16 kHz).
+
+        Raises EngineFailure, Cancelled.
+        """
         ...
 
 
-def _diarizer(settings: ModelSettings) -> Diarizes:
-    from transcription.diarization.pyannote import Diarizer  # here, as pyannote takes seconds to import
+def load_diarizer(settings: ModelSettings) -> SpeakerDiarizer:
+    """Load DIARIZATION_MODEL in this process.
+
+    Raises InvalidSettings if it cannot be loaded.
+    """
+    from transcription.diarization.pyannote import Diarizer  # here, because pyannote takes seconds to import
 
     return Diarizer(settings)
 
 
 class Transcriber:
-    """The service itself: models loaded once from the settings. Safe to call from several threads."""
+    """The loaded models. Safe to call from several threads."""
 
     def __init__(
         self, settings: ModelSettings, engine: Engine | None = None,
-        diarizer: Callable[[ModelSettings], Diarizes] = _diarizer,
+        load_diarizer: Callable[[ModelSettings], SpeakerDiarizer] = load_diarizer,
     ) -> None:  # fmt: skip
-        """Loads the models, or takes an engine and a diarizer that are elsewhere. Raises InvalidSettings.
+        """Load the models of the settings. With `engine` and `load_diarizer`, use models in other processes.
 
-        A diarization model that cannot be loaded is logged, and said to those who ask for speakers:
-        transcription goes on without it.
+        If the diarization model cannot be loaded, log the error and transcribe without speakers; requests that
+        require speakers fail with the same error.
+        Raises InvalidSettings if the Whisper model cannot be loaded.
         """
         self.settings = settings
         self.engine = engine or ENGINES[settings.engine](settings)
         self.limits = AudioLimits(settings.max_audio_bytes, settings.max_audio_seconds)
         self.failures = 0
-        """Requests in a row that the models failed on."""
-        self.diarizer: Diarizes | None = None
-        self._no_speakers = "no diarization model is loaded: set DIARIZATION_MODEL"
+        """Number of consecutive requests on which the models failed."""
+        self.diarizer: SpeakerDiarizer | None = None
+        self._diarizer_error = "no diarization model is loaded: set DIARIZATION_MODEL"
         if settings.diarization_model is not None:
-            self._load_diarizer(diarizer)
+            try:
+                self.diarizer = load_diarizer(settings)
+            except InvalidSettings as error:
+                self._diarizer_error = str(error)
+                logger.error("transcribing without speakers: %s", error)
 
     def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
-        """What is said in `audio`, and by whom where that is asked for.
+        """Return the transcript of `audio`, with speakers if the request and the settings ask for them.
 
-        Raises InvalidRequest, EngineFailure, and Cancelled when the context is stopped.
+        Raises InvalidRequest, EngineFailure, Cancelled.
         """
-        config, context = self._resolved(config), context or RequestContext()
+        config, context = self._with_service_settings(config), context or RequestContext()
         self.check(config)
         try:
             with as_engine_failure():
-                transcript = self._heard(audio, config, context)
+                transcript = self._transcribe(audio, config, context)
         except EngineFailure:
             self.failures += 1
             raise
@@ -74,73 +86,67 @@ class Transcriber:
         return transcript
 
     def check(self, config: InferenceConfig, param: str = "diarize") -> None:
-        """Check what is known before the audio is read. `param` is the parameter that asks for speakers.
+        """Check a request before its audio is loaded. `param` is the parameter that asks for speakers.
 
-        Raises InvalidRequest if the request needs speakers and no diarization model is loaded.
+        Raises InvalidRequest if it requires speakers and no diarization model is loaded.
         """
         if self.diarizer is None and config.diarize and not config.multichannel:
-            raise InvalidRequest(self._no_speakers, param)
+            raise InvalidRequest(self._diarizer_error, param)
 
-    def _heard(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
+    def _transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
         if config.multichannel:
-            return self._channel_by_channel(audio, config, context)
-        if self.diarizer is None or config.diarize is False:
-            return self._without_speakers(self.engine.transcribe(audio, config, context), config)
-        return self._with_speakers(self.diarizer, audio, config, context)
+            return self._transcribe_channels(audio, config, context)
+        if self.diarizer is None:
+            return self._warn_about_speakers(self.engine.transcribe(audio, config, context), config)
+        if config.diarize is False:
+            return self.engine.transcribe(audio, config, context)
+        return self._transcribe_and_diarize(self.diarizer, audio, config, context)
 
-    def _load_diarizer(self, load: Callable[[ModelSettings], Diarizes]) -> None:
-        try:
-            self.diarizer = load(self.settings)
-        except InvalidSettings as error:
-            self._no_speakers = str(error)
-            logger.error("going on without speakers: %s", error)
-
-    def _with_speakers(
-        self, diarizer: Diarizes, audio: Audio, config: InferenceConfig, context: RequestContext
+    def _transcribe_and_diarize(
+        self, diarizer: SpeakerDiarizer, audio: Audio, config: InferenceConfig, context: RequestContext
     ) -> Transcript:
-        """Transcribed and diarized at the same time, which two CPU cores also gain from (benchmarks/README.md)."""
-        timed = config.model_copy(update={"timestamps": "word"})  # speakers change between words
-        with context.child() as aside, ThreadPoolExecutor(1) as beside:
-            future = beside.submit(diarizer.diarize, audio, config, aside)
+        """Run both at the same time. This is faster on two CPU cores too (benchmarks/README.md)."""
+        word_config = config.model_copy(update={"timestamps": "word"})  # the speaker can change between any two words
+        with context.child() as diarization_context, ThreadPoolExecutor(1) as thread:
+            future = thread.submit(diarizer.diarize, audio, config, diarization_context)
             try:
-                transcript = self.engine.transcribe(audio, timed, context)
+                transcript = self.engine.transcribe(audio, word_config, context)
             except BaseException:
-                aside.cancel()
+                diarization_context.cancel()
                 raise
             try:
-                found = future.result()
+                diarization = future.result()
             except Exception:
                 context.check_cancelled()
                 if config.diarize:
                     raise
                 logger.exception("diarization failed")
-                return _told(_at(transcript, config), "speakers are missing: diarization failed")
-        labelled = assign_speakers(transcript, found.turns, found.exclusive)
-        return _told(_at(labelled, config), *found.warnings)
+                transcript = _with_requested_words(transcript, config)
+                return _with_warnings(transcript, "speakers are missing: diarization failed")
+        transcript = assign_speakers(transcript, diarization.turns, diarization.exclusive)
+        return _with_warnings(_with_requested_words(transcript, config), *diarization.warnings)
 
-    def _without_speakers(self, transcript: Transcript, config: InferenceConfig) -> Transcript:
-        """What was wanted or configured, and cannot be done, is said."""
-        if self.diarizer is not None:  # diarize: false
+    def _warn_about_speakers(self, transcript: Transcript, config: InferenceConfig) -> Transcript:
+        """Add a warning if the settings or the request ask for speakers, and no diarization model is loaded."""
+        is_configured = self.settings.diarization_model is not None and config.diarize is None
+        if not is_configured and not config.speaker_hints:
             return transcript
-        expected = self.settings.diarization_model is not None and config.diarize is None
-        if not expected and not config.speaker_hints:
-            return transcript
-        return _told(transcript, f"speakers are missing: {self._no_speakers}")
+        return _with_warnings(transcript, f"speakers are missing: {self._diarizer_error}")
 
-    def _channel_by_channel(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
-        """Every channel transcribed by itself; its speaker is its number."""
+    def _transcribe_channels(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
+        """Transcribe each channel separately. The number of the channel is the speaker."""
         channels = [audio.samples] if audio.channels is None else list(audio.channels)
         if len(channels) > 1:
             config = config.model_copy(update={"vad_filter": True})  # a channel is silent while the others talk
-        parts = []
+        transcripts = []
         for number, samples in enumerate(channels):
-            one = Audio(samples, audio.sample_rate, audio.partial)
-            with context.child(number, len(channels)) as branch:
-                parts.append(self.engine.transcribe(one, config, branch))
-        return by_channel(parts)
+            channel = Audio(samples, audio.sample_rate, audio.partial)
+            with context.child(number, len(channels)) as channel_context:
+                transcripts.append(self.engine.transcribe(channel, config, channel_context))
+        return by_channel(transcripts)
 
-    def _resolved(self, config: InferenceConfig) -> InferenceConfig:
-        """The request with the service's defaults and orders in it."""
+    def _with_service_settings(self, config: InferenceConfig) -> InferenceConfig:
+        """Return the request with LANGUAGE_FORCE and the default TIMESTAMPS of the settings."""
         return config.model_copy(
             update={
                 "language": self.settings.language_force or config.language,
@@ -149,20 +155,20 @@ class Transcriber:
         )
 
 
-def _at(transcript: Transcript, config: InferenceConfig) -> Transcript:
-    """With the word times left out again where they were not asked for."""
+def _with_requested_words(transcript: Transcript, config: InferenceConfig) -> Transcript:
+    """Remove the words if the request does not ask for word timestamps."""
     if config.timestamps == "word":
         return transcript
     return replace(transcript, segments=tuple(replace(segment, words=()) for segment in transcript.segments))
 
 
-def _told(transcript: Transcript, *warnings: str) -> Transcript:
+def _with_warnings(transcript: Transcript, *warnings: str) -> Transcript:
     return replace(transcript, warnings=(*transcript.warnings, *warnings))
 
 
 @contextmanager
 def as_engine_failure() -> Iterator[None]:
-    """A failure that nobody foresaw, as an EngineFailure: a library's message may show paths or secrets."""
+    """Replace unexpected errors by EngineFailure: the message of a library may contain paths or secrets."""
     try:
         yield
     except TranscriptionError:
@@ -171,4 +177,4 @@ def as_engine_failure() -> Iterator[None]:
         logger.exception("transcription failed")
         if "out of memory" in str(error).lower():
             raise EngineFailure("the model ran out of memory: send a smaller batch_size or shorter audio") from None
-        raise EngineFailure("transcription failed inside the model: the log says why") from None
+        raise EngineFailure("transcription failed inside the model: see the log") from None

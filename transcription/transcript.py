@@ -1,14 +1,16 @@
-"""What was said: the types that flow from the engine to the formats. Times are seconds, float."""
+"""Transcript and its parts: the result of an engine, and the input of every format. Times are seconds, float."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Word:
-    """One word with the space before it as the model wrote it, e.g. " report".
+    """One word, with the space before it as the model wrote it, e.g. " report".
 
-    probability: of the word. confidence: of its speaker, 0 to 1. second_speaker: who else it may be,
-    where that is close. overlap: several people talk during it.
+    probability: probability of the word, 0 to 1.
+    confidence: confidence of the speaker, 0 to 1.
+    second_speaker: the second most likely speaker, if the confidence is low.
+    overlap: whether several people talk during the word.
     """
 
     word: str
@@ -23,7 +25,12 @@ class Word:
 
 @dataclass(frozen=True)
 class TokenLogprob:
-    """One token of the text: what it decodes to (of a part of a character, U+FFFD), its bytes, its log-probability."""
+    """One token of the text.
+
+    token: the decoded text; U+FFFD if the token is only a part of a character.
+    data: the bytes of the token.
+    logprob: the log-probability of the token.
+    """
 
     token: str
     data: bytes
@@ -32,7 +39,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of talk between two timestamps of the model; `logprobs` only where they were asked for."""
+    """The text between two timestamps of the model. `logprobs` is empty unless the request asks for it."""
 
     text: str
     start: float
@@ -49,7 +56,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class SpeakerTurn:
-    """Someone speaks from start to end."""
+    """One speaker talks from start to end."""
 
     speaker: str
     start: float
@@ -58,13 +65,14 @@ class SpeakerTurn:
 
 @dataclass(frozen=True)
 class Transcript:
-    """All that was said in one recording, in order.
+    """The transcript of one recording. Segments are in order of time.
 
-    language: ISO 639-1 code, given or detected; None for an English-only model or without audio.
-    language_probability: of the detected language, None where it was given.
-    duration: seconds of the audio. partial: the audio ended before its container said it would.
-    turns: who speaks when, by start, may overlap; None where speakers were not told apart.
-    warnings: what the reader should know, one sentence each.
+    language: Whisper's code, e.g. "en", given or detected; None for an English-only model or without audio.
+    language_probability: probability of the detected language; None if the request gave the language.
+    duration: seconds of audio.
+    partial: the file was truncated.
+    turns: speaker turns sorted by start, which may overlap; None if no speakers were assigned.
+    warnings: messages for the reader, one sentence each.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -78,15 +86,15 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """All segments' text in one line."""
+        """Text of all segments, in one line."""
         return "".join(segment.text for segment in self.segments).strip()
 
     @property
     def words(self) -> tuple[Word, ...]:
-        """All segments' words."""
+        """Words of all segments."""
         return tuple(word for segment in self.segments for word in segment.words)
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """Everyone who has a turn, in order of appearance."""
+        """Labels of all speakers who have a turn, in order of appearance."""
         return tuple(dict.fromkeys(turn.speaker for turn in self.turns or ()))

@@ -1,7 +1,7 @@
-"""Archive: a folder of transcripts that a run can be killed in, and another goes on with.
+"""Archive: a folder of transcripts. A run that was killed can be continued by another run.
 
-transcripts.jsonl has a line for each recording that is done: its source, its documents' name, the endpoint's answer.
-transcripts.parquet is the same as a table. errors.jsonl says what could not be done in the last run.
+transcripts.jsonl has one line per finished recording: its source, the name of its documents and the endpoint's answer.
+transcripts.parquet is the same as a table. errors.jsonl lists the recordings that failed in the last run.
 """
 
 import errno
@@ -19,7 +19,7 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transcription.batch.sources import Recording
+from transcription.batch.recording import Recording
 from transcription.errors import InvalidRequest
 
 _SPAN = pa.list_(pa.float64())
@@ -44,104 +44,105 @@ SCHEMA = pa.schema(
         "warnings": pa.list_(pa.string()),
     }
 )  # fmt: skip
-_BYTES = 16 * 1024 * 1024  # of lines that are in memory at once for the table, where they take ten times as much
-_FULL = (errno.ENOSPC, errno.EDQUOT)  # where there is no room for one transcript, there is none for the next
+TABLE_CHUNK_BYTES = 16 * 1024 * 1024  # of lines in memory at once; as a table they take ten times as much
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # no other transcript can be written either
 
 
 class Archive:
-    """The output of one run; no other run may write there meanwhile."""
+    """The output folder of one run. No other run can write to it at the same time."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens the folder, made where it is missing. Raises InvalidRequest."""
+        """Open the folder, and create it if it does not exist. Raises InvalidRequest if that fails."""
         self.folder = folder
-        with self._writable():
+        with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
-            self._lines = FileIO(folder / "transcripts.jsonl", "a")
+            self._transcripts = FileIO(folder / "transcripts.jsonl", "a")
         try:
-            fcntl.flock(self._lines, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._transcripts, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._lines.close()
-            raise InvalidRequest(f"another run writes to {folder}: let it end") from None
+            self._transcripts.close()
+            raise InvalidRequest(f"another run writes to {folder}; wait until it ends") from None
         self._names = dict(self._read())
-        self._taken = set(self._names.values())
-        with self._writable():
+        self._used_names = set(self._names.values())
+        with self._writing():
             self._errors = FileIO(folder / "errors.jsonl", "a")
             self._errors.truncate(0)
 
     @property
     def done(self) -> Set[str]:
-        """The sources that have their transcript."""
+        """Sources of the recordings that have a transcript."""
         return self._names.keys()
 
     def _read(self) -> Iterator[tuple[str, str]]:
-        """The sources that are done, and their names. A last line that was not finished is cut off.
+        """Yield the source and the name of every finished recording. Cut off an incomplete last line.
 
-        Raises InvalidRequest where the file is not ours.
+        Raises InvalidRequest if the file holds anything else.
         """
-        whole, torn = 0, False
+        valid_bytes, is_torn = 0, False
         with (self.folder / "transcripts.jsonl").open("rb") as lines:
             for line in lines:
-                if torn:
-                    self._lines.close()
-                    raise InvalidRequest(f"{lines.name} has other lines than transcripts: move it away")
+                if is_torn:
+                    self._transcripts.close()
+                    raise InvalidRequest(f"{lines.name} has lines that are not transcripts; move it to another folder")
                 try:
-                    found = json.loads(line)
-                    entry = str(found["source"]), str(found["name"])
+                    entry = json.loads(line)
+                    names = str(entry["source"]), str(entry["name"])
                 except (ValueError, KeyError, TypeError):
-                    torn = True
+                    is_torn = True
                     continue
-                torn = not line.endswith(b"\n")
-                if not torn:
-                    whole += len(line)
-                    yield entry
-        self._lines.truncate(whole)
+                is_torn = not line.endswith(b"\n")
+                if not is_torn:
+                    valid_bytes += len(line)
+                    yield names
+        self._transcripts.truncate(valid_bytes)
 
     def add(self, recording: Recording, answer: Mapping[str, Any], documents: Mapping[str, str]) -> None:
-        """One more transcript. Its documents (by their extension) come first: what has a line is whole.
+        """Write a transcript. documents: text by extension; they are written first, the line in the list last.
 
-        Raises OSError where this one cannot be written, InvalidRequest where nothing can.
+        Raises OSError if this transcript cannot be written, and InvalidRequest if no transcript can be written.
         """
-        name = self._name(recording)
-        self._taken.add(name)  # first: what there is of one that fails, no other writes over
-        with self._writable(only=_FULL):
+        name = self._unused_name(recording)
+        self._used_names.add(name)  # before writing: no other recording overwrites what a failure left
+        with self._writing(only=_DISK_FULL):
             for extension, text in documents.items():
                 path = self.folder / f"{name}.{extension}"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
-            _append(self._lines, {"source": recording.source, "name": name, **answer})
+            _append(self._transcripts, {"source": recording.source, "name": name, **answer})
         self._names[recording.source] = name
 
-    def _name(self, recording: Recording) -> str:
-        """What its documents are called: its path without the suffix, or more of it where another has that name."""
+    def _unused_name(self, recording: Recording) -> str:
+        """Return a name for the documents: the path without its suffix, with it, or with a number."""
         path = PurePosixPath(recording.path)
         names = chain([str(path.with_suffix("")), str(path)], (f"{path}-{number}" for number in count(2)))
-        return next(name for name in names if name not in self._taken)
+        return next(name for name in names if name not in self._used_names)
 
     def fail(self, source: str, error: str) -> None:
-        """One that could not be transcribed; the next run tries again. Raises InvalidRequest."""
-        with self._writable():
+        """Write down that a recording failed; the next run tries it again. Raises InvalidRequest."""
+        with self._writing():
             _append(self._errors, {"source": source, "error": error})
 
-    def tabulate(self) -> None:
-        """Writes the table anew; the one before stays until this one is whole. Raises InvalidRequest."""
+    def write_table(self) -> None:
+        """Write transcripts.parquet. The former table stays until the new one is complete. Raises InvalidRequest."""
         unfinished = self.folder / "transcripts.parquet.unfinished"
-        with self._writable(), (self.folder / "transcripts.jsonl").open("rb") as file:
+        with self._writing(), (self.folder / "transcripts.jsonl").open("rb") as file:
             with pq.ParquetWriter(unfinished, SCHEMA) as table:
-                while lines := file.readlines(_BYTES):
+                while lines := file.readlines(TABLE_CHUNK_BYTES):
                     table.write_table(pa.Table.from_pylist([json.loads(line) for line in lines], SCHEMA))
             unfinished.replace(self.folder / "transcripts.parquet")
 
     @contextmanager
-    def _writable(self, only: Collection[int] = ()) -> Iterator[None]:
-        """Raises InvalidRequest where something cannot be written: for any reason, or only for these numbers'."""
+    def _writing(self, only: Collection[int] = ()) -> Iterator[None]:
+        """Turn an OSError into InvalidRequest. only: error numbers; others are raised as they are."""
         try:
             yield
         except OSError as error:
             if only and error.errno not in only:
                 raise
-            why = error.strerror or type(error).__name__
+            reason = error.strerror or type(error).__name__
             raise InvalidRequest(
-                f"--output {self.folder} cannot be written: {why}: mend it and run again, what is done is kept"
+                f"--output {self.folder} cannot be written: {reason}. Finished transcripts are kept: fix this, then "
+                "run the command again"
             ) from None
 
     def __enter__(self) -> Self:
@@ -150,18 +151,18 @@ class Archive:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lines.close()
+        self._transcripts.close()
         self._errors.close()
 
 
 def _append(file: FileIO, entry: Mapping[str, Any]) -> None:
-    """Writes a line, whole or not at all. Raises OSError."""
+    """Write a whole line or nothing. Raises OSError."""
     line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
-    before = os.fstat(file.fileno()).st_size
+    size = os.fstat(file.fileno()).st_size
     try:
         while line:
             line = line[file.write(line) :]
         os.fsync(file.fileno())
     except OSError:
-        file.truncate(before)
+        file.truncate(size)
         raise

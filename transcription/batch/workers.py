@@ -1,4 +1,4 @@
-"""Many recordings at once, over Ray Data: each is read, decoded and transcribed by a worker that has room."""
+"""Transcribe many recordings with Ray Data: a pool of workers, each with its own models."""
 
 import json
 import logging
@@ -13,34 +13,34 @@ import ray
 from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
-from transcription.audio import load_audio
-from transcription.batch.sources import Recording, opened
+from transcription.audio import Audio, load_audio
+from transcription.batch.filesystems import open_recording
+from transcription.batch.recording import Recording
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.errors import InvalidAudio, InvalidSettings, TranscriptionError
 from transcription.formats import FORMATS, to_chunks
 from transcription.transcriber import Transcriber, as_engine_failure
-from transcription.transcript import Transcript
 
 logger = logging.getLogger(__name__)
-_IN_MEMORY = 64 * 1024 * 1024  # bytes of a recording before it goes to disk
-_BLOCKS = 10_000  # recordings that Ray Data has before it: each is by itself, so that it is told when it is done
-_TRIES = 2  # how often a recording is tried again after its worker died
+_MAX_BYTES_IN_MEMORY = 64 * 1024 * 1024  # larger recordings are read into a temporary file
+_MAX_BLOCKS = 10_000  # recordings in one dataset; each is a block, so that its result comes as soon as it is done
+_MAX_RETRIES = 2  # of a recording whose worker crashed
 
 
 @dataclass(frozen=True)
-class Workers:
-    """How many there are, what each needs of a machine, and how many recordings it has at a time."""
+class WorkerPool:
+    """Number of workers, and the resources of each. recordings_per_worker: at the same time."""
 
-    least: int = 1
-    most: int = 1
+    min_workers: int = 1
+    max_workers: int = 1
     gpus: float = 0.0
     cpus: float = 1.0
-    together: int = 8
+    recordings_per_worker: int = 8
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a recording: the endpoint's answer and documents by their extension, or an error."""
+    """Result of one recording: the endpoint's answer and the documents by extension, or an error."""
 
     recording: Recording
     answer: dict[str, Any] | None = None
@@ -49,10 +49,10 @@ class Outcome:
 
 
 class Worker:
-    """One process with the models; several threads call it at once."""
+    """One process with the models. Several threads call it at the same time."""
 
     def __init__(self, settings: ModelSettings, config: InferenceConfig, formats: Sequence[str]) -> None:
-        """Models that cannot be loaded are said with the first recording: Ray would start the worker anew."""
+        """Load the models. If that fails, every call returns the reason: an exception here would restart the worker."""
         self._config, self._formats = config, formats
         self._transcriber: Transcriber | InvalidSettings
         try:
@@ -61,96 +61,96 @@ class Worker:
             self._transcriber = error
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """What came of the recording in a row: what goes wrong with one stops no other.
+        """Return the result of one recording as a row. An error of one recording does not stop the others.
 
-        Everything is text: of rows in other shapes than the first ones have, Ray would lose what does not fit.
+        All values are text or None: Ray drops values whose type differs from that of earlier rows.
         """
-        told: dict[str, Any] = {
-            "source": row["source"],
-            "answer": None,
-            "documents": None,
-            "error": None,
-            "refusal": None,
-        }
+        result = dict.fromkeys(("answer", "documents", "error", "load_error")) | {"source": row["source"]}
         if isinstance(self._transcriber, InvalidSettings):
-            return told | {"refusal": str(self._transcriber)}
+            return result | {"load_error": str(self._transcriber)}
         try:
             with as_engine_failure():
-                transcript = self._heard(json.loads(row["address"]), self._transcriber)
+                audio = self._load(json.loads(row["address"]), self._transcriber)
+                transcript = self._transcriber.transcribe(audio, self._config)
                 documents = {FORMATS[name].extension: FORMATS[name].render(transcript) for name in self._formats}
         except TranscriptionError as error:
-            return told | {"error": str(error)}
-        return told | {"answer": json.dumps(to_chunks(transcript)), "documents": json.dumps(documents)}
+            return result | {"error": str(error)}
+        return result | {"answer": json.dumps(to_chunks(transcript)), "documents": json.dumps(documents)}
 
-    def _heard(self, address: str, transcriber: Transcriber) -> Transcript:
-        with SpooledTemporaryFile(_IN_MEMORY) as file:
+    def _load(self, address: str, transcriber: Transcriber) -> Audio:
+        with SpooledTemporaryFile(_MAX_BYTES_IN_MEMORY) as file:
             try:
-                with opened(address) as source:
+                with open_recording(address) as source:
                     shutil.copyfileobj(source, file)
             except FileNotFoundError:
-                raise InvalidAudio("it is not there") from None
+                raise InvalidAudio("the file does not exist") from None
             except Exception as error:  # of any file system
                 logger.warning("a recording cannot be read", exc_info=error)
-                raise InvalidAudio(f"it cannot be read: {type(error).__name__}") from None
+                raise InvalidAudio(f"the file cannot be read: {type(error).__name__}") from None
             file.seek(0)
-            audio = load_audio(file, transcriber.limits, self._config.multichannel)
-        return transcriber.transcribe(audio, self._config)
+            return load_audio(file, transcriber.limits, self._config.multichannel)
 
 
-def transcribed(
+def transcribe_recordings(
     recordings: Sequence[Recording], settings: ModelSettings, config: InferenceConfig, formats: Sequence[str],
-    workers: Workers,
+    pool: WorkerPool,
 ) -> Iterator[Outcome]:  # fmt: skip
-    """Every recording's outcome, as it comes. Raises InvalidSettings where the models cannot be loaded.
+    """Yield the outcome of every recording, in the order in which they are done.
 
-    A recording that kills its worker takes along what else that has: those are done again, one at a time.
+    When a worker crashes, the other recordings that it was working on fail with it. All of them are therefore tried
+    again, one at a time. Raises InvalidSettings if the models cannot be loaded.
     """
-    for first in range(0, len(recordings), _BLOCKS):
-        waiting = {recording.source: recording for recording in recordings[first : first + _BLOCKS]}
-        for together in (workers.together, 1):
-            if not waiting:
+    for first in range(0, len(recordings), _MAX_BLOCKS):
+        pending = {recording.source: recording for recording in recordings[first : first + _MAX_BLOCKS]}
+        for recordings_per_worker in (pool.recordings_per_worker, 1):
+            if not pending:
                 break
-            for row in _rows(list(waiting.values()), Worker, (settings, config, formats), workers, together):
-                if row["refusal"] is not None:
-                    raise InvalidSettings(row["refusal"])
-                recording = waiting.pop(row["source"])
+            for row in _rows(list(pending.values()), (settings, config, formats), pool, recordings_per_worker):
+                if row["load_error"] is not None:
+                    raise InvalidSettings(row["load_error"])
+                recording = pending.pop(row["source"])
                 if row["error"] is not None:
                     yield Outcome(recording, error=row["error"])
                 else:
                     yield Outcome(recording, json.loads(row["answer"]), json.loads(row["documents"]))
-        for recording in waiting.values():
-            yield Outcome(recording, error="the worker dies on it: its log says why")
+        for recording in pending.values():
+            yield Outcome(recording, error="the worker crashed on this file; see its log")
 
 
 def _rows(
-    recordings: Sequence[Recording], worker: type[Any], arguments: tuple[Any, ...], workers: Workers, together: int
+    recordings: Sequence[Recording], arguments: tuple[Any, ...], pool: WorkerPool, recordings_per_worker: int
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """A row for each recording on which no worker died too often. Raises InvalidSettings."""
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.max_errored_blocks = -1
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    """Yield the row of each recording, except of those whose workers kept crashing. Raises InvalidSettings."""
+    _configure_ray_data()
     rows = ray.data.from_items(
-        # Addresses as JSON: Ray has no room for a name that is not UTF-8.
-        [{"source": one.source, "address": json.dumps(one.address)} for one in recordings],
+        # The address is JSON because Ray cannot store a file name that is not UTF-8.
+        [{"source": recording.source, "address": json.dumps(recording.address)} for recording in recordings],
         override_num_blocks=len(recordings),
     )
-    pool = ActorPoolStrategy(
-        min_size=workers.least, max_size=workers.most, max_concurrent_calls_per_actor=together,
+    worker: Any = Worker  # Ray's types expect a function
+    strategy = ActorPoolStrategy(
+        min_size=pool.min_workers, max_size=pool.max_workers, max_concurrent_calls_per_actor=recordings_per_worker,
         enable_true_multi_threading=True,
     )  # fmt: skip
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Ray wants to name this one otherwise, and has no other name yet
-        outcomes = rows.map(
-            worker, fn_constructor_args=arguments, num_cpus=workers.cpus, num_gpus=workers.gpus, compute=pool,
-            max_task_retries=_TRIES,
+        warnings.simplefilter("ignore")  # Ray announces that max_task_retries will be renamed, but has no new name yet
+        results = rows.map(
+            worker, fn_constructor_args=arguments, num_cpus=pool.cpus, num_gpus=pool.gpus, compute=strategy,
+            max_task_retries=_MAX_RETRIES,
         )  # fmt: skip
     try:
-        # Not iter_rows: its threads outlive a run that is left in the middle, and one that asks Ray for something after
-        # Ray has ended makes Ray end the process.
-        for bundle in outcomes.iter_internal_ref_bundles():
+        # Not iter_rows(): its threads outlive a run that ends early, and Ray ends the process if they call it after
+        # ray.shutdown().
+        for bundle in results.iter_internal_ref_bundles():
             for block in ray.get(bundle.block_refs):
                 yield from block.to_pylist()
     except RayError:
         logger.exception("the workers failed")
-        raise InvalidSettings("Ray cannot run the workers: the log says why") from None
+        raise InvalidSettings("Ray cannot run the workers; see the log") from None
+
+
+def _configure_ray_data() -> None:
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.max_errored_blocks = -1
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)

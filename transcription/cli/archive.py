@@ -1,21 +1,23 @@
-"""Archives of recordings, on one machine or a Ray cluster: `transcribe-archive recordings --output transcripts`."""
+"""transcribe-archive: transcribe archives of recordings, on this machine or on a Ray cluster."""
 
 import argparse
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anyone
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would report usage to its makers
 
 import ray
 
 from transcription.batch.archive import Archive
-from transcription.batch.sources import Recording, recordings
-from transcription.batch.workers import Outcome, Workers, transcribed
-from transcription.cli.display import counted
-from transcription.cli.options import add_request_options, config_of, settings_of
+from transcription.batch.recording import Recording
+from transcription.batch.sources import find_recordings
+from transcription.batch.workers import Outcome, WorkerPool, transcribe_recordings
+from transcription.cli.display import archive_progress
+from transcription.cli.options import add_request_options, inference_config, model_settings
 from transcription.config import InferenceConfig, ModelSettings, with_absolute_paths
 from transcription.errors import InvalidSettings, TranscriptionError
 from transcription.formats import FORMATS, formats_of
@@ -25,117 +27,130 @@ EPILOG = """examples:
   transcribe-archive s3://bucket/calls list.csv "more/*.mp3" --output transcripts --format srt
   transcribe-archive samples --output transcripts --model models/demo-whisper
 
-Run again, it does what is not yet done. Exit codes: 0 all are done, 1 some could not be, 2 the call was wrong, or no
-more could be written."""
+A manifest is a text file with one address per line, or a table with one of the columns file_name, path, audio, address,
+url, file or audio_filepath, and optionally the column id. A recording is known by its id, or else by its address. Give
+ids if addresses change between runs, as signed addresses do.
+
+Run the same command again to continue: finished recordings are skipped.
+Exit codes: 0 all recordings are done, 1 some recordings failed, 2 the arguments are wrong, the models cannot be loaded
+or the output cannot be written."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     command = argparse.ArgumentParser(
-        description="Transcribe archives of recordings, on this machine or a Ray cluster.",
-        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="transcribe-archive", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Transcribe archives of recordings, on this machine or on a Ray cluster.",
     )  # fmt: skip
     command.add_argument(
         "sources", nargs="+", metavar="SOURCE",
-        help="folders, patterns, files, or manifests (.txt, .csv, .tsv, .jsonl); paths or any address fsspec reads",
+        help="folder, pattern, file or manifest (.txt, .csv, .tsv, .jsonl); a path or any address that fsspec can read",
     )  # fmt: skip
-    command.add_argument("--output", type=Path, required=True, metavar="DIR", help="JSON lines and a Parquet table")
+    command.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="folder for the JSON lines and the Parquet table"
+    )
     command.add_argument(
         "--format", action="append", default=[], choices=list(formats_of("archive")),
-        help="a document for each recording besides; may be repeated",
+        help="also write a document in this format for each recording; may be repeated",
     )  # fmt: skip
     add_request_options(command)
     command.add_argument(
-        "--workers", type=count, default=(1, 1), metavar="N", help="processes with the models: 4, or 1-8"
+        "--workers", type=worker_range, default=(1, 1), metavar="N", help="number of workers, or a range such as 1-8"
     )
-    command.add_argument("--gpus", type=float, default=0.0, help="of a GPU for each worker: 1, or a fraction")
-    command.add_argument("--cpus", type=float, default=1.0, help="CPU cores for each worker")
-    command.add_argument("--together", type=positive, default=8, help="recordings that a worker has at a time")
-    command.add_argument("--address", help="of a Ray cluster (default: $RAY_ADDRESS, or this machine)")
-    command.add_argument("--quiet", action="store_true", help="no progress on standard error")
+    command.add_argument("--gpus", type=float, default=0.0, help="GPUs per worker; may be fractional (default: 0)")
+    command.add_argument("--cpus", type=float, default=1.0, help="CPU cores per worker (default: 1)")
+    command.add_argument(
+        "--together", type=positive, default=8, metavar="N",
+        help="recordings that a worker transcribes at the same time (default: 8)",
+    )  # fmt: skip
+    command.add_argument("--address", help="address of a Ray cluster (default: $RAY_ADDRESS, or this machine)")
+    command.add_argument("--quiet", action="store_true", help="print no progress")
     return command
 
 
 def positive(text: str) -> int:
-    """A number from 1 up. Raises ValueError."""
-    if int(text) < 1:
-        raise ValueError
+    """Return a whole number from 1 up. Raises ArgumentTypeError."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("give a whole number from 1 up")
     return int(text)
 
 
-def count(text: str) -> tuple[int, int]:
-    """The least and the most of "4" or "1-8". Raises ValueError."""
-    least, _, most = text.partition("-")
-    found = int(least), int(most or least)
-    if not 1 <= found[0] <= found[1]:
-        raise ValueError
-    return found
+def worker_range(text: str) -> tuple[int, int]:
+    """Return the minimum and the maximum of "4" or "1-8". Raises ArgumentTypeError."""
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text)
+    minimum, maximum = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not 1 <= minimum <= maximum:
+        raise argparse.ArgumentTypeError("give a whole number from 1 up, or a range such as 1-8")
+    return minimum, maximum
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; the exit code."""
+    """Run the command and return its exit code."""
     options = parser().parse_args(arguments)
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray's own advice about actors means its developers
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray's warnings about actors are for Ray's developers
     try:
-        form = next((name for name in options.format if FORMATS[name].needs_speakers), "chunks")
-        settings, config = with_absolute_paths(settings_of(options)), config_of(options, form)
-        found = recordings(options.sources)
+        response_format = next((name for name in options.format if FORMATS[name].needs_speakers), "chunks")
+        settings = with_absolute_paths(model_settings(options))
+        config = inference_config(options, response_format)
+        recordings = find_recordings(options.sources)
         with Archive(options.output) as archive:
-            return transcribe(options, found, archive, settings, config)
+            return transcribe_into(archive, recordings, options, settings, config)
     except TranscriptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def transcribe(
-    options: argparse.Namespace, found: Sequence[Recording], archive: Archive, settings: ModelSettings,
+def transcribe_into(
+    archive: Archive, recordings: Sequence[Recording], options: argparse.Namespace, settings: ModelSettings,
     config: InferenceConfig,
 ) -> int:  # fmt: skip
-    """Transcribes what the archive does not have yet; the exit code.
+    """Transcribe the recordings that are not done yet, and return the exit code.
 
-    Raises InvalidSettings, and InvalidRequest where the archive takes no more.
+    Raises InvalidSettings if the models cannot be loaded, and InvalidRequest if the archive cannot be written.
     """
-    left = [recording for recording in found if recording.source not in archive.done]
+    pending = [recording for recording in recordings if recording.source not in archive.done]
+    min_workers, max_workers = options.workers
+    pool = WorkerPool(min_workers, max_workers, options.gpus, options.cpus, options.together)
     failed = 0
-    with counted(len(found), len(found) - len(left), options.quiet) as tell:
-        least, most = options.workers
-        workers = Workers(least, most, options.gpus, options.cpus, options.together)
-        if left:
-            connect(options.address, workers)
-        for outcome in transcribed(left, settings, config, options.format, workers):
-            error = outcome.error or kept(archive, outcome)
+    with archive_progress(len(recordings), len(recordings) - len(pending), options.quiet) as report:
+        if pending:
+            connect(options.address, pool)
+        for outcome in transcribe_recordings(pending, settings, config, options.format, pool):
+            error = outcome.error or write(archive, outcome)
             if error is not None:
                 failed += 1
                 print(f"error: {outcome.recording.source}: {error}", file=sys.stderr)
                 archive.fail(outcome.recording.source, error)
-            tell(outcome.answer["duration"] if outcome.answer else 0.0, failed)
-    archive.tabulate()
+            report(outcome.answer["duration"] if outcome.answer else 0.0, failed)
+    archive.write_table()
     return 1 if failed else 0
 
 
-def kept(archive: Archive, outcome: Outcome) -> str | None:
-    """Puts a transcript into the archive; why it cannot be put there, None where it is.
+def write(archive: Archive, outcome: Outcome) -> str | None:
+    """Add a transcript to the archive, and return the error if this one cannot be written.
 
-    Raises InvalidRequest where no other can be put there either.
+    Raises InvalidRequest if no transcript can be written.
     """
     try:
         archive.add(outcome.recording, outcome.answer or {}, outcome.documents or {})
     except OSError as error:
-        return f"its transcript cannot be written: {error.strerror}"
+        return f"the transcript cannot be written: {error.strerror}"
     return None
 
 
-def connect(address: str | None, workers: Workers) -> None:
-    """To a Ray that runs, or to one that is started on this machine. Raises InvalidSettings."""
+def connect(address: str | None, pool: WorkerPool) -> None:
+    """Connect to a running Ray, or start one on this machine. Raises InvalidSettings if none answers."""
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, ignore_reinit_error=True)
     except ConnectionError:
-        raise InvalidSettings("no Ray answers: name a running one as --address, or none to start one here") from None
+        raise InvalidSettings(
+            "no Ray answers at this address; give the --address of a running one, or leave it out to start one here"
+        ) from None
     nodes = ray.nodes()  # type: ignore[no-untyped-call]
     machines = [node["Resources"] for node in nodes if node["Alive"]]
-    if not any(one.get("GPU", 0) >= workers.gpus and one.get("CPU", 0) >= workers.cpus for one in machines):
-        wanted = f"{workers.gpus:g} GPU and {workers.cpus:g} CPU"
-        print(f"warning: no machine has the {wanted} that a worker is to get: waiting for one", file=sys.stderr)
+    if not any(machine.get("GPU", 0) >= pool.gpus and machine.get("CPU", 0) >= pool.cpus for machine in machines):
+        needs = f"{pool.gpus:g} GPU and {pool.cpus:g} CPU"
+        print(f"warning: a worker needs {needs}, and no machine has them; waiting for one", file=sys.stderr)
 
 
 def run() -> None:

@@ -1,4 +1,4 @@
-"""What a terminal shows: a transcript for reading, who speaks when, and how far the work is."""
+"""Terminal output: transcripts for reading, a timeline of the speakers, and progress."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,76 +9,81 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from transcription.context import RequestContext
+from transcription.diarization.assign import MIN_CONFIDENCE
 from transcription.transcript import SpeakerTurn, Transcript, Word
 
-COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")  # of speakers, again and again
-UNSURE = 2 / 3  # a word's speaker is marked below this confidence
-WIDTH = 60  # characters of a timeline
-_LINE = 30.0  # seconds between two lines in a log
+COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
+"""Colours of the speakers; a seventh speaker gets the first again."""
+TIMELINE_WIDTH = 60  # characters
+_LOG_INTERVAL = 30.0  # seconds
 
 
-def readable(transcript: Transcript) -> Text:
-    """For reading: what was found, then a line per segment with its speaker's colour, its words' times below.
+def to_rich_text(transcript: Transcript) -> Text:
+    """Return a transcript for reading: a summary, a timeline, then one line per segment, in the speaker's colour.
 
-    A question mark after a word's time: its speaker is not sure.
+    Words are on the next line with their start times. A question mark means that the speaker is not certain.
     """
     colours = _colours(transcript)
-    told = Text(_found(transcript) + "\n").append_text(timeline(transcript))
+    text = Text(_summary(transcript) + "\n").append_text(timeline(transcript))
     for segment in transcript.segments:
         style = colours.get(segment.speaker or "", "")
-        who = f"{segment.speaker or 'nobody known'}: " if transcript.turns is not None else ""
-        told.append(f"[{segment.start:7.2f} → {segment.end:7.2f}] ", "dim")
-        told.append(who, f"bold {style}").append(segment.text.strip() + "\n", style)
+        speaker = f"{segment.speaker or 'unknown speaker'}: " if transcript.turns is not None else ""
+        text.append(f"[{segment.start:7.2f} → {segment.end:7.2f}] ", "dim")
+        text.append(speaker, f"bold {style}").append(segment.text.strip() + "\n", style)
         if segment.words:
-            told.append(" " * 22 + "  ".join(map(_timed, segment.words)) + "\n", "dim")
+            text.append(" " * 22 + "  ".join(map(_word_with_time, segment.words)) + "\n", "dim")
     if not transcript.segments:
-        told.append("nobody speaks\n")
-    return told
+        text.append("no speech\n")
+    return text
 
 
-def _found(transcript: Transcript) -> str:
-    """The first line: length, language, how many speak."""
-    sure = transcript.language_probability
-    told = f" (detected, {sure:.0%})" if sure is not None else ""
+def _summary(transcript: Transcript) -> str:
+    """Return the duration, the language and the number of speakers."""
+    probability = transcript.language_probability
+    detected = f" (detected, {probability:.0%})" if probability is not None else ""
     count = len(transcript.speakers)
     speakers = f", {count} speaker{'' if count == 1 else 's'}" if transcript.turns is not None else ""
-    return f"{transcript.duration:.1f} s, language {transcript.language}{told}{speakers}"
+    return f"{transcript.duration:.1f} s, language {transcript.language}{detected}{speakers}"
 
 
-def _timed(word: Word) -> str:
-    unsure = word.confidence is not None and word.confidence < UNSURE
-    return f"{word.word.strip()} {word.start:.2f}{'?' if unsure else ''}"
+def _word_with_time(word: Word) -> str:
+    is_uncertain = word.confidence is not None and word.confidence < MIN_CONFIDENCE
+    return f"{word.word.strip()} {word.start:.2f}{'?' if is_uncertain else ''}"
 
 
 def timeline(transcript: Transcript) -> Text:
-    """A line for each speaker, from the start of the audio to its end: filled where they speak."""
-    told = Text()
+    """Return one line per speaker, from the start to the end of the audio, filled where the speaker talks."""
+    text = Text()
     for speaker, colour in _colours(transcript).items():
-        told.append(f"{speaker} ", f"bold {colour}")
-        told.append(_filled(speaker, transcript) + "\n", colour)
-    return told
+        text.append(f"{speaker} ", f"bold {colour}")
+        text.append(_timeline_of(speaker, transcript) + "\n", colour)
+    return text
 
 
-def _filled(speaker: str, transcript: Transcript) -> str:
-    """One character for each part of the audio, by how much of it somebody speaks."""
-    part = transcript.duration / WIDTH
+def _timeline_of(speaker: str, transcript: Transcript) -> str:
+    """Return one character per step of the audio. A darker character means more talk."""
+    step = transcript.duration / TIMELINE_WIDTH
     turns = [turn for turn in transcript.turns or () if turn.speaker == speaker]
-    return "".join(" ░▒▓█"[round(4 * _share(turns, at * part, (at + 1) * part))] for at in range(WIDTH))
+    shares = [_share_of_talk(turns, index * step, (index + 1) * step) for index in range(TIMELINE_WIDTH)]
+    return "".join(" ░▒▓█"[round(4 * share)] for share in shares)
 
 
-def _share(turns: list[SpeakerTurn], start: float, end: float) -> float:
-    """How much of a stretch the turns cover, 0 to 1."""
+def _share_of_talk(turns: list[SpeakerTurn], start: float, end: float) -> float:
+    """Return the share of an interval that the turns cover, 0 to 1."""
     covered = sum(max(min(turn.end, end) - max(turn.start, start), 0.0) for turn in turns)
     return min(covered / (end - start), 1.0) if end > start else 0.0
 
 
 def _colours(transcript: Transcript) -> dict[str, str]:
-    return {speaker: COLOURS[at % len(COLOURS)] for at, speaker in enumerate(transcript.speakers)}
+    return {speaker: COLOURS[index % len(COLOURS)] for index, speaker in enumerate(transcript.speakers)}
 
 
 @contextmanager
-def progress(name: str, seconds: float, quiet: bool) -> Iterator[RequestContext]:
-    """Bars on standard error while a file of so many seconds is worked on, with the speed in times real time."""
+def file_progress(name: str, seconds: float, quiet: bool) -> Iterator[RequestContext]:
+    """Show progress bars for one file on standard error, with the speed in times real time.
+
+    seconds: the length of the audio.
+    """
     with Progress(
         TextColumn("{task.description}"), BarColumn(),
         TextColumn("{task.completed:.0f} of {task.total:.0f} s of audio in"), TimeElapsedColumn(),
@@ -86,49 +91,49 @@ def progress(name: str, seconds: float, quiet: bool) -> Iterator[RequestContext]
     ) as bars:  # fmt: skip
         stages = {"transcribe": bars.add_task(name, total=seconds, speed="")}
 
-        def told(stage: str, done: float, total: float) -> None:
+        def update(stage: str, done: float, total: float) -> None:
             if stage not in stages:
                 stages[stage] = bars.add_task(f"{name}, speakers", total=total, speed="")
-            took = bars.tasks[stages[stage]].elapsed
-            bars.update(
-                stages[stage], completed=done, total=total, speed=f"{done / took:.0f} × real time" if took else ""
-            )
+            elapsed = bars.tasks[stages[stage]].elapsed
+            speed = f"{done / elapsed:.0f} × real time" if elapsed else ""
+            bars.update(stages[stage], completed=done, total=total, speed=speed)
 
-        yield RequestContext(told)
+        yield RequestContext(update)
 
 
-Tell = Callable[[float, int], None]
-"""Told of one more recording: seconds of its audio, and how many have failed so far."""
+UpdateProgress = Callable[[float, int], None]
+"""Called after each recording with its seconds of audio and the number of failures so far."""
 
 
 @contextmanager
-def counted(total: int, before: int, quiet: bool) -> Iterator[Tell]:
-    """How far an archive is, on standard error: a bar on a terminal, elsewhere a line now and then.
+def archive_progress(total: int, done_before: int, quiet: bool) -> Iterator[UpdateProgress]:
+    """Show the progress of an archive on standard error: a bar on a terminal, else a line every 30 seconds.
 
-    before: how many were done when this run began.
+    total: recordings in all. done_before: recordings that an earlier run has done.
     """
-    console, began, said = Console(stderr=True, quiet=quiet), time.monotonic(), 0.0
-    done, audio, failures = before, 0.0, 0
+    console, start, last_line = Console(stderr=True, quiet=quiet), time.monotonic(), 0.0
+    done, audio, failures = done_before, 0.0, 0
 
-    def state() -> str:
-        took = time.monotonic() - began
-        speed = f", {audio / took:.0f} × real time" if audio else ""
-        told = f"{done} of {total} done" + (f", {before} of them before" if before else "") + speed
-        return told + (f", {failures} failed" if failures else "")
+    def summary() -> str:
+        elapsed = time.monotonic() - start
+        earlier = f", {done_before} of them before" if done_before else ""
+        speed = f", {audio / elapsed:.0f} × real time" if audio else ""
+        failed = f", {failures} failed" if failures else ""
+        return f"{done} of {total} done{earlier}{speed}{failed}"
 
     with Progress(
         BarColumn(), TextColumn("{task.description}"), console=console, disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task(state(), total=total, completed=before)
+        task = bar.add_task(summary(), total=total, completed=done_before)
 
-        def tell(seconds: float, failed: int) -> None:
-            nonlocal done, audio, failures, said
+        def update(seconds: float, failed: int) -> None:
+            nonlocal done, audio, failures, last_line
             done, audio, failures = done + (failed == failures), audio + seconds, failed
-            bar.update(task, completed=done + failed, description=state())
-            if not console.is_terminal and time.monotonic() > said + _LINE:
-                said = time.monotonic()
-                console.print(state(), highlight=False)
+            bar.update(task, completed=done + failed, description=summary())
+            if not console.is_terminal and time.monotonic() > last_line + _LOG_INTERVAL:
+                last_line = time.monotonic()
+                console.print(summary(), highlight=False)
 
-        yield tell
+        yield update
     if not console.is_terminal:
-        console.print(state(), highlight=False)
+        console.print(summary(), highlight=False)

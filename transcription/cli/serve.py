@@ -1,4 +1,4 @@
-"""The service over HTTP: `transcribe-server`, configured by the environment."""
+"""The command `transcribe-server`: the service over HTTP. It reads its settings from the environment."""
 
 import logging
 import sys
@@ -18,9 +18,9 @@ logger = logging.getLogger("transcription")
 
 
 def main() -> int:
-    """Serves until it is told to end; the exit code."""
+    """Serve until SIGTERM or Ctrl-C, and return the exit code."""
     configure_logging()
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody reads
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # else every counter has a second, useless series
     try:
         settings = ServerSettings.from_environment()
         models = ModelSettings.from_environment(mounted())

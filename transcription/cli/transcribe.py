@@ -1,6 +1,7 @@
-"""Files in, transcripts out: `transcribe meeting.flac --model openai/whisper-large-v3-turbo`.
+"""The command `transcribe`: transcribe audio files, e.g. `transcribe talk.mp3 --model openai/whisper-large-v3-turbo`.
 
-Exit codes: 0 all files done, 1 some file failed (the others are done), 2 the call itself was wrong.
+Exit codes: 0 if all files are transcribed, 1 if some file failed (the others are transcribed), 2 if the options are
+wrong.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transcription.audio import AUDIO_SUFFIXES
-from transcription.cli.options import add_request_options, config_of, settings_of
+from transcription.cli.options import add_request_options, inference_config, model_settings
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest, TranscriptionError
 from transcription.formats import FORMATS, formats_of
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from transcription.transcriber import Transcriber
     from transcription.transcript import Transcript
 
-_LOOK = 1.0  # seconds between two looks into a folder
+_POLL_INTERVAL = 1.0  # seconds
 
 EPILOG = """examples:
   transcribe talk.mp3 --model openai/whisper-large-v3-turbo
@@ -32,42 +33,45 @@ EPILOG = """examples:
   cat talk.ogg | transcribe - --timestamps word --format verbose_json
   transcribe meeting.m4a --model openai/whisper-large-v3-turbo --diarize --num-speakers 3
   transcribe call.wav --model openai/whisper-large-v3-turbo --multichannel
-  transcribe samples/german.ogg --model models/demo-whisper --task translate"""
+  transcribe samples/german.ogg --model models/demo-whisper --task translate
+
+exit codes: 0 all files are transcribed, 1 some file failed, 2 the options are wrong"""
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     command = argparse.ArgumentParser(
+        prog="transcribe",
         description="Transcribe audio files with a Whisper model.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("files", nargs="*", metavar="FILE", help="audio files, patterns, or - for standard input")
+    command.add_argument("files", nargs="*", metavar="FILE", help="audio files, glob patterns, or - for standard input")
     command.add_argument(
-        "--watch", type=Path, metavar="DIR", help="transcribe what lies in a folder, and what arrives, until Ctrl-C"
-    )
+        "--watch", type=Path, metavar="DIR",
+        help="transcribe all audio files in a directory, wait for new files, and stop at Ctrl-C",
+    )  # fmt: skip
     add_request_options(command)
     command.add_argument(
-        "--format",
-        choices=("transcript", *formats_of("transcribe")),
-        default="transcript",
-        help="default: %(default)s, for reading",
-    )
+        "--format", choices=("transcript", *formats_of("transcribe")), default="transcript",
+        help="format of the output; transcript is text for reading (default: %(default)s)",
+    )  # fmt: skip
     command.add_argument(
-        "--output-dir", type=Path, metavar="DIR", help="write one file per input here (default: standard output)"
-    )
-    command.add_argument("--quiet", action="store_true", help="no progress on standard error")
+        "--output-dir", type=Path, metavar="DIR",
+        help="write one file per input into this directory (default: write to standard output)",
+    )  # fmt: skip
+    command.add_argument("--quiet", action="store_true", help="show no progress bars")
     return command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; the exit code."""
+    """Run the command and return the exit code."""
     options = parser().parse_args(arguments)
     try:
-        names = wanted(options)
-        form = "chunks" if options.format == "transcript" else options.format
-        settings, config = settings_of(options), config_of(options, form)
-        from transcription.transcriber import Transcriber  # here, so that --help and mistakes answer at once
+        names = input_files(options)
+        response_format = "chunks" if options.format == "transcript" else options.format
+        settings, config = model_settings(options), inference_config(options, response_format)
+        from transcription.transcriber import Transcriber  # here, because torch is slow to import
 
         transcriber = Transcriber(settings)
     except TranscriptionError as error:
@@ -84,52 +88,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
-def wanted(options: argparse.Namespace) -> Iterator[str]:
-    """The names of the files to transcribe; with --watch they do not end. Raises InvalidRequest."""
+def input_files(options: argparse.Namespace) -> Iterator[str]:
+    """Return the names of the files to transcribe. With --watch, the iterator does not end.
+
+    Raises InvalidRequest if the options name no files.
+    """
     if options.watch is None:
         if not options.files:
-            raise InvalidRequest("name a file, or a folder to --watch")
-        return expanded(options.files)
-    if options.files or options.output_dir is None:
-        raise InvalidRequest("--watch takes a folder in place of files, and needs --output-dir")
+            raise InvalidRequest("name at least one file, or a directory with --watch")
+        return expand_patterns(options.files)
+    if options.files:
+        raise InvalidRequest("--watch cannot be combined with files")
+    if options.output_dir is None:
+        raise InvalidRequest("--watch needs --output-dir")
     if not options.watch.is_dir():
-        raise InvalidRequest(f"--watch {options.watch} is not a folder")
-    return arriving(options.watch, lambda path: written_to(str(path), options.format, options.output_dir).exists())
+        raise InvalidRequest(f"--watch {options.watch} is not a directory")
+    return watch(options.watch, lambda path: output_path(str(path), options.format, options.output_dir).exists())
 
 
-def arriving(folder: Path, is_done: Callable[[Path], bool]) -> Iterator[str]:
-    """Recordings in a folder, for ever: each when it has not grown between two looks, again when it has changed.
+def watch(folder: Path, is_done: Callable[[Path], bool]) -> Iterator[str]:
+    """Yield the audio files of a folder forever: each when it has stopped growing, and again when it has changed.
 
-    Those that are done when they are first seen are left alone: a command that is started anew goes on.
+    A file is skipped if `is_done` is true when it is seen first. So a restarted command does not repeat its work.
     """
-    before: dict[Path, tuple[int, int]] = {}
-    told: dict[Path, tuple[int, int]] = {}
+    seen: dict[Path, tuple[int, int]] = {}
+    yielded: dict[Path, tuple[int, int]] = {}
     while True:
         for path in sorted(folder.iterdir()):
-            state = _state(path)
+            state = _file_state(path)
             if state is None:
                 continue
-            if path not in before and is_done(path):
-                told[path] = state
-            if before.get(path) == state != told.get(path):
-                told[path] = state
+            if path not in seen and is_done(path):
+                yielded[path] = state
+            if seen.get(path) == state != yielded.get(path):
+                yielded[path] = state
                 yield str(path)
-            before[path] = state
-        time.sleep(_LOOK)
+            seen[path] = state
+        time.sleep(_POLL_INTERVAL)
 
 
-def _state(path: Path) -> tuple[int, int] | None:
-    """What changes as a recording is written; None of what is none, or has gone."""
+def _file_state(path: Path) -> tuple[int, int] | None:
+    """Return the size and the modification time of an audio file; None if it is no audio file, or was removed."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    is_recording = path.suffix.lower() in AUDIO_SUFFIXES and stat.S_ISREG(found.st_mode)
-    return (found.st_size, found.st_mtime_ns) if is_recording else None
+    is_audio_file = path.suffix.lower() in AUDIO_SUFFIXES and stat.S_ISREG(status.st_mode)
+    return (status.st_size, status.st_mtime_ns) if is_audio_file else None
 
 
-def expanded(names: Sequence[str]) -> Iterator[str]:
-    """File names, patterns replaced by what they match; a name that matches nothing stays, to be reported."""
+def expand_patterns(names: Sequence[str]) -> Iterator[str]:
+    """Yield file names, with each glob pattern replaced by its matches. A pattern without matches is kept."""
     for name in names:
         if name == "-" or Path(name).exists():
             yield name
@@ -140,55 +149,58 @@ def expanded(names: Sequence[str]) -> Iterator[str]:
 def transcribe_file(
     name: str, transcriber: "Transcriber", config: InferenceConfig, quiet: bool = False
 ) -> "Transcript":
-    """One file's transcript, with progress bars and warnings on standard error. Raises TranscriptionError."""
-    from transcription.audio import decode_audio, read_file
-    from transcription.cli.display import progress
+    """Return the transcript of one file. Progress and warnings go to standard error.
 
-    limits, channels = transcriber.limits, config.multichannel
+    Raises TranscriptionError.
+    """
+    from transcription.audio import decode_audio, read_file
+    from transcription.cli.display import file_progress
+
+    limits, keep_channels = transcriber.limits, config.multichannel
     if name == "-":
-        audio = decode_audio(sys.stdin.buffer.read(), limits, channels)
+        audio = decode_audio(sys.stdin.buffer.read(), limits, keep_channels)
     else:
-        audio = read_file(Path(name), limits, channels)
-    shown = "standard input" if name == "-" else Path(name).name
-    with progress(shown, audio.duration, quiet) as context:
+        audio = read_file(Path(name), limits, keep_channels)
+    title = "standard input" if name == "-" else Path(name).name
+    with file_progress(title, audio.duration, quiet) as context:
         transcript = transcriber.transcribe(audio, config, context)
     for warning in transcript.warnings:
-        print(f"warning: {shown}: {warning}", file=sys.stderr)
+        print(f"warning: {title}: {warning}", file=sys.stderr)
     return transcript
 
 
-def write(name: str, transcript: "Transcript", form: str, folder: Path | None) -> None:
-    """The transcript in one format, to standard output or to a file in `folder`."""
-    if form == "transcript" and folder is None:
+def write(name: str, transcript: "Transcript", format_name: str, folder: Path | None) -> None:
+    """Write the transcript to a file in `folder`, or to standard output."""
+    if format_name == "transcript" and folder is None:
         from rich.console import Console
 
-        from transcription.cli.display import readable
+        from transcription.cli.display import to_rich_text
 
-        Console(file=sys.stdout, highlight=False, soft_wrap=True).print(readable(transcript), end="")
+        Console(file=sys.stdout, highlight=False, soft_wrap=True).print(to_rich_text(transcript), end="")
         return
-    document = text_of(transcript, form)
+    document = render(transcript, format_name)
     if folder is None:
         sys.stdout.write(document)
         sys.stdout.flush()
         return
     folder.mkdir(parents=True, exist_ok=True)
-    written_to(name, form, folder).write_text(document, encoding="utf-8")
+    output_path(name, format_name, folder).write_text(document, encoding="utf-8")
 
 
-def text_of(transcript: "Transcript", form: str) -> str:
-    """The transcript in one format, as a file holds it."""
-    if form == "transcript":
-        from transcription.cli.display import readable
+def render(transcript: "Transcript", format_name: str) -> str:
+    """Return the text of a transcript file."""
+    if format_name == "transcript":
+        from transcription.cli.display import to_rich_text
 
-        return readable(transcript).plain
-    rendered = FORMATS[form].render(transcript)
-    return rendered if isinstance(rendered, str) else json.dumps(rendered, ensure_ascii=False, indent=2) + "\n"
+        return to_rich_text(transcript).plain
+    document = FORMATS[format_name].render(transcript)
+    return document if isinstance(document, str) else json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
-def written_to(name: str, form: str, folder: Path) -> Path:
-    """Where the transcript of a file goes."""
+def output_path(name: str, format_name: str, folder: Path) -> Path:
+    """Return the path of the transcript of a file."""
     stem = "standard-input" if name == "-" else Path(name).stem
-    return folder / f"{stem}.{'txt' if form == 'transcript' else FORMATS[form].extension}"
+    return folder / f"{stem}.{'txt' if format_name == 'transcript' else FORMATS[format_name].extension}"
 
 
 def run() -> None:
@@ -196,7 +208,7 @@ def run() -> None:
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit(130)  # the exit code that shells expect after an interrupt
+        sys.exit(130)  # the exit code of shells after an interrupt
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""DiarizerReplica: tells who speaks when in whole recordings, one at a time."""
+"""DiarizerReplica: a diarization pipeline that other processes call."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -14,17 +14,18 @@ from transcription.transcriber import as_engine_failure
 if TYPE_CHECKING:
     from transcription.diarization.pyannote import Diarization
 
-WAITING = 2
-"""Recordings that one replica has at a time: one that is worked on, one that is on its way."""
+MAX_RECORDINGS = 2
+"""Recordings that one replica accepts at the same time: while it diarizes one, the next one is already there."""
 
 
 class DiarizerReplica:
-    """One replica: one pipeline. One that cannot be loaded says why, to whoever asks for speakers."""
+    """One replica with one pipeline, which diarizes whole recordings, one after the other."""
 
     def __init__(self, settings: ModelSettings) -> None:
-        from transcription.diarization.pyannote import Diarizer  # here, as pyannote takes seconds to import
+        """Load the pipeline. If that fails, the replica answers every call with the reason."""
+        from transcription.diarization.pyannote import Diarizer  # pyannote takes seconds to import
 
-        self._threads = ThreadPoolExecutor(WAITING, "recording")
+        self._threads = ThreadPoolExecutor(MAX_RECORDINGS, "recording")
         self._diarizer: Diarizer | None = None
         self._refusal: str | None = None
         try:
@@ -33,17 +34,17 @@ class DiarizerReplica:
             self._refusal = str(error)
 
     def refusal(self) -> str | None:
-        """Why the pipeline cannot be loaded, None where it is."""
+        """Return why the pipeline cannot be loaded, None if it is loaded."""
         return self._refusal
 
     async def diarize(self, audio: Audio, config: InferenceConfig) -> "Diarization | TranscriptionError":
-        """Who speaks when. Whoever stops waiting for it ends the work."""
+        """Return the speaker turns of a recording, or the error. Cancelling the call stops the work."""
         diarizer, context = self._diarizer, RequestContext()
         if diarizer is None:
             return InvalidSettings(self._refusal or "")
 
         def work() -> "Diarization":
-            samples = np.array(audio.samples)  # what Ray brings cannot be written to, and torch wants what can
+            samples = np.array(audio.samples)  # a copy: arrays from Ray are read-only, and torch needs writable ones
             with as_engine_failure():
                 return diarizer.diarize(Audio(samples, audio.sample_rate), config, context)
 

@@ -1,73 +1,77 @@
-"""EngineReplica: an engine that decodes single windows, for requests that are cut and joined elsewhere."""
+"""EngineReplica: decodes single windows of requests that are split and joined in other processes."""
 
+import asyncio
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from weakref import WeakValueDictionary
 
 import numpy as np
 
 from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.config import ModelSettings
-from transcription.context import RequestContext, run_in_thread
 from transcription.engines.batching.engine import BatchingEngine
-from transcription.engines.batching.jobs import Job, Share, Window
+from transcription.engines.batching.window import DecodingRequest
 from transcription.errors import EngineFailure, TranscriptionError
 from transcription.transcriber import as_engine_failure
 from transcription.whisper.capabilities import Capabilities
 
-MOST = 1024
-"""Windows at a time. More than any engine has slots: which goes first is decided beside the slots, not before."""
-
-_FAILING = 5  # times that a window failed, one after the other, after which a replica is to be started anew
+MAX_WINDOWS = 1024
+"""Windows at a time. More than any engine has slots: the scheduler beside the slots decides which goes first."""
+_MAX_FAILURES = 5  # failed windows in a row after which the replica is replaced
 
 
 class EngineReplica:
     """One replica: one engine."""
 
     def __init__(self, settings: ModelSettings) -> None:
-        """Raises InvalidSettings."""
+        """Load the models.
+
+        Raises InvalidSettings if they cannot be loaded.
+        """
+        self.engine = BatchingEngine(settings)
         self._name = uuid.uuid4().hex
-        self._engine = BatchingEngine(settings)
-        self._threads = ThreadPoolExecutor(MOST, "window")
-        self._shares = WeakValueDictionary[str, Share]()  # of the requests whose windows are here
-        self._here = set[WindowRequest]()
-        self._failures = 0  # one after the other: windows that fail together are one failure
+        self._requests = WeakValueDictionary[str, DecodingRequest]()  # of the windows that are here
+        self._windows = set[WindowRequest]()
+        self._failures = 0  # in a row; windows that fail together count as one
 
     def capabilities(self) -> Capabilities:
-        """What a request may ask of the model."""
-        return self._engine.whisper.capabilities
+        """Return what a request may ask of the model."""
+        return self.engine.whisper.capabilities
 
-    async def hear(self, part: WindowRequest) -> WindowResponse | TranscriptionError:
-        """What a window says. Whoever stops waiting for it frees its slot."""
-        share = self._shares.setdefault(part.request, Share())
-        job = Job(part.config, part.language, part.brief, share=share)
-        samples = np.array(part.samples)  # what Ray brings cannot be written to, and torch wants what can
-        window, context = Window(job, part.number, samples), RequestContext()
-
-        def work() -> WindowResponse:
-            with as_engine_failure():
-                heard = self._engine.hear(window, context)
-            return WindowResponse(heard, job.language, job.guess, job.language_probability, self._name)
-
-        self._here.add(part)
+    async def decode_window(self, message: WindowRequest) -> WindowResponse | TranscriptionError:
+        """Return the result of a window, or why there is none. Cancelling this frees its slot."""
+        self._windows.add(message)
         failures = self._failures
         try:
-            said = await run_in_thread(self._threads, work, context)
+            response = await self._decode(message)
         except TranscriptionError as error:
             if isinstance(error, EngineFailure):
                 self._failures = min(self._failures, failures) + 1
             return error
         else:
             self._failures = 0
-            return said
+            return response
         finally:
-            self._here.discard(part)
+            self._windows.discard(message)
+
+    async def _decode(self, message: WindowRequest) -> WindowResponse:
+        new = DecodingRequest(message.config, is_short=message.is_short, name=message.request)
+        request = self._requests.setdefault(message.request, new)
+        request.language = message.language or request.language
+        with as_engine_failure():
+            samples = np.array(message.samples)  # Ray's arrays are read-only, and torch wants writable ones
+            result = await asyncio.wrap_future(self.engine.submit(request, samples))
+        return WindowResponse(
+            result, request.language, request.language_guess, request.language_probability, self._name
+        )
 
     def check_health(self) -> None:
-        """Asked by Ray, which starts a replica anew that raises: one whose device fails answers sooner than others."""
-        if self._failures >= _FAILING:
-            raise RuntimeError(f"{self._failures} windows have failed, one after the other")
+        """Raise RuntimeError after several failures in a row, so that Ray replaces the replica.
+
+        A replica with a broken device fails fast, and would attract more windows than the others.
+        """
+        if self._failures >= _MAX_FAILURES:
+            raise RuntimeError(f"{self._failures} windows have failed in a row")
 
     def record_autoscaling_stats(self) -> dict[str, float]:
-        """What Ray scales by (replicas/scaling.py): seconds of audio that are worked on here, or wait behind them."""
-        return {"audio_seconds": sum(part.owed for part in self._here)}
+        """Return what Ray scales by (scaling.py): seconds of audio that are being decoded here, or wait behind it."""
+        return {"audio_seconds": sum(message.audio_seconds for message in self._windows)}

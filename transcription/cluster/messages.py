@@ -1,35 +1,38 @@
-"""What goes to a replica, and what comes back. A refusal comes back as a value: it is an answer, no failure."""
+"""Messages between the HTTP servers and the engine replicas.
+
+A refusal comes back as a value, because it is an answer and no failure of the replica.
+"""
 
 from dataclasses import dataclass
 
 from transcription.audio import Samples
 from transcription.config import InferenceConfig
-from transcription.engines.batching.jobs import Heard
+from transcription.engines.batching.window import WindowResult
 
 
 @dataclass(frozen=True, eq=False)
 class WindowRequest:
     """One window of a request.
 
-    request: a name of its own for each request. language: None where this window is to tell it. owed: seconds of
-    audio for which this window stands: its own, and its share of what waits behind it, at the door too.
+    request: the name of the request, the same for all of its windows. language: None if this window is to tell it.
+    audio_seconds: of audio that this window stands for: its own, its share of what its request has not sent yet, and
+    of requests that wait for a place. Replicas are scaled by their sum.
     """
 
     request: str
-    number: int
     samples: Samples
     config: InferenceConfig
     language: str | None
-    brief: bool
-    owed: float
+    is_short: bool
+    audio_seconds: float
 
 
 @dataclass(frozen=True)
 class WindowResponse:
-    """What a window says, and what it tells of the request's language (see engines.slots.jobs.Job)."""
+    """The result of a window, and the language of its request (see window.DecodingRequest)."""
 
-    heard: Heard
+    result: WindowResult
     language: str | None
-    guess: str | None
+    language_guess: str | None
     language_probability: float | None
     replica: str

@@ -1,4 +1,4 @@
-"""RemoteEngine and RemoteDiarizer: what a Transcriber works with when the models are elsewhere."""
+"""RemoteEngine and RemoteDiarizer: what a Transcriber works with if the models are in other processes."""
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError
@@ -9,8 +9,7 @@ from transcription.cluster.remote_dispatcher import RemoteDispatcher
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
 from transcription.context import RequestContext
-from transcription.engines.batching.jobs import Answer, Heard, Window
-from transcription.engines.batching.longform import Requests
+from transcription.engines.batching.longform import LongFormTranscriber
 from transcription.errors import Cancelled, InvalidSettings
 from transcription.transcript import Transcript
 from transcription.whisper.capabilities import Capabilities
@@ -20,46 +19,49 @@ if TYPE_CHECKING:
 
 
 class RemoteEngine:
-    """An engine (engines.Engine) whose windows are decoded by recognisers."""
+    """An engine (engines.Engine) whose windows are decoded by engine replicas."""
 
-    out_of_memory = 0  # of this process's device: none
+    out_of_memory = 0  # this process has no device
 
-    def __init__(self, calls: ReplicaClient, most: int, crowd: Callable[[], float]) -> None:
-        """Waits until a recogniser answers. most, crowd: RemoteDispatcher's."""
-        capabilities: Capabilities = calls.begin(calls.call("capabilities")).result()
-        self._requests = Requests(
-            RemoteDispatcher(calls, bool(capabilities.languages), most, crowd), capabilities, _read
-        )
+    def __init__(self, client: ReplicaClient, max_long: int, load: Callable[[], float]) -> None:
+        """Wait until an engine replica answers. max_long, load: see RemoteDispatcher."""
+        capabilities: Capabilities = client.begin(client.call("capabilities")).result()
+        dispatcher = RemoteDispatcher(client, bool(capabilities.languages), max_long, load)
+        self._longform = LongFormTranscriber(dispatcher, capabilities)
 
     def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
-        """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure, Cancelled."""
-        return self._requests.transcribe(audio, config, context or RequestContext())
+        """Return the transcript of audio at 16 kHz.
 
-
-def _read(answer: Answer | Heard, _: Window) -> Heard:
-    assert isinstance(answer, Heard)  # recognisers read the tokens themselves
-    return answer
+        Raises InvalidRequest, EngineFailure, or Cancelled if the context is cancelled.
+        """
+        return self._longform.transcribe(audio, config, context or RequestContext())
 
 
 class RemoteDiarizer:
-    """A diarizer (transcribe.Diarizes) whose pipelines are elsewhere."""
+    """A diarizer whose pipelines are in diarizer replicas."""
 
-    def __init__(self, calls: ReplicaClient) -> None:
-        """Waits until a replica answers. Raises InvalidSettings where its pipeline cannot be loaded."""
-        self._calls = calls
-        refusal: str | None = calls.begin(calls.call("refusal")).result()
+    def __init__(self, client: ReplicaClient) -> None:
+        """Wait until a diarizer replica answers.
+
+        Raises InvalidSettings if its pipeline cannot be loaded.
+        """
+        self._client = client
+        refusal: str | None = client.begin(client.call("refusal")).result()
         if refusal is not None:
             raise InvalidSettings(refusal)
 
     def diarize(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> "Diarization":
-        """Who speaks when in `audio` (16 kHz). Raises EngineFailure, Cancelled."""
+        """Return who speaks when in audio at 16 kHz.
+
+        Raises EngineFailure, or Cancelled if the context is cancelled.
+        """
         context = context or RequestContext()
         mono = Audio(audio.samples, audio.sample_rate)
-        future = self._calls.begin(self._calls.call("diarize", mono, config))
+        future = self._client.begin(self._client.call("diarize", mono, config))
         try:
             with context.on_cancel(future.cancel):
-                found: Diarization = future.result()
+                diarization: Diarization = future.result()
         except CancelledError:
             raise Cancelled from None
         context.report_progress("diarize", audio.duration, audio.duration)
-        return found
+        return diarization

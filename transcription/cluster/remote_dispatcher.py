@@ -1,132 +1,111 @@
-"""RemoteDispatcher: windows are decoded wherever a replica has room."""
+"""RemoteDispatcher: windows are decoded by the engine replicas that have room."""
 
 import asyncio
 import math
 import time
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from concurrent.futures import Future
 
-from transcription.audio import SAMPLE_RATE
+from transcription.audio import Samples
 from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.cluster.replica_client import ReplicaClient
-from transcription.config import InferenceConfig
-from transcription.engines.batching.jobs import Job, Window
+from transcription.engines.batching.scheduler import Quota, Scheduler
+from transcription.engines.batching.window import DecodingRequest, Window, WindowResult
 from transcription.errors import EngineFailure, TranscriptionError
 
-_FIRST = 2  # windows for each replica with which a request begins whose first words are waited for
-_MEMORY = 60.0  # seconds after which a replica that has said nothing may be gone
-
-
-@dataclass(eq=False)
-class _Request:
-    """What the desk knows of a job. rest: seconds of its audio that have not been sent yet."""
-
-    config: InferenceConfig
-    rest: float
-    name: str = field(default_factory=lambda: uuid.uuid4().hex)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+_FIRST_WINDOWS = 2  # windows per replica with which a streaming request begins
+_REPLICA_TIMEOUT = 60.0  # seconds after the last response of a replica until it is no longer counted
 
 
 class RemoteDispatcher:
-    """A desk (engines.slots.requests.Desk) over replicas. What it knows is touched by the calls' thread alone."""
+    """A window decoder (engines.batching.window.WindowDecoder) over replicas.
 
-    def __init__(self, calls: ReplicaClient, tells_language: bool, most: int, crowd: Callable[[], float]) -> None:
-        """tells_language: the model has several, so that a request's first window says which.
+    Its state is touched by the client's event loop alone.
+    """
 
-        most: windows of long requests that each replica may have from here, so that short ones always find a place.
-        crowd: how many requests have come in for each that is worked on.
+    def __init__(self, client: ReplicaClient, detects_language: bool, max_long: int, load: Callable[[], float]) -> None:
+        """Call engine replicas through a client.
+
+        detects_language: the model is multilingual. max_long: windows of long requests per replica from here, so that
+        short requests always find a place. load: requests that came in per request that is being worked on.
         """
-        self._calls, self._tells_language, self._most, self._crowd = calls, tells_language, most, crowd
-        self._requests: dict[Job, _Request] = {}
-        self._replicas: dict[str, float] = {}  # when each was last heard of
+        self._client, self._max_long, self._load = client, max_long, load
+        self._scheduler = Scheduler(Quota(), detects_language)
+        self._last_response: dict[str, float] = {}  # replica → time
+        self._update_quota()
 
-    @contextmanager
-    def job(self, job: Job) -> Iterator[Job]:
-        """Within, the job is worked on; whoever leaves early has cancelled it."""
-        request = _Request(job.config, job.seconds)
-        self._soon(lambda: self._requests.__setitem__(job, request))
-        try:
-            yield job
-        finally:
-            self._soon(lambda: self._leave(job))
-
-    def submit(self, window: Window) -> None:
-        """Queues a window of a job that is worked on."""
+    def submit(self, request: DecodingRequest, samples: Samples) -> Future[WindowResult]:
+        """Queue a window of a request, and return the future of its result. Cancelling it cancels the call."""
+        window = Window(request, samples)
 
         def queue() -> None:
-            window.job.waiting.append(window)
-            self._send()
+            self._scheduler.add(window)
+            self._dispatch()
 
-        self._soon(queue)
+        self._client.loop.call_soon_threadsafe(queue)
+        return window.future
 
-    def _soon(self, call: Callable[[], object]) -> None:
-        self._calls.loop.call_soon_threadsafe(call)
+    def queue_limit(self, request: DecodingRequest) -> int:
+        """Return how many windows of the request may be submitted and not finished."""
+        return self._scheduler.queue_limit(request)
 
-    def _leave(self, job: Job) -> None:
-        job.cancelled = True
-        for task in self._requests.pop(job).tasks:
-            task.cancel()
+    def _dispatch(self) -> None:
+        """Send all windows that may be decoded now."""
+        self._update_quota()
+        while (window := self._scheduler.next_window()) is not None:
+            task = self._client.loop.create_task(self._decode(window, self._audio_seconds(window)))
+            window.future.add_done_callback(_cancel_task(task, self._client.loop))
 
-    def _send(self) -> None:
-        """As many windows as may be worked on together, of those requests first that have the fewest."""
-        replicas = self._count()
-        for job in sorted(self._requests, key=lambda job: job.running):
-            together = 1 if job.config.sequential else min(job.config.batch_size, self._most) * replicas
-            while job.may_enter(together, _FIRST * replicas, self._tells_language):
-                if not job.brief and self._long() >= self._most * replicas:
-                    break
-                self._enter(job, together)
+    def _update_quota(self) -> None:
+        """Count the replicas that have responded lately; new ones are called too, and are counted from then on."""
+        since = time.monotonic() - _REPLICA_TIMEOUT
+        self._last_response = {name: at for name, at in self._last_response.items() if at > since}
+        count = max(len(self._last_response), 1)
+        self._scheduler.quota = Quota(long=self._max_long * count, decoders=count, first=_FIRST_WINDOWS * count)
 
-    def _long(self) -> int:
-        """Windows of long requests that are worked on."""
-        return sum(job.running for job in self._requests if not job.brief)
+    def _audio_seconds(self, window: Window) -> float:
+        """Return the seconds of audio that a window stands for (messages.WindowRequest).
 
-    def _enter(self, job: Job, together: int) -> None:
-        window, request = job.waiting.popleft(), self._requests[job]
-        job.running += 1
-        job.answers.put(None)
-        task = self._calls.loop.create_task(self._hear(window, request, self._owed(window, request, together)))
-        request.tasks.add(task)
-        task.add_done_callback(request.tasks.discard)
-
-    def _owed(self, window: Window, request: _Request, together: int) -> float:
-        """Seconds of audio for which a window stands: its own, its share of what is left of its request, and of the
-        requests that wait to come in, which may be taken to be like those that are worked on.
+        Requests that wait for a place count as if they were like those that are being worked on.
         """
-        seconds = len(window.samples) / SAMPLE_RATE
-        request.rest = max(request.rest - seconds, 0.0)
-        beside = max(min(together, math.ceil(request.rest / seconds)), 1)
-        return (seconds + request.rest / beside) * self._crowd()
+        request = window.request
+        beside = min(self._scheduler.limit(request), math.ceil(request.pending_seconds / window.seconds))
+        return (window.seconds + request.pending_seconds / max(beside, 1)) * self._load()
 
-    def _count(self) -> int:
-        """Replicas that have lately been heard of; new ones are called too, and are then counted."""
-        since = time.monotonic() - _MEMORY
-        self._replicas = {name: heard for name, heard in self._replicas.items() if heard > since}
-        return max(len(self._replicas), 1)
-
-    async def _hear(self, window: Window, request: _Request, owed: float) -> None:
-        job = window.job
-        part = WindowRequest(request.name, window.number, window.samples, request.config, job.language, job.brief, owed)
+    async def _decode(self, window: Window, audio_seconds: float) -> None:
+        request = window.request
+        message = WindowRequest(
+            request.name, window.samples, request.config, request.language, request.is_short, audio_seconds
+        )
+        finished = False
         try:
-            said: WindowResponse = await self._calls.call("hear", part)
+            response: WindowResponse = await self._client.call("decode_window", message)
         except TranscriptionError as error:
-            job.answers.put(error)
-        except BaseException:  # nobody is left waiting, whatever happens here
-            job.answers.put(EngineFailure("a replica could not be called: the log says why"))
+            window.fail(error)
+        except BaseException:  # no window is left waiting, whatever happens here
+            window.fail(EngineFailure("a replica could not be called: see the log"))
             raise
         else:
-            self._replicas[said.replica] = time.monotonic()
-            self._learn(job, said)
-            job.answered += 1
-            job.answers.put(said.heard)
+            finished = True
+            self._last_response[response.replica] = time.monotonic()
+            _update_language(request, response)
+            window.resolve(response.result)
         finally:
-            job.running -= 1
-            self._send()
+            self._scheduler.release(window, finished)
+            self._dispatch()
 
-    def _learn(self, job: Job, said: WindowResponse) -> None:
-        """The language, from a window that was asked for it."""
-        if job.language is None:
-            job.language, job.guess = said.language, said.guess
-            job.language_probability = said.language_probability
+
+def _update_language(request: DecodingRequest, response: WindowResponse) -> None:
+    if request.language is None:
+        request.language, request.language_guess = response.language, response.language_guess
+        request.language_probability = response.language_probability
+
+
+def _cancel_task(task: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> Callable[[Future[WindowResult]], None]:
+    """Return a callback that cancels the task if the future is cancelled, from any thread."""
+
+    def cancel(future: Future[WindowResult]) -> None:
+        if future.cancelled():
+            loop.call_soon_threadsafe(task.cancel)
+
+    return cancel

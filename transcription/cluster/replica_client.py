@@ -1,4 +1,4 @@
-"""ReplicaClient: how replicas are called from threads; elsewhere again, when the one that worked on it dies."""
+"""ReplicaClient: call replicas from threads, and call another replica if one is lost."""
 
 import asyncio
 import concurrent.futures
@@ -15,13 +15,14 @@ from transcription.errors import EngineFailure, TranscriptionError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-_TRIES = 5  # replicas that may die on one call: more, and it is the call that kills them
-_FAILURES = 2  # replicas that may fail on it and live
-_PAUSE = 0.5  # seconds before the next try, twice as many before each one after
+MAX_ATTEMPTS = 5
+"""Attempts of a call. After so many lost replicas the call itself is the likely reason."""
+_MAX_FAILURES = 2  # attempts on which a replica fails without being lost
+_PAUSE = 0.5  # seconds before the second attempt, twice as many before each next one
 
 
 class ReplicaClient:
-    """The calls to one deployment. They are awaited in a thread of their own."""
+    """Client of one deployment. An event loop in a thread of its own awaits the calls."""
 
     def __init__(self, handle: DeploymentHandle[Any]) -> None:
         self._handle = handle
@@ -29,47 +30,50 @@ class ReplicaClient:
         threading.Thread(target=self.loop.run_forever, name="calls", daemon=True).start()
 
     def begin(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Work that calls, from any thread; cancelled, it cancels its calls."""
+        """Run a coroutine in the client's loop, from any thread. Cancelling the future cancels its calls."""
         return asyncio.run_coroutine_threadsafe(work, self.loop)
 
     async def call(self, method: str, *arguments: object) -> Any:
-        """What a method of any replica returns. Raises TranscriptionError, those that it returns among them."""
+        """Return the result of a method of any replica.
+
+        Raises TranscriptionError if the method returns one, EngineFailure if replicas fail or are lost again and again.
+        """
         failures = 0
-        for attempt in range(_TRIES):
+        for attempt in range(MAX_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(_PAUSE * 2 ** (attempt - 1))
             try:
-                found = await self._once(method, *arguments)
+                result = await self._call_once(method, *arguments)
             except EngineFailure:
                 failures += 1
-                if failures == _FAILURES:
+                if failures == _MAX_FAILURES:
                     raise
                 continue
             except (RayError, RayServeException) as error:
-                fields = {"why": type(error).__name__}
-                logger.warning("a replica was lost: going on elsewhere", extra={"fields": fields})
+                fields = {"reason": type(error).__name__}
+                logger.warning("a replica was lost; calling another", extra={"fields": fields})
                 continue
-            if isinstance(found, TranscriptionError):
-                raise found
-            return found
-        raise EngineFailure("the replicas that worked on it died, one after the other: send shorter audio")
+            if isinstance(result, TranscriptionError):
+                raise result
+            return result
+        raise EngineFailure("every replica that worked on this request crashed; send shorter audio")
 
-    async def _once(self, method: str, *arguments: object) -> Any:
-        """What one replica returns. Raises EngineFailure, what it returns as such among them, and what Ray raises."""
+    async def _call_once(self, method: str, *arguments: object) -> Any:
+        """Return the result of one replica. Raises EngineFailure if it fails, RayError if it is lost."""
         response = getattr(self._handle, method).remote(*arguments)
         try:
-            found = await response
+            result = await response
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 response.cancel()
                 raise
-            raise RayServeException("cancelled over there, which nobody here asked for") from None
+            raise RayServeException("the replica cancelled the call") from None
         except RayTaskError as error:
-            if isinstance(error.cause, RayError):  # an argument was lost on its way
+            if isinstance(error.cause, RayError):  # Ray lost an argument
                 raise error.cause from None
             logger.exception("a replica failed")
-            raise EngineFailure("transcription failed inside a replica: its log says why") from None
-        if isinstance(found, EngineFailure):
-            raise found
-        return found
+            raise EngineFailure("transcription failed in a replica; see its log") from None
+        if isinstance(result, EngineFailure):
+            raise result
+        return result

@@ -1,20 +1,20 @@
-"""How many recognisers there should be: by the audio that waits, not by the requests."""
+"""AudioSecondsPolicy: the number of engines, by the audio that is pending."""
 
 from typing import Any
 
 
-class ByAudio:
-    """A policy of Ray Serve: so many replicas that each has `seconds` of audio before it, at most.
+class AudioSecondsPolicy:
+    """A Ray Serve autoscaling policy: one engine for each `seconds_per_engine` of pending audio.
 
-    A request says little of the work it brings: five seconds or five hours. Its windows carry the audio that waits
-    behind them, its own and that of requests which still wait at the door (replicas/wire.py); recognisers report the
-    sum.
+    The number of requests says little about the work: a request has five seconds of audio, or five hours. A window
+    therefore counts for its own audio and for a share of the audio that waits behind it, in its request and in requests
+    that wait for admission (`WindowRequest`). Engines report the sum.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds_per_engine: float) -> None:
+        self.seconds_per_engine = seconds_per_engine
 
     def __call__(self, context: Any) -> tuple[float, dict[str, Any]]:
-        """context: ray.serve.config.AutoscalingContext. The wanted count; Ray keeps it within bounds and delays."""
+        """Return the number of engines; Ray applies the bounds and delays. context: AutoscalingContext."""
         reported = context.aggregated_metrics.get("audio_seconds", {})
-        return sum(reported.values()) / self.seconds, {}
+        return sum(reported.values()) / self.seconds_per_engine, {}

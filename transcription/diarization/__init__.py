@@ -1,1 +1,1 @@
-"""Who speaks when, and the assignment of speakers to words."""
+"""Speaker diarization, and the assignment of speakers to words."""

@@ -1,13 +1,13 @@
-"""Speaker turns onto words: who says each word. Text is never lost, reordered or changed.
+"""Assign speakers to words. Text is never lost, reordered or changed.
 
-The rules, in order:
-1. Longest overlap: a word belongs to whoever talks longest during it, one speaker at a time.
-2. Ties go to the speaker of the word before, then to the turn with the nearest middle, then by label.
-3. Gap: a word that no turn touches belongs to the nearest turn within MAX_GAP seconds, else to nobody.
-4. Untimed: a word whose times are missing or run backwards is placed evenly between its neighbours.
-5. Stretched: a word longer than MAX_WORD_DURATION seconds is heard where someone first speaks in it.
+The rules:
+1. Longest overlap: a word belongs to the speaker who talks longest during it in the exclusive diarization.
+2. Tie: the speaker of the previous word wins, then the turn with the nearest middle, then the first label.
+3. Gap: a word outside all turns belongs to the nearest turn within MAX_GAP seconds, or to no speaker.
+4. Missing times: words without valid times are spread evenly between their neighbours.
+5. Long words: a word over MAX_WORD_DURATION seconds is shortened to the first speech in it.
 
-One sweep over words and turns, both in order of time: linear in their number once the turns are sorted.
+Words and turns are read once, in order of time: the time is linear in their number after sorting.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,28 +17,28 @@ from typing import NamedTuple
 
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
-MAX_GAP = 3.0  # seconds to a turn that may still claim a word in a gap
-MAX_WORD_DURATION = 1.5  # seconds; longer words reach over silence
+MAX_GAP = 3.0  # seconds between a word and its turn
+MAX_WORD_DURATION = 1.5  # seconds; a longer word includes silence
 MIN_DURATION = 0.02  # seconds: one frame of Whisper
-UNSURE_BELOW = 2 / 3  # confidence under which the second-best speaker is named
-OVERLAP_SHARE = 0.5  # share of a word during which others talk too, from which it counts as overlap
-FOREVER = 1e8  # seconds: three years
-_EQUAL = 1e-6  # seconds
+MIN_CONFIDENCE = 2 / 3  # below this, the word gets a second speaker
+MIN_OVERLAP = 0.5  # share of a word during which several people talk
+MAX_TIME = 1e8  # seconds: three years
+_TOLERANCE = 1e-6  # seconds
 
 Interval = tuple[float, float]
 
 
 class Label(NamedTuple):
-    """Who says one word, how surely (0 to 1), who else it may be, and whether others talk over it."""
+    """The speaker of one word, the confidence (0 to 1), the second speaker, and whether several people talk."""
 
     speaker: str | None = None
     confidence: float | None = None
-    second: str | None = None
+    second_speaker: str | None = None
     overlap: bool = False
 
 
-class Piece(NamedTuple):
-    """A stretch of time during which the same people speak."""
+class ActiveSpeakers(NamedTuple):
+    """An interval in which the same people talk."""
 
     start: float
     end: float
@@ -48,63 +48,64 @@ class Piece(NamedTuple):
 def assign_speakers(
     transcript: Transcript, turns: Sequence[SpeakerTurn], exclusive: Sequence[SpeakerTurn] | None = None
 ) -> Transcript:
-    """The same transcript, with a speaker on every word that a turn covers or nearly covers.
+    """Return the transcript with a speaker on every word that is inside a turn or near one.
 
-    turns: who speaks when; they may overlap. exclusive: the same with one speaker at a time, which decides
-    (absent: made of `turns`). Segments are split where the speaker changes; a segment without word times
-    belongs to whoever talks longest during it. The parts of a split segment share its scores, and the
-    first keeps its tokens.
+    turns: the regular diarization; turns may overlap.
+    exclusive: the exclusive diarization, one speaker at a time. Default: exclusive_turns(turns).
+
+    A segment is split where the speaker changes. The parts have the scores of the segment; the first part has its
+    tokens. A segment without words gets one speaker, by the same rules.
     """
-    alone = exclusive_turns(turns if exclusive is None else exclusive)
+    exclusive = exclusive_turns(turns if exclusive is None else exclusive)
     units = [unit for segment in transcript.segments for unit in segment.words or (segment,)]
-    labels = _labels(units, alone, timeline(turns))
+    labels = _label_units(units, exclusive, timeline(turns))
     segments = [
         part
         for segment in transcript.segments
-        for part in _labelled(segment, [next(labels) for _ in segment.words or (segment,)])
+        for part in _split_by_speaker(segment, [next(labels) for _ in segment.words or (segment,)])
     ]
-    ordered = sorted(_valid(turns), key=lambda turn: (turn.start, turn.end, turn.speaker))
-    return replace(transcript, segments=tuple(segments), turns=tuple(ordered))
+    turns = sorted(_valid(turns), key=lambda turn: (turn.start, turn.end, turn.speaker))
+    return replace(transcript, segments=tuple(segments), turns=tuple(turns))
 
 
-def by_channel(parts: Sequence[Transcript]) -> Transcript:
-    """One transcript of the transcripts of a recording's channels, each spoken by one person.
+def by_channel(transcripts: Sequence[Transcript]) -> Transcript:
+    """Return one transcript of the channels of a recording, with one speaker per channel.
 
-    SPEAKER_00 is the first channel, whoever speaks first. Segments stand in order of time.
+    SPEAKER_00 is the first channel. Segments are in order of time. The language is that of the longest text.
     """
-    spoken = [
+    segments = [
         replace(segment, speaker=name, words=tuple(replace(w, speaker=name, confidence=1.0) for w in segment.words))
-        for name, part in ((f"SPEAKER_{number:02}", part) for number, part in enumerate(parts))
-        for segment in part.segments
+        for name, transcript in ((f"SPEAKER_{number:02}", channel) for number, channel in enumerate(transcripts))
+        for segment in transcript.segments
     ]
-    ordered = sorted(spoken, key=lambda segment: (segment.start, segment.end))
-    turns = tuple(SpeakerTurn(str(one.speaker), one.start, one.end) for one in ordered if one.end > one.start)
-    first = max(parts, key=lambda part: len(part.text))  # whose language counts
-    return replace(first, segments=tuple(ordered), turns=turns)
+    segments.sort(key=lambda segment: (segment.start, segment.end))
+    turns = tuple(SpeakerTurn(str(s.speaker), s.start, s.end) for s in segments if s.end > s.start)
+    longest = max(transcripts, key=lambda transcript: len(transcript.text))
+    return replace(longest, segments=tuple(segments), turns=turns)
 
 
-def timeline(turns: Sequence[SpeakerTurn]) -> list[Piece]:
-    """Who speaks together when: consecutive pieces in which someone speaks."""
+def timeline(turns: Sequence[SpeakerTurn]) -> list[ActiveSpeakers]:
+    """Return all intervals in which someone talks, in order of time."""
     return [
-        Piece(start, end, tuple(dict.fromkeys(turn.speaker for turn in active)))
-        for start, end, active in _moments(turns)
+        ActiveSpeakers(start, end, tuple(dict.fromkeys(turn.speaker for turn in active)))
+        for start, end, active in _active_turns(turns)
     ]
 
 
 def exclusive_turns(turns: Sequence[SpeakerTurn]) -> list[SpeakerTurn]:
-    """The same turns with one speaker at a time: where several talk, whoever has the longest turn.
+    """Return turns with one speaker at a time. During overlap, the speaker of the longest turn is kept.
 
-    That is whose words a speech model writes down: giving overlaps to the shorter turn, or to the later one,
-    doubled the words with a wrong speaker (measured on ten minutes with 90 overlaps).
+    Whisper usually writes the words of this speaker. The shorter or the later turn gives twice as many words with
+    a wrong speaker (measured on ten minutes with 90 overlaps).
     """
-    found: list[SpeakerTurn] = []
-    for start, end, active in _moments(turns):
+    exclusive: list[SpeakerTurn] = []
+    for start, end, active in _active_turns(turns):
         speaker = max(active, key=lambda turn: (turn.end - turn.start, turn.speaker)).speaker
-        if found and found[-1].speaker == speaker and found[-1].end == start:
-            found[-1] = SpeakerTurn(speaker, found[-1].start, end)
+        if exclusive and exclusive[-1].speaker == speaker and exclusive[-1].end == start:
+            exclusive[-1] = SpeakerTurn(speaker, exclusive[-1].start, end)
         else:
-            found.append(SpeakerTurn(speaker, start, end))
-    return found
+            exclusive.append(SpeakerTurn(speaker, start, end))
+    return exclusive
 
 
 def _valid(turns: Sequence[SpeakerTurn]) -> list[SpeakerTurn]:
@@ -112,185 +113,187 @@ def _valid(turns: Sequence[SpeakerTurn]) -> list[SpeakerTurn]:
 
 
 def _is_time(seconds: float | None) -> bool:
-    """Whether it is one: a caller's own words and turns may lack times, or hold nonsense."""
-    return seconds is not None and abs(seconds) < FOREVER  # false for not-a-number
+    """Return whether this is a valid time: the words and turns of a caller may have None, NaN or infinity."""
+    return seconds is not None and abs(seconds) < MAX_TIME  # false for NaN
 
 
-def _moments(turns: Sequence[SpeakerTurn]) -> Iterator[tuple[float, float, list[SpeakerTurn]]]:
-    """Stretches of time between two changes, with the turns that are on."""
+def _active_turns(turns: Sequence[SpeakerTurn]) -> Iterator[tuple[float, float, list[SpeakerTurn]]]:
+    """Yield each interval (start, end) in which the active turns do not change, with these turns."""
     valid = _valid(turns)
-    starts = sorted(valid, key=lambda turn: turn.start)
+    by_start = sorted(valid, key=lambda turn: turn.start)
     bounds = sorted({bound for turn in valid for bound in (turn.start, turn.end)})
     active: list[SpeakerTurn] = []
-    at = 0
+    index = 0
     for start, end in pairwise(bounds):
         active = [turn for turn in active if turn.end > start]
-        while at < len(starts) and starts[at].start <= start:
-            active.append(starts[at])
-            at += 1
+        while index < len(by_start) and by_start[index].start <= start:
+            active.append(by_start[index])
+            index += 1
         if active:
             yield start, end, active
 
 
-def _heard(units: Sequence[Word | Segment]) -> list[Interval]:
-    """When each unit is heard, for the comparison with turns: finite, and with starts in order (rule 4)."""
-    spans: list[Interval] = []
-    missing, last, before = 0, -FOREVER, 0.0
+def _valid_times(units: Sequence[Word | Segment]) -> list[Interval]:
+    """Return the time of each unit, finite and with starts in order (rule 4)."""
+    times: list[Interval] = []
+    missing, last_start, last_end = 0, -MAX_TIME, 0.0
 
     def fill(until: float) -> None:
-        room = max(until - before, 0.0) / missing
-        spans.extend((before + room * n, before + max(room * (n + 1), MIN_DURATION)) for n in range(missing))
+        step = max(until - last_end, 0.0) / missing
+        times.extend((last_end + step * n, last_end + max(step * (n + 1), MIN_DURATION)) for n in range(missing))
 
     for unit in units:
         start, end = unit.start, unit.end
-        if not _is_time(start) or start < last:
+        if not _is_time(start) or start < last_start:
             missing += 1
             continue
         if missing:
             fill(start)
-        missing, last = 0, start
-        before = end if _is_time(end) and end >= start + MIN_DURATION else start + MIN_DURATION
-        spans.append((start, before))
+        missing, last_start = 0, start
+        last_end = end if _is_time(end) and end >= start + MIN_DURATION else start + MIN_DURATION
+        times.append((start, last_end))
     if missing:
-        fill(before)
-    return spans
+        fill(last_end)
+    return times
 
 
-def _labels(
-    units: Sequence[Word | Segment], alone: Sequence[SpeakerTurn], together: Sequence[Piece]
+def _label_units(
+    units: Sequence[Word | Segment], exclusive: Sequence[SpeakerTurn], regular: Sequence[ActiveSpeakers]
 ) -> Iterator[Label]:
-    """The sweep: for every unit its label. Units, turns and pieces all come in order of time."""
-    turn = piece = 0
+    """Yield the label of each unit. Units, turns and intervals are in order of time."""
+    first_turn = first_interval = 0
     previous: str | None = None
-    for unit, (begin, finish) in zip(units, _heard(units), strict=True):
-        start, end = begin, finish
-        while turn < len(alone) and alone[turn].end <= start:
-            turn += 1
-        stretched = end - start > MAX_WORD_DURATION and isinstance(unit, Word)
-        if stretched and turn < len(alone) and alone[turn].start < end:
-            start = max(start, alone[turn].start)
+    for unit, (unit_start, unit_end) in zip(units, _valid_times(units), strict=True):
+        start, end = unit_start, unit_end
+        while first_turn < len(exclusive) and exclusive[first_turn].end <= start:
+            first_turn += 1
+        is_long = end - start > MAX_WORD_DURATION and isinstance(unit, Word)
+        if is_long and first_turn < len(exclusive) and exclusive[first_turn].start < end:
+            start = max(start, exclusive[first_turn].start)
             end = min(end, start + MAX_WORD_DURATION)
-        while piece < len(together) and together[piece].end <= begin:
-            piece += 1
-        label = _label(start, end, alone, turn, together, piece, previous)
+        while first_interval < len(regular) and regular[first_interval].end <= unit_start:
+            first_interval += 1
+        label = _label(start, end, exclusive, first_turn, regular, first_interval, previous)
         previous = label.speaker or previous
         yield label
 
 
 def _label(
-    start: float, end: float, alone: Sequence[SpeakerTurn], turn: int,
-    together: Sequence[Piece], piece: int, previous: str | None,
+    start: float, end: float, exclusive: Sequence[SpeakerTurn], first_turn: int,
+    regular: Sequence[ActiveSpeakers], first_interval: int, previous: str | None,
 ) -> Label:  # fmt: skip
-    """Rules 1 to 3 for one span; `turn` and `piece` are the first that end after its start."""
-    if turn < len(alone) and alone[turn].start <= start and alone[turn].end >= end:
-        here = together[piece] if piece < len(together) else None
-        if here is not None and here.end >= end and len(here.speakers) == 1:  # nearly every word
-            return Label(alone[turn].speaker, 1.0)
-    seconds: dict[str, float] = {}
-    middles: dict[str, float] = {}
-    at = turn
-    while at < len(alone) and alone[at].start < end:
-        one = alone[at]
-        seconds[one.speaker] = seconds.get(one.speaker, 0.0) + min(one.end, end) - max(one.start, start)
-        distance = abs(one.start + one.end - start - end)
-        middles[one.speaker] = min(middles.get(one.speaker, distance), distance)
-        at += 1
-    if not seconds:
-        return _in_gap(start, end, alone, turn, previous)
-    most = max(seconds.values())
-    tied = [speaker for speaker, value in seconds.items() if value >= most - _EQUAL]
-    speaker = previous if previous in tied else min(tied, key=lambda one: (middles[one], one))
-    return _weighed(str(speaker), seconds, start, end, together, piece)
+    """Return the label by rules 1 to 3. first_turn and first_interval are the first that end after `start`."""
+    if first_turn < len(exclusive) and exclusive[first_turn].start <= start and exclusive[first_turn].end >= end:
+        interval = regular[first_interval] if first_interval < len(regular) else None
+        if interval is not None and interval.end >= end and len(interval.speakers) == 1:  # true for most words
+            return Label(exclusive[first_turn].speaker, 1.0)
+    overlaps: dict[str, float] = {}
+    distances: dict[str, float] = {}  # between the middles of the word and the turn, doubled
+    index = first_turn
+    while index < len(exclusive) and exclusive[index].start < end:
+        turn = exclusive[index]
+        overlaps[turn.speaker] = overlaps.get(turn.speaker, 0.0) + min(turn.end, end) - max(turn.start, start)
+        distance = abs(turn.start + turn.end - start - end)
+        distances[turn.speaker] = min(distances.get(turn.speaker, distance), distance)
+        index += 1
+    if not overlaps:
+        return _nearest_speaker(start, end, exclusive, first_turn, previous)
+    longest = max(overlaps.values())
+    tied = [speaker for speaker, seconds in overlaps.items() if seconds >= longest - _TOLERANCE]
+    speaker = previous if previous in tied else min(tied, key=lambda name: (distances[name], name))
+    return _with_confidence(str(speaker), overlaps, start, end, regular, first_interval)
 
 
-def _weighed(
-    speaker: str, seconds: dict[str, float], start: float, end: float, together: Sequence[Piece], piece: int
-) -> Label:
-    """How sure the choice is: the speaker's time in the word against the strongest other's."""
+def _with_confidence(
+    speaker: str, overlaps: dict[str, float], start: float, end: float,
+    regular: Sequence[ActiveSpeakers], first_interval: int,
+) -> Label:  # fmt: skip
+    """Return the label with the confidence: the time of the speaker against the time of the second speaker."""
     talk: dict[str, float] = {}
-    crowded, at = 0.0, piece
-    while at < len(together) and together[at].start < end:
-        one = together[at]
-        length = min(one.end, end) - max(one.start, start)
-        crowded += length if len(one.speakers) > 1 else 0.0
-        for name in one.speakers:
-            talk[name] = talk.get(name, 0.0) + length
-        at += 1
-    for name, value in seconds.items():
-        talk[name] = max(talk.get(name, 0.0), value)
+    overlap, index = 0.0, first_interval
+    while index < len(regular) and regular[index].start < end:
+        interval = regular[index]
+        seconds = min(interval.end, end) - max(interval.start, start)
+        overlap += seconds if len(interval.speakers) > 1 else 0.0
+        for name in interval.speakers:
+            talk[name] = talk.get(name, 0.0) + seconds
+        index += 1
+    for name, seconds in overlaps.items():
+        talk[name] = max(talk.get(name, 0.0), seconds)
     own = talk.pop(speaker)
-    rival, other = max(((value, name) for name, value in talk.items()), default=(0.0, None))
-    confidence = own / (own + rival)
+    other, second_speaker = max(((seconds, name) for name, seconds in talk.items()), default=(0.0, None))
+    confidence = own / (own + other)
     return Label(
         speaker,
         confidence,
-        other if confidence < UNSURE_BELOW else None,
-        crowded >= OVERLAP_SHARE * (end - start) - _EQUAL,
+        second_speaker if confidence < MIN_CONFIDENCE else None,
+        overlap >= MIN_OVERLAP * (end - start) - _TOLERANCE,
     )
 
 
-def _in_gap(start: float, end: float, alone: Sequence[SpeakerTurn], turn: int, previous: str | None) -> Label:
-    """Rule 3; the confidence falls from a half, beside the turn, to nothing."""
-    near = [(start - alone[turn - 1].end, alone[turn - 1].speaker)] if turn > 0 else []
-    near += [(alone[turn].start - end, alone[turn].speaker)] if turn < len(alone) else []
-    near = sorted((one for one in near if one[0] <= MAX_GAP), key=lambda one: (one[0], one[1] != previous, one[1]))
+def _nearest_speaker(
+    start: float, end: float, exclusive: Sequence[SpeakerTurn], first_turn: int, previous: str | None
+) -> Label:
+    """Return the label by rule 3. The confidence is 0.5 beside the turn and 0 at a distance of MAX_GAP."""
+    near = [(start - exclusive[first_turn - 1].end, exclusive[first_turn - 1].speaker)] if first_turn > 0 else []
+    if first_turn < len(exclusive):
+        near.append((exclusive[first_turn].start - end, exclusive[first_turn].speaker))
+    near = [(gap, speaker) for gap, speaker in near if gap <= MAX_GAP]
     if not near:
         return Label()
-    distance, speaker = near[0]
-    second = next((name for _, name in near if name != speaker), None)
-    return Label(speaker, 0.5 * (1 - max(distance, 0.0) / MAX_GAP), second)
+    near.sort(key=lambda item: (item[0], item[1] != previous, item[1]))
+    gap, speaker = near[0]
+    second_speaker = next((name for _, name in near if name != speaker), None)
+    return Label(speaker, 0.5 * (1 - max(gap, 0.0) / MAX_GAP), second_speaker)
 
 
-def _labelled(segment: Segment, labels: Sequence[Label]) -> Iterator[Segment]:
-    """The segment with its labels, in parts of one speaker each."""
+def _split_by_speaker(segment: Segment, labels: Sequence[Label]) -> Iterator[Segment]:
+    """Yield the segment with its labels, in parts of one speaker each."""
     if not segment.words:
         yield replace(segment, speaker=labels[0].speaker)
         return
     words = [
-        Word(word.word, word.start, word.end, word.probability, one.speaker, one.confidence, one.second, one.overlap)
-        for word, one in zip(segment.words, labels, strict=True)
+        Word(word.word, word.start, word.end, word.probability, *label)
+        for word, label in zip(segment.words, labels, strict=True)
     ]
-    if len({one.speaker for one in labels}) == 1:
-        yield replace(segment, words=tuple(words), speaker=labels[0].speaker)
-        return
     groups = [tuple(group) for _, group in groupby(words, key=lambda word: word.speaker)]
-    texts = _parted(segment.text, groups)
+    texts = _split_text(segment.text, groups) if len(groups) > 1 else None
     if texts is None:
-        yield replace(segment, words=tuple(words), speaker=_majority(words))
+        yield replace(segment, words=tuple(words), speaker=_main_speaker(words))
         return
     for number, (group, text) in enumerate(zip(groups, texts, strict=True)):
-        first, last = number == 0, number == len(groups) - 1
+        is_first, is_last = number == 0, number == len(groups) - 1
         yield replace(
             segment,
             text=text,
-            start=segment.start if first else group[0].start,
-            end=segment.end if last else group[-1].end,
+            start=segment.start if is_first else group[0].start,
+            end=segment.end if is_last else group[-1].end,
             words=group,
             speaker=group[0].speaker,
-            tokens=segment.tokens if first else (),
+            tokens=segment.tokens if is_first else (),
         )
 
 
-def _parted(text: str, groups: Sequence[tuple[Word, ...]]) -> list[str] | None:
-    """The text cut before each group's first word; None where the words do not stand in it in order."""
-    plain = ["".join([word.word for word in group]) for group in groups]
-    if "".join(plain) == text:
-        return plain
-    cuts, at = [0], 0
+def _split_text(text: str, groups: Sequence[tuple[Word, ...]]) -> list[str] | None:
+    """Return the text of each group of words, or None if the text does not contain the words in order."""
+    texts = ["".join([word.word for word in group]) for group in groups]
+    if "".join(texts) == text:
+        return texts
+    cuts, end = [0], 0
     for number, group in enumerate(groups):
-        for place, word in enumerate(group):
-            bare = word.word.strip()
-            found = text.find(bare, at)
-            if found < 0:
+        for index, word in enumerate(group):
+            stripped = word.word.strip()
+            start = text.find(stripped, end)
+            if start < 0:
                 return None
-            if number and place == 0:
-                cuts.append(at + len(text[at:found].rstrip()))
-            at = found + len(bare)
+            if number and index == 0:
+                cuts.append(end + len(text[end:start].rstrip()))
+            end = start + len(stripped)
     return [text[start:end] for start, end in pairwise([*cuts, len(text)])]
 
 
-def _majority(words: Sequence[Word]) -> str | None:
-    """Whoever says most of the words, by duration."""
+def _main_speaker(words: Sequence[Word]) -> str | None:
+    """Return the speaker of most of the words, by duration."""
     seconds: dict[str | None, float] = {}
     for word in words:
         seconds[word.speaker] = seconds.get(word.speaker, 0.0) + max(word.end - word.start, 0.0)

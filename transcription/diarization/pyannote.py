@@ -1,6 +1,6 @@
-"""Diarizer: a pyannote pipeline that says who speaks when; and the merge of that with the words.
+"""Diarizer: finds who speaks when, with a pipeline of pyannote.audio.
 
-Both generations of pyannote.audio work: 4 (DiarizeOutput, `token`) and 3 (Annotation, `use_auth_token`).
+Works with pyannote.audio 4 (DiarizeOutput, `token`) and 3 (Annotation, `use_auth_token`).
 """
 
 import contextlib
@@ -28,29 +28,31 @@ from huggingface_hub.errors import (
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
-from transcription.diarization.assign import assign_speakers, exclusive_turns
+from transcription.diarization.assign import exclusive_turns
 from transcription.errors import InvalidSettings
 from transcription.transcript import SpeakerTurn
 from transcription.whisper.loading import choose_device, display_name
 
-__all__ = ["Diarization", "Diarizer", "assign_speakers", "exclusive_turns"]
-
 logger = logging.getLogger(__name__)
 
-# The share of the whole that is done when a step of pyannote begins, and what the step adds.
 _STEPS = {"segmentation": (0.0, 0.3), "embeddings": (0.3, 0.65)}
-_NO_PIPELINE = "is no pyannote pipeline: it holds no config.yaml"
-MIN_SPEAKER_TALK = (0.5, 0.01)
-"""Seconds, and the share of all talk: who speaks for less than both is nobody."""
-_LOOK_UP = 0.1  # seconds between looks at whether a waiting request is still wanted
-_SHORTEST = 0.1  # seconds; less is no speech, and too little for the embedding's first layers
+"""Steps of pyannote: the share of the work done before the step, and the share of the step."""
+_NOT_A_PIPELINE = "is not a pyannote pipeline: it has no config.yaml"
+MIN_SPEAKER_TALK = 0.5
+"""Seconds. A speaker who talks for less than this and less than MIN_SPEAKER_SHARE is removed."""
+MIN_SPEAKER_SHARE = 0.01
+"""Share of all talk in the recording, 0 to 1."""
+_CANCEL_CHECK_INTERVAL = 0.1  # seconds
+_MIN_DURATION = 0.1  # seconds; the first layers of the embedding need more samples
 
 
 @dataclass(frozen=True)
 class Diarization:
-    """Who speaks when. turns may overlap; exclusive has one speaker at a time.
+    """Who speaks when. Labels are SPEAKER_00, SPEAKER_01, … in order of appearance.
 
-    Labels are SPEAKER_00, SPEAKER_01, … in order of appearance.
+    turns: the regular diarization: turns may overlap.
+    exclusive: the exclusive diarization: one speaker at a time.
+    warnings: messages for the reader, one sentence each.
     """
 
     turns: tuple[SpeakerTurn, ...] = ()
@@ -59,130 +61,148 @@ class Diarization:
 
 
 class Diarizer:
-    """A pyannote pipeline, loaded once. Safe to call from several threads: it takes one recording at a time."""
+    """A loaded pyannote pipeline. Safe to call from several threads; it processes one recording at a time."""
 
     def __init__(self, settings: ModelSettings) -> None:
-        """Loads DIARIZATION_MODEL: a Hub name or a directory. Raises InvalidSettings."""
+        """Load DIARIZATION_MODEL, a Hub name or a directory.
+
+        Raises InvalidSettings if it cannot be loaded.
+        """
         self.device = choose_device(settings)
         self._lock = threading.Lock()
-        with _as_it_was():
-            self._pipeline = load_pipeline(settings)
+        with preserve_global_state():
+            self.pipeline = load_pipeline(settings)
             try:
-                self._pipeline.to(self.device)
+                self.pipeline.to(self.device)
             except (RuntimeError, AssertionError):
                 raise InvalidSettings(
-                    f"DEVICE {self.device} cannot hold DIARIZATION_MODEL: is it there, and large enough?"
+                    f"DIARIZATION_MODEL cannot be moved to DEVICE {self.device}:"
+                    " check that the device exists and has enough memory"
                 ) from None
             for name in ("segmentation_batch_size", "embedding_batch_size"):  # 1 by default
-                setattr(self._pipeline, name, settings.diarization_batch_size)
-        on_gpu = self.device.type == "cuda"
-        self._stream = torch.cuda.Stream(self.device) if on_gpu else None  # type: ignore[no-untyped-call]
+                setattr(self.pipeline, name, settings.diarization_batch_size)
+        is_cuda = self.device.type == "cuda"
+        self._stream = torch.cuda.Stream(self.device) if is_cuda else None  # type: ignore[no-untyped-call]
 
     def diarize(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Diarization:
-        """Who speaks when in `audio` (16 kHz), within the counts of the request. Raises Cancelled."""
+        """Return the speaker turns of `audio` (16 kHz), with the speaker counts of the request.
+
+        Raises Cancelled.
+        """
         context = context or RequestContext()
-        if audio.duration < _SHORTEST:
+        if audio.duration < _MIN_DURATION:
             return Diarization()
-        wanted = {
+        counts = {
             name: value
             for name in ("num_speakers", "min_speakers", "max_speakers")
             if (value := getattr(config, name)) is not None
         }
-        if "num_speakers" in wanted:  # it implies the others, and pyannote would weigh them against it
-            wanted = {"num_speakers": wanted["num_speakers"]}
+        if "num_speakers" in counts:  # pyannote would also check it against the limits
+            counts = {"num_speakers": counts["num_speakers"]}
         file = {"waveform": torch.from_numpy(audio.samples)[None], "sample_rate": audio.sample_rate, "uri": "audio"}
-        with self._turn(context), _as_it_was(), self._own_stream():
-            found = self._pipeline(file, hook=_hook(context, audio.duration), **wanted)
-        return _read(found, wanted)
+        with self._acquire(context), preserve_global_state(), self._cuda_stream():
+            output = self.pipeline(file, hook=_progress_hook(context, audio.duration), **counts)
+        return read_output(output, counts)
 
     @contextlib.contextmanager
-    def _turn(self, context: RequestContext) -> Iterator[None]:
-        """When the recordings before this one are done. Raises Cancelled while it waits."""
-        while not self._lock.acquire(timeout=_LOOK_UP):
+    def _acquire(self, context: RequestContext) -> Iterator[None]:
+        """Wait until no other recording is processed.
+
+        Raises Cancelled if the request is cancelled while it waits.
+        """
+        while not self._lock.acquire(timeout=_CANCEL_CHECK_INTERVAL):
             context.check_cancelled()
         try:
             yield
         finally:
             self._lock.release()
 
-    def _own_stream(self) -> contextlib.AbstractContextManager[Any]:
-        """A stream of work beside the engine's, on a GPU."""
+    def _cuda_stream(self) -> contextlib.AbstractContextManager[Any]:
+        """Return a CUDA stream of its own, so that the pipeline and the engine run at the same time."""
         return contextlib.nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
 
 
 def load_pipeline(settings: ModelSettings) -> Any:
-    """pyannote's pipeline of the settings. Raises InvalidSettings."""
-    kind, name, revision = _pipeline_class(), str(settings.diarization_model), settings.diarization_revision
+    """Load the pyannote pipeline DIARIZATION_MODEL.
+
+    Raises InvalidSettings if it cannot be loaded.
+    """
+    pipeline_class = _import_pipeline_class()
+    name, revision = str(settings.diarization_model), settings.diarization_revision
     token = settings.hf_token.get_secret_value() if settings.hf_token else None
     if Path(name).is_dir() and not Path(name, "config.yaml").is_file():
-        raise InvalidSettings(f"DIARIZATION_MODEL {display_name(name)} {_NO_PIPELINE}")
-    known = inspect.signature(kind.from_pretrained).parameters
+        raise InvalidSettings(f"DIARIZATION_MODEL {display_name(name)} {_NOT_A_PIPELINE}")
+    known = inspect.signature(pipeline_class.from_pretrained).parameters
     options: dict[str, Any] = {"token" if "token" in known else "use_auth_token": token}
     if revision and "revision" in known:
         options["revision"] = revision
-    checkpoint = f"{name}@{revision}" if revision and "revision" not in known else name  # as pyannote 3 takes it
+    checkpoint = f"{name}@{revision}" if revision and "revision" not in known else name  # the syntax of pyannote 3
     try:
-        with contextlib.redirect_stdout(None):  # it prints what the error says
-            pipeline = kind.from_pretrained(checkpoint, **options)
+        with contextlib.redirect_stdout(None):  # it prints the message of the error
+            pipeline = pipeline_class.from_pretrained(checkpoint, **options)
     except Exception as error:
-        raise InvalidSettings(f"DIARIZATION_MODEL {display_name(name)} {_refusal(error, name, token)}") from None
-    if pipeline is None:  # pyannote 3's answer to a gated repository
-        raise InvalidSettings(f"DIARIZATION_MODEL {name} {_gated(name, token)}")
+        raise InvalidSettings(f"DIARIZATION_MODEL {display_name(name)} {_explain(error, name, token)}") from None
+    if pipeline is None:  # the result of pyannote 3 for a gated repository
+        raise InvalidSettings(f"DIARIZATION_MODEL {name} {_explain_gated(name, token)}")
     return pipeline
 
 
-def _pipeline_class() -> Any:
+def _import_pipeline_class() -> Any:
     os.environ["PYANNOTE_METRICS_ENABLED"] = "0"  # telemetry is on by default
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of decoders for files, which it never gets from us
+            warnings.simplefilter("ignore")  # about file decoders, which are not used here
             from pyannote.audio import Pipeline
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] != "pyannote":
-            raise InvalidSettings(f"DIARIZATION_MODEL needs pyannote.audio, which lacks {error.name}") from None
+            raise InvalidSettings(f"DIARIZATION_MODEL needs pyannote.audio, which needs {error.name}") from None
         raise InvalidSettings("DIARIZATION_MODEL needs pyannote.audio: pip install pyannote.audio") from None
     except (ImportError, OSError, RuntimeError):
         logger.exception("pyannote.audio cannot be imported")
         raise InvalidSettings(
-            "pyannote.audio cannot be imported: torch, torchaudio and torchcodec do not fit together; the log says why"
+            "pyannote.audio cannot be imported: the versions of torch, torchaudio and torchcodec do not match;"
+            " see the log"
         ) from None
     return Pipeline
 
 
-def _refusal(error: Exception, name: str, token: str | None) -> str:
-    """What an error of huggingface_hub, or of a broken checkpoint, means for the owner."""
-    if isinstance(error, GatedRepoError):  # a pipeline may need a second repository: the address names it
-        return _gated("/".join(str(error.response.url).split("/")[3:5]), token)
+def _explain(error: Exception, name: str, token: str | None) -> str:
+    """Return what an error of huggingface_hub, or of a broken checkpoint, means for the deployer."""
+    if isinstance(error, GatedRepoError):  # the URL names the repository: a pipeline may need a second one
+        return _explain_gated("/".join(str(error.response.url).split("/")[3:5]), token)
     if isinstance(error, RevisionNotFoundError):
         return "has no such DIARIZATION_REVISION"
     if isinstance(error, (RepositoryNotFoundError, HFValidationError)):
-        return "is not there, or HF_TOKEN may not read it"
+        return "does not exist, or HF_TOKEN may not read it"
     if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
-        return _NO_PIPELINE
+        return _NOT_A_PIPELINE
     if isinstance(error, (HfHubHTTPError, LocalEntryNotFoundError)):
-        # huggingface_hub hides some refusals behind "not in the cache"
+        # huggingface_hub reports some HTTP errors as "not in the cache"
         response = getattr(error if isinstance(error, HfHubHTTPError) else error.__cause__, "response", None)
-        return f"cannot be downloaded: {_status(getattr(response, 'status_code', None), token)}"
+        return f"cannot be downloaded: {_explain_status(getattr(response, 'status_code', None), token)}"
     logger.error("DIARIZATION_MODEL cannot be loaded", exc_info=error)
-    return "is no pyannote pipeline: the log says why"
+    return "is not a pyannote pipeline: see the log"
 
 
-def _status(code: int | None, token: str | None) -> str:
+def _explain_status(code: int | None, token: str | None) -> str:
     if code == 401:
         return "HF_TOKEN is not valid" if token else "set HF_TOKEN"
-    return "HF_TOKEN may not read it" if code == 403 else "the Hub was not reached"
+    return "HF_TOKEN may not read it" if code == 403 else "the Hub cannot be reached"
 
 
-def _gated(name: str, token: str | None) -> str:
-    page = f"is gated: accept the conditions on https://hf.co/{name}"
-    if token is None or not token.startswith("hf_"):  # pyannote leaves other tokens out
-        return f"{page} and set HF_TOKEN (hf_…)"
-    return f"{page} with the account of HF_TOKEN"
+def _explain_gated(name: str, token: str | None) -> str:
+    message = f"is gated: accept the conditions on https://hf.co/{name}"
+    if token is None or not token.startswith("hf_"):  # pyannote ignores other tokens
+        return f"{message} and set HF_TOKEN (hf_…)"
+    return f"{message} with the account of HF_TOKEN"
 
 
 @contextlib.contextmanager
-def _as_it_was() -> Iterator[None]:
-    """pyannote turns TF32 off for the whole process, which would slow Whisper down, and warns a lot."""
+def preserve_global_state() -> Iterator[None]:
+    """Restore the TF32 flags of torch afterwards, and hide warnings.
+
+    pyannote turns TF32 off for the whole process, which would slow Whisper down.
+    """
     matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, cudnn.allow_tf32
     with warnings.catch_warnings():
@@ -193,64 +213,68 @@ def _as_it_was() -> Iterator[None]:
             matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
-def _hook(context: RequestContext, duration: float) -> Callable[..., None]:
-    """pyannote's hook, told to `context` as seconds of audio done."""
+def _progress_hook(context: RequestContext, duration: float) -> Callable[..., None]:
+    """Return a hook for pyannote that reports the progress in seconds of audio."""
 
-    def told(step: str, *_: object, total: int | None = None, completed: int | None = None, **__: object) -> None:
+    def hook(step: str, *_: object, total: int | None = None, completed: int | None = None, **__: object) -> None:
         if step == "discrete_diarization":
             context.report_progress("diarize", duration, duration)
         elif step in _STEPS and total and completed is not None:
-            begin, share = _STEPS[step]
-            context.report_progress("diarize", duration * (begin + share * min(completed / total, 1.0)), duration)
+            done, share = _STEPS[step]
+            context.report_progress("diarize", duration * (done + share * min(completed / total, 1.0)), duration)
         context.check_cancelled()
 
-    return told
+    return hook
 
 
-def _read(found: Any, wanted: Mapping[str, int]) -> Diarization:
-    """Our turns of what pyannote found: a DiarizeOutput of 4, or an Annotation of 3."""
-    regular = _without_brief_speakers(_turns(getattr(found, "speaker_diarization", found)), wanted)
-    single = getattr(found, "exclusive_speaker_diarization", None)
+def read_output(output: Any, counts: Mapping[str, int]) -> Diarization:
+    """Return the diarization in a pipeline's output: a DiarizeOutput of pyannote 4 or an Annotation of 3.
+
+    counts: the speaker counts of the request (num_speakers, min_speakers, max_speakers).
+    """
+    regular = _remove_brief_speakers(_read_annotation(getattr(output, "speaker_diarization", output)), counts)
     labels = dict.fromkeys(turn.speaker for turn in regular)
     names = {label: f"SPEAKER_{number:02}" for number, label in enumerate(labels)}
     turns = [replace(turn, speaker=names[turn.speaker]) for turn in regular]
-    if single is None:
-        alone = exclusive_turns(turns)
+    annotation = getattr(output, "exclusive_speaker_diarization", None)
+    if annotation is None:
+        exclusive = exclusive_turns(turns)
     else:
-        alone = [replace(turn, speaker=names[turn.speaker]) for turn in _turns(single) if turn.speaker in names]
-    return Diarization(tuple(turns), tuple(alone), tuple(_unkept(len(names), wanted)))
+        exclusive = [
+            replace(turn, speaker=names[turn.speaker]) for turn in _read_annotation(annotation) if turn.speaker in names
+        ]
+    return Diarization(tuple(turns), tuple(exclusive), tuple(_count_warnings(len(names), counts)))
 
 
-def _without_brief_speakers(turns: list[SpeakerTurn], wanted: Mapping[str, int]) -> list[SpeakerTurn]:
-    """Without those who speak for less than MIN_SPEAKER_TALK in all: clustering's leftovers, not people.
+def _remove_brief_speakers(turns: list[SpeakerTurn], counts: Mapping[str, int]) -> list[SpeakerTurn]:
+    """Remove speakers below MIN_SPEAKER_TALK and MIN_SPEAKER_SHARE: they are errors of the clustering.
 
-    Where so many speakers were asked for, all are kept.
+    If the request asks for a number of speakers, keep all.
     """
-    if "num_speakers" in wanted or "min_speakers" in wanted:
+    if "num_speakers" in counts or "min_speakers" in counts:
         return turns
     talk: dict[str, float] = {}
     for turn in turns:
         talk[turn.speaker] = talk.get(turn.speaker, 0.0) + turn.end - turn.start
-    seconds, share = MIN_SPEAKER_TALK
-    least = min(seconds, share * sum(talk.values()))
-    return [turn for turn in turns if talk[turn.speaker] >= least]
+    min_talk = min(MIN_SPEAKER_TALK, MIN_SPEAKER_SHARE * sum(talk.values()))
+    return [turn for turn in turns if talk[turn.speaker] >= min_talk]
 
 
-def _turns(annotation: Any) -> list[SpeakerTurn]:
-    """A pyannote.core Annotation's tracks by start."""
+def _read_annotation(annotation: Any) -> list[SpeakerTurn]:
+    """Return the tracks of a pyannote.core Annotation as turns, sorted by start."""
     turns = [
-        SpeakerTurn(str(label), float(span.start), float(span.end))
-        for span, _, label in annotation.itertracks(yield_label=True)
+        SpeakerTurn(str(label), float(segment.start), float(segment.end))
+        for segment, _, label in annotation.itertracks(yield_label=True)
     ]
     return sorted(turns, key=lambda turn: (turn.start, turn.end, turn.speaker))
 
 
-def _unkept(found: int, wanted: Mapping[str, int]) -> Iterator[str]:
-    """What to say where a hint could not be kept."""
-    heard = f"{found} speaker{'' if found == 1 else 's'} could be told apart"
-    if "num_speakers" in wanted and found != wanted["num_speakers"]:
-        yield f"{heard}, not the {wanted['num_speakers']} of num_speakers"
-    if found < wanted.get("min_speakers", 0):
-        yield f"{heard}, fewer than the {wanted['min_speakers']} of min_speakers"
-    if found > wanted.get("max_speakers", found):
-        yield f"{heard}, more than the {wanted['max_speakers']} of max_speakers"
+def _count_warnings(count: int, counts: Mapping[str, int]) -> Iterator[str]:
+    """Yield a warning if the number of speakers is not what the request asks for."""
+    found = f"{count} speaker{' was' if count == 1 else 's were'} found"
+    if "num_speakers" in counts and count != counts["num_speakers"]:
+        yield f"{found}, but num_speakers is {counts['num_speakers']}"
+    if count < counts.get("min_speakers", 0):
+        yield f"{found}, but min_speakers is {counts['min_speakers']}"
+    if count > counts.get("max_speakers", count):
+        yield f"{found}, but max_speakers is {counts['max_speakers']}"

@@ -1,6 +1,6 @@
-"""How speech becomes text: the Engine protocol, and the engines that keep it.
+"""Engines: audio in, transcript out.
 
-To add one: a module, and a row of ENGINES.
+To add an engine: write one module, and add one row to ENGINES.
 """
 
 from collections.abc import Callable
@@ -12,20 +12,29 @@ from transcription.context import RequestContext
 from transcription.torchaudio_patch import patch_torchaudio
 from transcription.transcript import Transcript
 
-patch_torchaudio()  # before any module here, or above, imports transformers or pyannote.audio
+patch_torchaudio()  # before any engine imports transformers
 
 
 class Engine(Protocol):
-    """Speech to text. Safe to call from several threads."""
+    """Speech to text. An engine can be called from several threads."""
 
     @property
     def out_of_memory(self) -> int:
-        """How often the device's memory has run out."""
+        """How many times the device ran out of memory."""
         ...
 
     def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
-        """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure, Cancelled."""
+        """Return the transcript of audio at 16 kHz.
+
+        Raises InvalidRequest, EngineFailure, or Cancelled if the context is cancelled.
+        """
         ...
+
+
+def _batching(settings: ModelSettings) -> Engine:
+    from transcription.engines.batching.engine import BatchingEngine
+
+    return BatchingEngine(settings)
 
 
 def _transformers(settings: ModelSettings) -> Engine:
@@ -34,14 +43,8 @@ def _transformers(settings: ModelSettings) -> Engine:
     return HFGenerateEngine(settings)
 
 
-def _slots(settings: ModelSettings) -> Engine:
-    from transcription.engines.batching.engine import BatchingEngine
-
-    return BatchingEngine(settings)
-
-
 ENGINES: dict[str, Callable[[ModelSettings], Engine]] = {
-    "slots": _slots,
+    "batching": _batching,
     "transformers": _transformers,
 }
-"""Each loads its models; raises InvalidSettings."""
+"""The values of ENGINE. Each loads its models, and raises InvalidSettings if it cannot."""

@@ -61,21 +61,21 @@ class TranscriptionRequest(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    model: str = Field("", max_length=200, description="any name: the service has one model")
+    model: str = Field("", max_length=200, description="Any name: the service has one model.")
     response_format: Annotated[str, AfterValidator(_offered)] = Field(
-        "json", description="format of the transcript", json_schema_extra={"enum": list(formats_of("openai"))}
+        "json", description="Format of the transcript.", json_schema_extra={"enum": list(formats_of("openai"))}
     )
     timestamp_granularities: Annotated[tuple[Granularity, ...], BeforeValidator(split_list)] = Field(
-        (), description=f"word, segment: with {format_names('openai', 'shows_words')}"
+        (), description=f"word or segment. word needs {format_names('openai', 'shows_words')}."
     )
     include: Annotated[tuple[Literal["logprobs"], ...], BeforeValidator(split_list)] = Field(
-        (), description=f"logprobs: with {format_names('openai', 'shows_logprobs')}"
+        (), description=f"logprobs: log-probability of each token; needs {format_names('openai', 'shows_logprobs')}."
     )
     chunking_strategy: Annotated[Literal["auto"] | ServerVad | None, BeforeValidator(_parse_object)] = Field(
-        None, description="auto: split the audio at pauses; server_vad: also leave out long pauses"
+        None, description="auto: split the audio at pauses; server_vad: also leave out long pauses."
     )
     stream: bool = Field(
-        False, description=f"send the text while it is decoded: with {format_names('openai', 'streams')}"
+        False, description=f"Send the text while it is decoded; needs {format_names('openai', 'streams')}."
     )
 
     @classmethod

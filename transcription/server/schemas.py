@@ -52,7 +52,7 @@ def transcription_body() -> dict[str, Any]:
         for name, field in (own["properties"] | config["properties"]).items()
         if name not in UNSUPPORTED
     }
-    file = {"type": "string", "format": "binary", "description": "the recording, in any audio or video container"}
+    file = {"type": "string", "format": "binary", "description": "The recording, in any audio or video container."}
     form = {
         "type": "object",
         "properties": {"file": file, **fields},
@@ -110,11 +110,11 @@ def chat_body() -> dict[str, Any]:
 
 def endpoint_body() -> dict[str, Any]:
     """Return the body of the Inference Endpoints API: JSON, or the bytes of an audio file."""
-    parameters = f"the fields of InferenceConfig, and response_format: {format_names('endpoint')}; null or absent"
+    parameters = f"Fields of InferenceConfig, and response_format ({format_names('endpoint')}); may be null or absent."
     body = {
         "type": "object",
         "properties": {
-            "inputs": {"type": "string", "description": "base64 text of an audio file"},
+            "inputs": {"type": "string", "description": "Base64 text of an audio file."},
             "parameters": {"type": "object", "description": parameters},
         },
         "required": ["inputs"],

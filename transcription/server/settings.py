@@ -21,26 +21,30 @@ class ServerSettings(BaseSettings):
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
 
     host: str = Field(
-        "127.0.0.1", description="address to listen on; 0.0.0.0 for all interfaces, as in the container image"
+        "127.0.0.1", description="Address to listen on. 0.0.0.0 is all interfaces, as in the container image."
     )
-    port: int = Field(8000, ge=0, le=65_535, description="port to listen on")
-    api_keys: Secrets = Field((), description="keys that requests must send, separated by commas; empty: none needed")
-    cors_origins: Names = Field(
-        (), description="origins of web pages that may use the API, separated by commas; empty: none"
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on.")
+    api_keys: Secrets = Field(
+        (), description="API keys that requests may send, separated by commas. Without any, requests need no key."
     )
-    ui: bool = Field(True, description="serve the page at /ui, if gradio is installed")
+    cors_origins: Names = Field((), description="Origins of web pages that may use the API, separated by commas.")
+    ui: bool = Field(True, description="Serve the page at /ui.")
     served_model_name: str | None = Field(
-        None, description="name of the model in /v1/models; absent: the name in ASR_MODEL"
+        None, description="Name of the model in /v1/models. The default is the name in ASR_MODEL."
     )
-    max_running: int = Field(32, ge=1, le=1024, description="requests that run at the same time")
-    max_waiting: int = Field(128, ge=0, le=100_000, description="requests that may wait; above this, status 429")
-    max_uploads: int = Field(64, ge=1, le=100_000, description="uploads at the same time; above this, status 429")
-    request_seconds: float = Field(900.0, gt=0, description="deadline of a request, in seconds after its first byte")
-    shutdown_seconds: float = Field(900.0, ge=0, description="time for running requests after SIGTERM, in seconds")
+    max_running: int = Field(32, ge=1, le=1024, description="Maximum number of running requests.")
+    max_waiting: int = Field(
+        128, ge=0, le=100_000, description="Maximum number of waiting requests. Further ones get status 429."
+    )
+    max_uploads: int = Field(
+        64, ge=1, le=100_000, description="Maximum number of concurrent uploads. Further ones get status 429."
+    )
+    request_seconds: float = Field(900.0, gt=0, description="Deadline of a request, in seconds after its first byte.")
+    shutdown_seconds: float = Field(900.0, ge=0, description="Seconds that running requests have after SIGTERM.")
     audio_url_hosts: Names = Field(
         (),
-        description="hosts from which audio_url may be downloaded, separated by commas; "
-        "*.example.org for all subdomains; empty: none",
+        description="Hosts from which audio_url may be downloaded, separated by commas. *.example.org allows all"
+        " subdomains.",
     )
 
     @classmethod

@@ -26,7 +26,7 @@ from transcription.server.service import service_of
 from transcription.server.streaming import EventStream
 from transcription.transcript import Transcript
 from transcription.ui.events import PageEvents
-from transcription.ui.names import renamed
+from transcription.ui.speaker_names import rename_speakers
 
 SAMPLES = {
     "meeting.flac": "Three people in a meeting",
@@ -138,7 +138,7 @@ def _document(body: bytes, name: str) -> str:
         sent = DocumentRequest.model_validate_json(body)
     except ValidationError:
         raise InvalidRequest("the transcript cannot be read: transcribe the recording again") from None
-    rendered = FORMATS[name].render(renamed(sent.transcript, sent.names))
+    rendered = FORMATS[name].render(rename_speakers(sent.transcript, sent.names))
     return rendered if isinstance(rendered, str) else json.dumps(rendered, ensure_ascii=False, indent=1) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Where nobody speaks: Silero VAD, which carries its model in its package."""
+"""Voice activity detection with Silero VAD. The model is part of its Python package."""
 
 from functools import cache
 from typing import Any
@@ -10,13 +10,13 @@ import torch
 from transcription.audio import Samples
 
 FRAME = 512
-"""Samples that one probability stands for, 32 ms."""
+"""Samples of one probability: 32 ms."""
 
 
-def speech(samples: Samples) -> npt.NDArray[np.float32]:
-    """The probability that someone speaks, for every frame of samples at 16 kHz."""
-    found: npt.NDArray[np.float32] = _model().audio_forward(samples)
-    return found
+def speech_probabilities(samples: Samples) -> npt.NDArray[np.float32]:
+    """Return the speech probability of each frame of samples at 16 kHz."""
+    probabilities: npt.NDArray[np.float32] = _model().audio_forward(samples)
+    return probabilities
 
 
 @cache

@@ -1,8 +1,7 @@
-"""What any engine knows of a Whisper checkpoint: its prompts, its thresholds, how its tokens become segments."""
+"""Whisper: a loaded checkpoint, its prompts, and how its tokens become segments."""
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -11,34 +10,25 @@ from transcription.audio import SAMPLE_RATE
 from transcription.config import InferenceConfig
 from transcription.transcript import Segment, TokenLogprob, Word
 from transcription.whisper.capabilities import Capabilities
+from transcription.whisper.decoding_result import DecodingResult, is_silence
 from transcription.whisper.loading import Checkpoint
-from transcription.whisper.tokens import Span, Vocabulary, spans, split_words, token_bytes
+from transcription.whisper.tokens import Span, Vocabulary, split_segments, split_words, token_bytes
 
-FRAME = SAMPLE_RATE // 50
-"""Samples that an encoder position stands for."""
-_CONTEXT = 8192
-"""Characters of a prompt that are looked at; of their tokens the decoder takes some two hundred, the last ones."""
-SPOKEN = 0.5
-"""No-speech probability under which a window may decide the language."""
+SAMPLES_PER_FRAME = SAMPLE_RATE // 50
+"""Samples per position of the encoder, 20 ms."""
+SPEECH_BELOW = 0.5
+"""A window may decide the language of its request if its no-speech probability is below this."""
+_MAX_CONTEXT = 8192  # characters of a prompt that are tokenized; the decoder takes their last 223 tokens
 
-
-@dataclass(frozen=True)
-class DecodingResult:
-    """What one window says, and how sure the model is of it."""
-
-    tokens: list[int]  # without the end of text
-    logprobs: list[float]  # of each of them
-    avg_logprob: float
-    compression_ratio: float
-    temperature: float
-    no_speech_prob: float
+TokenTimes = list[tuple[float, float]]
+"""(start in seconds, probability) of every token of a window, and of the end of text."""
 
 
 class Whisper:
-    """A loaded checkpoint, and how it is spoken to and read."""
+    """A loaded checkpoint: what to feed its decoder, and how to read its tokens."""
 
     def __init__(self, checkpoint: Checkpoint, assisted: bool) -> None:
-        """assisted: whether an assistant is loaded beside it."""
+        """Read the vocabulary of a checkpoint. assisted: whether an assistant is loaded beside it."""
         self.checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self.config: Any = checkpoint.model.config
@@ -46,34 +36,42 @@ class Whisper:
         self.vocabulary = Vocabulary.of(self.tokenizer, self.generation)
         self.capabilities = Capabilities(tuple(self.vocabulary.languages), assisted)
 
-    def no_speech(self, logits: Tensor) -> list[float]:
-        """The probability that nobody speaks, of each row of logits (rows, vocabulary) after the start token."""
+    @property
+    def detects_language(self) -> bool:
+        """Whether the checkpoint is multilingual."""
+        return bool(self.vocabulary.languages)
+
+    def no_speech_probs(self, logits: Tensor) -> list[float]:
+        """Return the no-speech probability of each row of logits (rows, vocabulary) after the start token."""
         if self.vocabulary.no_speech is None:
             return [0.0] * len(logits)
-        chances: list[float] = logits.softmax(-1)[:, self.vocabulary.no_speech].tolist()
-        return chances
+        probabilities: list[float] = logits.softmax(-1)[:, self.vocabulary.no_speech].tolist()
+        return probabilities
 
-    def language(self, logits: Tensor, config: InferenceConfig) -> tuple[str, float]:
-        """The likeliest of the languages to choose from, and its probability.
+    def detect_language(self, logits: Tensor, config: InferenceConfig) -> tuple[str, float]:
+        """Return the most probable of the candidate languages, and its probability.
 
-        logits (vocabulary,) are those after the start token.
+        logits: (vocabulary,), after the start token.
         """
-        known = self.vocabulary.languages
-        codes = self.capabilities.among(config) or list(known)
-        chances = logits[[known[code] for code in codes]].softmax(-1)
-        best = int(chances.argmax())
-        return codes[best], float(chances[best])
+        ids = self.vocabulary.languages
+        codes = self.capabilities.candidate_languages(config) or list(ids)
+        probabilities = logits[[ids[code] for code in codes]].softmax(-1)
+        best = int(probabilities.argmax())
+        return codes[best], float(probabilities[best])
 
-    def prompt(self, language: str | None, config: InferenceConfig) -> list[int]:
-        """What the decoder is fed before the first word (openai/whisper, decoding.py)."""
-        prompt: list[int] = []
-        context = " ".join(part.strip() for part in (", ".join(config.keywords), config.prompt or "") if part.strip())
-        if context and self.vocabulary.previous is not None:
-            text = self.tokenizer(" " + context[-_CONTEXT:], add_special_tokens=False, verbose=False).input_ids
-            most = self.config.max_target_positions // 2 - 1
-            prompt += [self.vocabulary.previous, *text[-most:]]
-        prompt.append(self.vocabulary.start)
-        if language is not None and self.vocabulary.languages:
+    def context_tokens(self, config: InferenceConfig) -> list[int]:
+        """Return the tokens of the request's keywords and prompt, with their start token; empty without both."""
+        parts = (", ".join(config.keywords), config.prompt or "")
+        context = " ".join(part.strip() for part in parts if part.strip())
+        if not context or self.vocabulary.previous is None:
+            return []
+        tokens = self.tokenizer(" " + context[-_MAX_CONTEXT:], add_special_tokens=False, verbose=False).input_ids
+        return [self.vocabulary.previous, *tokens[-(self.config.max_target_positions // 2 - 1) :]]
+
+    def prompt(self, context: list[int], language: str | None, config: InferenceConfig) -> list[int]:
+        """Return the tokens that the decoder is fed before the first word (openai/whisper, decoding.py)."""
+        prompt = [*context, self.vocabulary.start]
+        if language is not None and self.detects_language:
             prompt += [self.vocabulary.languages[language], self.vocabulary.tasks[config.task]]
         if config.timestamps == "none":
             prompt.append(self.vocabulary.no_timestamps)
@@ -81,46 +79,45 @@ class Whisper:
 
     def score(
         self, tokens: list[int], logprobs: list[float], temperature: float, no_speech_prob: float
-    ) -> DecodingResult:  # fmt: skip
-        """The tokens up to the end of text, with their mean log-probability, the end's included."""
-        ends = tokens.index(self.vocabulary.end) if self.vocabulary.end in tokens else len(tokens)
-        counted = logprobs[: ends + 1]
-        text = self.tokenizer.decode([token for token in tokens[:ends] if token < self.vocabulary.end])
-        data = text.encode()
+    ) -> DecodingResult:
+        """Return the tokens up to the end of text with their scores; avg_logprob includes the end of text."""
+        end = self.vocabulary.end
+        length = tokens.index(end) if end in tokens else len(tokens)
+        counted = logprobs[: length + 1]
+        text = self.tokenizer.decode([token for token in tokens[:length] if token < end]).encode()
         return DecodingResult(
-            tokens=tokens[:ends],
-            logprobs=logprobs[:ends],
+            tokens=tokens[:length],
+            logprobs=logprobs[:length],
             avg_logprob=sum(counted) / max(len(counted), 1),
-            compression_ratio=len(data) / len(zlib.compress(data)) if data else 0.0,
+            compression_ratio=len(text) / len(zlib.compress(text)) if text else 0.0,
             temperature=temperature,
             no_speech_prob=no_speech_prob,
         )
 
     def alignment_heads(self) -> list[tuple[int, int]]:
-        """The checkpoint's, or every head of the last half of the layers (openai/whisper's default)."""
+        """Return the checkpoint's (layer, head) pairs, by default all heads of the upper half (openai/whisper)."""
         heads = getattr(self.generation, "alignment_heads", None)
         if heads:
             return [(int(layer), int(head)) for layer, head in heads]
-        layers, width = self.config.decoder_layers, self.config.decoder_attention_heads
-        return [(layer, head) for layer in range(layers // 2, layers) for head in range(width)]
+        layers, count = self.config.decoder_layers, self.config.decoder_attention_heads
+        return [(layer, head) for layer in range(layers // 2, layers) for head in range(count)]
 
     def segments(
-        self, seconds: float, one: DecodingResult, times: list[tuple[float, float]], language: str | None,
-        config: InferenceConfig,
-    ) -> Iterator[Segment]:  # fmt: skip
-        """What a window of so many seconds says, with times from its own start.
+        self, seconds: float, result: DecodingResult, times: TokenTimes, language: str | None, config: InferenceConfig
+    ) -> Iterator[Segment]:
+        """Yield the segments of a window of so many seconds, with times from the start of the window.
 
-        times: (start second, probability) of every token, none without word times.
+        times: empty without word timestamps.
         """
-        if is_silence(one, config):
+        if is_silence(result, config):
             return
-        found = (
-            [Span(0, len(one.tokens), 0.0, seconds)]
+        spans = (
+            [Span(0, len(result.tokens), 0.0, seconds)]
             if config.timestamps == "none"
-            else spans(one.tokens, self.vocabulary.first_timestamp, self.vocabulary.end, seconds)
+            else split_segments(result.tokens, self.vocabulary.first_timestamp, self.vocabulary.end, seconds)
         )
-        for span in found:
-            tokens = [token for token in one.tokens[span.first : span.last] if token < self.vocabulary.end]
+        for span in spans:
+            tokens = [token for token in result.tokens[span.first : span.last] if token < self.vocabulary.end]
             text = self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
             if not text.strip():
                 continue
@@ -130,51 +127,29 @@ class Whisper:
                 start=words[0].start if words else span.start,
                 end=words[-1].end if words else span.end,
                 words=words,
-                tokens=tuple(one.tokens[span.first : span.last]),
-                temperature=one.temperature,
-                avg_logprob=one.avg_logprob,
-                compression_ratio=one.compression_ratio,
-                no_speech_prob=one.no_speech_prob,
-                logprobs=self._logprobs(one, span) if config.logprobs else (),
+                tokens=tuple(result.tokens[span.first : span.last]),
+                temperature=result.temperature,
+                avg_logprob=result.avg_logprob,
+                compression_ratio=result.compression_ratio,
+                no_speech_prob=result.no_speech_prob,
+                logprobs=self._token_logprobs(result, span) if config.logprobs else (),
             )
 
-    def _logprobs(self, one: DecodingResult, span: Span) -> tuple[TokenLogprob, ...]:
-        """Of one segment's text tokens."""
-        pairs = zip(one.tokens[span.first : span.last], one.logprobs[span.first : span.last], strict=True)
-        spelt = [(token_bytes(token, self.tokenizer), chance) for token, chance in pairs if token < self.vocabulary.end]
-        return tuple(TokenLogprob(data.decode("utf-8", "replace"), data, chance) for data, chance in spelt)
+    def _token_logprobs(self, result: DecodingResult, span: Span) -> tuple[TokenLogprob, ...]:
+        """Return the log-probability of each text token of one segment."""
+        tokens, logprobs = result.tokens[span.first : span.last], result.logprobs[span.first : span.last]
+        text = [
+            (token_bytes(token, self.tokenizer), logprob)
+            for token, logprob in zip(tokens, logprobs, strict=True)
+            if token < self.vocabulary.end
+        ]
+        return tuple(TokenLogprob(data.decode("utf-8", "replace"), data, logprob) for data, logprob in text)
 
-    def _words(
-        self, tokens: list[int], times: list[tuple[float, float]], seconds: float, language: str | None
-    ) -> tuple[Word, ...]:
-        """The words of one segment; `times` are (start, probability) from its first token on."""
+    def _words(self, tokens: list[int], times: TokenTimes, seconds: float, language: str | None) -> tuple[Word, ...]:
+        """Return the words of one segment; `times` begin at its first token."""
         words = []
         for word in split_words(tokens, self.tokenizer, language):
-            start, end = (min(times[at][0], seconds) for at in (word.first, word.last))
-            chances = [chance for _, chance in times[word.first : word.last]]
-            words.append(
-                Word(
-                    word=word.text,
-                    start=start,
-                    end=max(end, start),
-                    probability=sum(chances) / len(chances),
-                )
-            )
+            start, end = (min(times[index][0], seconds) for index in (word.first, word.last))
+            probabilities = [probability for _, probability in times[word.first : word.last]]
+            words.append(Word(word.text, start, max(end, start), sum(probabilities) / len(probabilities)))
         return tuple(words)
-
-
-def is_silence(one: DecodingResult, config: InferenceConfig) -> bool:
-    """Whisper's rule: probably nobody speaks, and the text is a guess."""
-    if config.no_speech_threshold is None or one.no_speech_prob <= config.no_speech_threshold:
-        return False
-    return config.logprob_threshold is None or one.avg_logprob < config.logprob_threshold
-
-
-def needs_fallback(one: DecodingResult, config: InferenceConfig) -> bool:
-    """Whether a higher temperature should be tried: repetition, or a guess that is not silence."""
-    if is_silence(one, config):
-        return False
-    repetition = config.compression_ratio_threshold
-    if repetition is not None and one.compression_ratio > repetition:
-        return True
-    return config.logprob_threshold is not None and one.avg_logprob < config.logprob_threshold

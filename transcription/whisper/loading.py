@@ -1,4 +1,4 @@
-"""Whisper checkpoints from the Hub or a directory, on the right device, in the right precision."""
+"""Load Whisper checkpoints from the Hub or a directory, on a device, in a precision."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded Whisper and what belongs to it."""
+    """A loaded Whisper model with its tokenizer and feature extractor."""
 
     model: WhisperForConditionalGeneration
     tokenizer: Any
@@ -31,12 +31,15 @@ class Checkpoint:
 
 
 def display_name(name: str) -> str:
-    """A model's name or directory as a message may show it: without a path of the host."""
+    """Return the name of a model, or the last part of its directory: messages show no path of the host."""
     return Path(name).name if Path(name).is_absolute() else name
 
 
 def choose_device(settings: ModelSettings) -> torch.device:
-    """The device the settings name; auto: a GPU where there is one. Raises InvalidSettings."""
+    """Return the device of the settings; auto takes a GPU if there is one.
+
+    Raises InvalidSettings if there is no such kind of device.
+    """
     if settings.device != "auto":
         try:
             return torch.device(settings.device)
@@ -46,7 +49,7 @@ def choose_device(settings: ModelSettings) -> torch.device:
 
 
 def choose_dtype(settings: ModelSettings, device: torch.device) -> torch.dtype:
-    """The precision the settings name; auto: what the device computes fastest without harm."""
+    """Return the precision of the settings; auto takes the fastest one that does not change the text."""
     if settings.dtype != "auto":
         return DTYPES[settings.dtype]
     if device.type != "cuda":
@@ -54,14 +57,12 @@ def choose_dtype(settings: ModelSettings, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
 
 
-def _quiet() -> None:
-    """A server's log is no place for the progress bars of weights."""
-    transformers.utils.logging.disable_progress_bar()
-
-
 def load_checkpoint(settings: ModelSettings) -> Checkpoint:
-    """The ASR model of the settings. Raises InvalidSettings."""
-    _quiet()
+    """Load ASR_MODEL.
+
+    Raises InvalidSettings if it cannot be loaded.
+    """
+    transformers.utils.logging.disable_progress_bar()  # it would fill a server's log
     device = choose_device(settings)
     dtype = choose_dtype(settings, device)
     processor = _from_hub(AutoProcessor, "ASR_MODEL", settings.asr_model, settings.asr_revision, settings)
@@ -70,10 +71,12 @@ def load_checkpoint(settings: ModelSettings) -> Checkpoint:
 
 
 def load_assistant(settings: ModelSettings, main: Checkpoint) -> Any:
-    """The assistant of the settings, or None. Raises InvalidSettings.
+    """Load ASSISTANT_MODEL; return None if it is not set.
 
-    An assistant whose encoder is the main model's own (distil-whisper) is reduced to its decoder, so
-    that it reads what the main model has encoded.
+    An assistant with the same encoder as the main model (distil-whisper) is reduced to its decoder, which reads the
+    main model's encoder states.
+
+    Raises InvalidSettings if it cannot be loaded, or has another vocabulary than the main model.
     """
     if settings.assistant_model is None:
         return None
@@ -82,7 +85,9 @@ def load_assistant(settings: ModelSettings, main: Checkpoint) -> Any:
         main.device, main.dtype,
     )  # fmt: skip
     if assistant.config.vocab_size != main.model.config.vocab_size:
-        raise InvalidSettings("ASSISTANT_MODEL has another vocabulary than ASR_MODEL: choose one made for it")
+        raise InvalidSettings(
+            "ASSISTANT_MODEL has another vocabulary than ASR_MODEL: choose an assistant that was made for it"
+        )
     if not same_encoder(assistant, main.model):
         return assistant
     decoder = WhisperForCausalLM(assistant.config)
@@ -93,7 +98,7 @@ def load_assistant(settings: ModelSettings, main: Checkpoint) -> Any:
 
 
 def same_encoder(one: WhisperForConditionalGeneration, other: WhisperForConditionalGeneration) -> bool:
-    """Whether two models encode alike, weight by weight."""
+    """Return whether two models have the same encoder, weight by weight."""
     ours, theirs = one.model.encoder.state_dict(), other.model.encoder.state_dict()
     return ours.keys() == theirs.keys() and all(
         weight.shape == theirs[name].shape and torch.equal(weight, theirs[name]) for name, weight in ours.items()

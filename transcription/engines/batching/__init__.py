@@ -1,5 +1,5 @@
-"""The engine of slots: every window of every request is decoded in one batch.
+"""The batching engine: the windows of all requests are decoded in one batch.
 
-A window is encoded once into a slot, a place in preallocated memory; language, silence, every temperature
-of the ladder, the assistant's drafts and the word times read it there. Windows enter as slots become free.
+A window is encoded once into a slot, a place in preallocated memory. Language detection, silence, each temperature,
+the assistant's drafts and word timestamps read it there. Windows start as slots become free.
 """

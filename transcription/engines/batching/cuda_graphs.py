@@ -1,18 +1,18 @@
-"""Steps on a GPU, captured once for each shape and then replayed without Python in between (CUDA graphs)."""
+"""Decoding steps on a GPU, captured once for each shape and then replayed without Python in between."""
 
 from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
 
-_SPAN = 64  # positions by which a captured step's reach grows
+_KV_STEP = 64  # positions by which the key-value length of a captured step grows
 
 
 class CudaGraphs:
-    """Runs steps; where `capture` is set each shape is captured the second time it comes, and replayed from then on.
+    """Run steps. With `capture`, each shape is captured the second time that it occurs, and replayed from then on.
 
-    Shapes are rounded up, so that there are few: more rows than asked for are free slots, or rows that write a
-    token earlier than due; a longer span is masked.
+    Shapes are rounded up, so that there are few of them. Additional rows are free slots, or rows that decode a token
+    earlier than needed; additional positions are masked.
     """
 
     def __init__(self, capture: bool = False) -> None:
@@ -20,26 +20,26 @@ class CudaGraphs:
         self.forget()
 
     def forget(self) -> None:
-        """What was captured holds memory that is no longer there."""
+        """Drop all graphs, because the memory that they captured is gone."""
         self._seen: set[Hashable] = set()
         self._graphs: dict[Hashable, Any] = {}
 
-    def rows(self, rows: int, most: int) -> int:
-        """How many rows a step takes for so many: powers of two, then multiples of eight."""
+    def round_rows(self, rows: int, limit: int) -> int:
+        """Return how many rows a step takes instead: powers of two, then multiples of eight."""
         if not self.capture:
             return rows
-        return min(1 << (rows - 1).bit_length() if rows <= 8 else -(-rows // 8) * 8, most)
+        return min(1 << (rows - 1).bit_length() if rows <= 8 else -(-rows // 8) * 8, limit)
 
-    def span(self, span: int, most: int) -> int:
-        """How many positions a step looks at for so many."""
-        return min(-(-span // _SPAN) * _SPAN, most) if self.capture else span
+    def round_kv_length(self, kv_length: int, limit: int) -> int:
+        """Return how many positions a step attends to instead."""
+        return min(-(-kv_length // _KV_STEP) * _KV_STEP, limit) if self.capture else kv_length
 
     def __call__(self, shape: Hashable, step: Callable[[], None]) -> None:
-        """Runs the step, which reads and writes nothing but tensors that stay where they are."""
+        """Run the step, which reads and writes only tensors that stay at their address."""
         if shape in self._graphs:
             self._graphs[shape].replay()
         elif not self.capture or shape not in self._seen:
-            self._seen.add(shape)  # the first time warms kernels up
+            self._seen.add(shape)  # the first time warms up the kernels
             step()
         else:
             graph = torch.cuda.CUDAGraph()

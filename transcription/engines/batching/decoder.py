@@ -1,8 +1,8 @@
-"""Whisper's decoder over preallocated memory: a slot for each window, a position of its own in each slot.
+"""Whisper's decoder over preallocated memory: a slot for each window, and a position of its own in each slot.
 
-The same arithmetic as transformers' WhisperDecoder, with three differences that change no result: query, key
-and value are one product; keys and values are written where their position is, so that going back is
-lowering the position; what a window's audio gives the decoder is computed once.
+The arithmetic of transformers' WhisperDecoder, with three differences that change no result: query, key and value are
+one product; keys and values are written at their position, so that a rollback only lowers the position; the keys and
+values of a window's encoder states are computed once.
 """
 
 from dataclasses import dataclass
@@ -13,171 +13,179 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
-from transcription.engines.batching.linear import Linear, Maker, Norm, joined, plain
+from transcription.engines.batching.layers import LayerNorm, Linear, MakeLinear, fuse, linear
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One decoder layer: attention to the text so far, attention to the audio, feed-forward."""
+class DecoderLayer:
+    """Self-attention, cross-attention and feed-forward."""
 
-    before_text: Norm
-    query_key_value: Linear
-    from_text: Linear
-    before_audio: Norm
-    query: Linear
-    key_value: Linear
-    from_audio: Linear
-    before_feed: Norm
-    up: Linear
-    down: Linear
+    self_attn_norm: LayerNorm
+    self_qkv: Linear
+    self_out: Linear
+    cross_attn_norm: LayerNorm
+    cross_q: Linear
+    cross_kv: Linear
+    cross_out: Linear
+    ffn_norm: LayerNorm
+    fc1: Linear
+    fc2: Linear
 
     @classmethod
-    def of(cls, layer: Any, linear: Maker) -> "Layer":
-        """From a WhisperDecoderLayer."""
-        text, audio = layer.self_attn, layer.encoder_attn
+    def of(cls, layer: Any, make_linear: MakeLinear) -> "DecoderLayer":
+        """Take the weights of a WhisperDecoderLayer."""
+        own, cross = layer.self_attn, layer.encoder_attn
         return cls(
-            Norm(layer.self_attn_layer_norm), joined([text.q_proj, text.k_proj, text.v_proj], linear),
-            linear(text.out_proj.weight, text.out_proj.bias),
-            Norm(layer.encoder_attn_layer_norm), linear(audio.q_proj.weight, audio.q_proj.bias),
-            joined([audio.k_proj, audio.v_proj], linear), linear(audio.out_proj.weight, audio.out_proj.bias),
-            Norm(layer.final_layer_norm), linear(layer.fc1.weight, layer.fc1.bias),
-            linear(layer.fc2.weight, layer.fc2.bias),
+            LayerNorm(layer.self_attn_layer_norm), fuse([own.q_proj, own.k_proj, own.v_proj], make_linear),
+            make_linear(own.out_proj.weight, own.out_proj.bias),
+            LayerNorm(layer.encoder_attn_layer_norm), make_linear(cross.q_proj.weight, cross.q_proj.bias),
+            fuse([cross.k_proj, cross.v_proj], make_linear), make_linear(cross.out_proj.weight, cross.out_proj.bias),
+            LayerNorm(layer.final_layer_norm), make_linear(layer.fc1.weight, layer.fc1.bias),
+            make_linear(layer.fc2.weight, layer.fc2.bias),
         )  # fmt: skip
 
 
 class Decoder:
-    """A Whisper decoder and its memory of `slots` windows.
+    """A Whisper decoder, and its memory for `slots` windows.
 
-    positions: how many tokens the model can be given. Memory has `slack` more, for drafts beyond the end.
-    heads: (layer, head) whose queries are kept, to see later where each token looked.
+    positions: how many tokens the model accepts. length: with room for drafts beyond them.
     """
 
-    text: list[Tensor]  # a layer: keys and values (slots × length, 2 × width)
-    audio: list[Tensor]  # a layer: keys and values (slots, 2, heads, frames, head width)
-    looks: dict[int, Tensor]  # a watched layer: queries (slots × length, watched heads, head width)
+    self_kv: list[Tensor]  # per layer: keys and values (slots × length, 2 × width)
+    cross_kv: list[Tensor]  # per layer: keys and values (slots, 2, heads, frames, head width)
+    alignment_queries: dict[int, Tensor]  # per layer with alignment heads: (slots × length, heads, head width)
 
     def __init__(
-        self, model: Any, slots: int, slack: int = 0, heads: list[tuple[int, int]] | None = None, linear: Maker = plain
-    ) -> None:
+        self, model: Any, slots: int, slack: int = 0, alignment_heads: list[tuple[int, int]] | None = None,
+        make_linear: MakeLinear = linear,
+    ) -> None:  # fmt: skip
+        """Take the weights of a model, and allocate memory.
+
+        slack: positions for drafts beyond the end. alignment_heads: (layer, head) whose queries are kept.
+        """
         config, decoder = model.config, model.model.decoder
         self.width, self.head_count = config.d_model, config.decoder_attention_heads
         self.head_width = self.width // self.head_count
-        self.feed = config.decoder_ffn_dim
+        self.ffn_width = config.decoder_ffn_dim
         self.positions = config.max_target_positions
         self.length = self.positions + slack
-        weight = decoder.embed_tokens.weight
-        self.device, self.dtype = weight.device, weight.dtype
+        self.embedding, self.position_embedding = decoder.embed_tokens.weight, decoder.embed_positions.weight
+        self.device, self.dtype = self.embedding.device, self.embedding.dtype
         self.activation = ACT2FN[config.activation_function]
-        self.embedding, self.places = weight, decoder.embed_positions.weight
         self.scale = self.width**0.5 if config.scale_embedding else 1.0
-        self.layers = [Layer.of(layer, linear) for layer in decoder.layers]
-        self.norm = Norm(decoder.layer_norm)
-        self.unembed = linear(model.proj_out.weight, None)
-        self.watched = _by_layer(heads or [])
+        self.layers = [DecoderLayer.of(layer, make_linear) for layer in decoder.layers]
+        self.norm = LayerNorm(decoder.layer_norm)
+        self.proj_out = make_linear(model.proj_out.weight, None)
+        self.alignment_heads = _by_layer(alignment_heads or [])
         self.frames = config.max_source_positions
         self.allocate(slots)
 
     def allocate(self, slots: int) -> None:
-        """Memory for so many windows, in place of what there was."""
-        self.slots, self.text, self.audio, self.looks = slots, [], [], {}
-        self.text = [self._empty(slots * self.length, 2 * self.width) for _ in self.layers]
-        self.audio = [self._empty(slots, 2, self.head_count, self.frames, self.head_width) for _ in self.layers]
-        self.looks = {
-            layer: self._empty(slots * self.length, len(heads), self.head_width)
-            for layer, heads in self.watched.items()
+        """Replace the memory by memory for so many windows."""
+        self.slots, self.self_kv, self.cross_kv, self.alignment_queries = slots, [], [], {}  # free the old memory first
+        self.self_kv = [self._zeros(slots * self.length, 2 * self.width) for _ in self.layers]
+        self.cross_kv = [self._zeros(slots, 2, self.head_count, self.frames, self.head_width) for _ in self.layers]
+        self.alignment_queries = {
+            layer: self._zeros(slots * self.length, len(heads), self.head_width)
+            for layer, heads in self.alignment_heads.items()
         }
 
     @property
-    def weights(self) -> int:
-        """How many weights a token meets."""
-        each = 10 * self.width**2 + 2 * self.width * self.feed
-        return int(len(self.layers) * each + self.embedding.numel())
+    def weights_per_token(self) -> int:
+        """The number of weights that a token is multiplied with."""
+        per_layer = 10 * self.width**2 + 2 * self.width * self.ffn_width
+        return int(len(self.layers) * per_layer + self.embedding.numel())
 
-    def _empty(self, *shape: int) -> Tensor:
-        # Zeros, as what was never written is masked, and NaN survives a mask.
+    def _zeros(self, *shape: int) -> Tensor:
+        # Not empty: unwritten memory is masked, and NaN survives a mask.
         return torch.zeros(shape, device=self.device, dtype=self.dtype)
 
-    def hear(self, rows: slice, states: Tensor) -> None:
-        """What the decoder takes from encoder states (rows, frames, width), into the slots `rows`."""
-        for layer, memory in zip(self.layers, self.audio, strict=True):
-            both = layer.key_value(states).view(len(states), -1, 2, self.head_count, self.head_width)
+    def write_cross_kv(self, rows: slice, states: Tensor) -> None:
+        """Write the keys and values of encoder states (rows, frames, width) into the slots `rows`."""
+        for layer, memory in zip(self.layers, self.cross_kv, strict=True):
+            both = layer.cross_kv(states).view(len(states), -1, 2, self.head_count, self.head_width)
             memory[rows] = both.permute(0, 2, 3, 1, 4)
 
     def forward(
-        self, tokens: Tensor, positions: Tensor, rows: slice, span: int, record: bool = False, exact: bool = False
-    ) -> Tensor:
-        """Hidden states (rows, queries, width) of tokens (rows, queries) at their positions.
+        self, tokens: Tensor, positions: Tensor, rows: slice, kv_length: int, record_alignment: bool = False,
+        unmasked: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """Return hidden states (rows, queries, width) of tokens (rows, queries) at their positions.
 
-        rows: the slots they belong to. span: how many positions are looked at, all in use among them.
-        record: keep the queries of the watched heads. exact: every query may look at all of the span.
+        rows: their slots. kv_length: how many positions to attend to, at least all that are in use. record_alignment:
+        keep the queries of the alignment heads. unmasked: every query may attend to all of kv_length.
         """
         count, queries = tokens.shape
         first = rows.start or 0
         base = torch.arange(first, first + count, device=self.device)[:, None] * self.length
         index = (base + positions).view(-1)
         mask = None
-        if not exact:
-            mask = (torch.arange(span, device=self.device) <= positions[..., None])[:, None]
+        if not unmasked:
+            mask = (torch.arange(kv_length, device=self.device) <= positions[..., None])[:, None]
         x = functional.embedding(tokens, self.embedding).view(-1, self.width)
         if self.scale != 1.0:
             x = x * self.scale
-        x = x + functional.embedding(positions.clamp(max=self.positions - 1), self.places).view(-1, self.width)
+        places = positions.clamp(max=self.positions - 1)
+        x = x + functional.embedding(places, self.position_embedding).view(-1, self.width)
         for number, layer in enumerate(self.layers):
-            x = x + self._attend_text(number, layer, layer.before_text(x), index, rows, span, mask)
-            x = x + self._attend_audio(number, layer, layer.before_audio(x), index, rows, count, record)
-            x = x + layer.down(self.activation(layer.up(layer.before_feed(x))))
+            x = x + self._self_attention(number, layer, layer.self_attn_norm(x), index, rows, kv_length, mask)
+            x = x + self._cross_attention(number, layer, layer.cross_attn_norm(x), index, rows, count, record_alignment)
+            x = x + layer.fc2(self.activation(layer.fc1(layer.ffn_norm(x))))
         return self.norm(x).view(count, queries, self.width)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Scores (..., vocabulary) of the next token, in float32."""
-        return self.unembed(hidden).float()
+        """Return logits (..., vocabulary) of the next token, in float32."""
+        return self.proj_out(hidden).float()
 
-    def _attend_text(
-        self, number: int, layer: Layer, x: Tensor, index: Tensor, rows: slice, span: int, mask: Tensor | None
-    ) -> Tensor:
-        projected = layer.query_key_value(x)
-        memory = self.text[number]
+    def _self_attention(
+        self, number: int, layer: DecoderLayer, x: Tensor, index: Tensor, rows: slice, kv_length: int,
+        mask: Tensor | None,
+    ) -> Tensor:  # fmt: skip
+        projected = layer.self_qkv(x)
+        memory = self.self_kv[number]
         memory.index_copy_(0, index, projected[:, self.width :])
-        kept = memory.view(self.slots, self.length, 2, self.head_count, self.head_width)[rows, :span]
+        kept = memory.view(self.slots, self.length, 2, self.head_count, self.head_width)[rows, :kv_length]
         key, value = kept.permute(2, 0, 3, 1, 4)
-        query = self._split(projected[:, : self.width], len(kept))
-        return layer.from_text(self._merged(functional.scaled_dot_product_attention(query, key, value, mask)))
+        query = self._split_heads(projected[:, : self.width], len(kept))
+        return layer.self_out(self._merge_heads(functional.scaled_dot_product_attention(query, key, value, mask)))
 
-    def _attend_audio(
-        self, number: int, layer: Layer, x: Tensor, index: Tensor, rows: slice, count: int, record: bool
-    ) -> Tensor:
-        projected = layer.query(x)
-        if record and number in self.watched:
-            split = projected.view(-1, self.head_count, self.head_width)
-            self.looks[number].index_copy_(0, index, split[:, self.watched[number]])
-        memory = self.audio[number][rows]
-        attended = functional.scaled_dot_product_attention(self._split(projected, count), memory[:, 0], memory[:, 1])
-        return layer.from_audio(self._merged(attended))
+    def _cross_attention(
+        self, number: int, layer: DecoderLayer, x: Tensor, index: Tensor, rows: slice, count: int,
+        record_alignment: bool,
+    ) -> Tensor:  # fmt: skip
+        query = layer.cross_q(x)
+        if record_alignment and number in self.alignment_heads:
+            heads = query.view(-1, self.head_count, self.head_width)[:, self.alignment_heads[number]]
+            self.alignment_queries[number].index_copy_(0, index, heads)
+        key, value = self.cross_kv[number][rows].unbind(1)
+        attended = functional.scaled_dot_product_attention(self._split_heads(query, count), key, value)
+        return layer.cross_out(self._merge_heads(attended))
 
-    def _split(self, x: Tensor, count: int) -> Tensor:
+    def _split_heads(self, x: Tensor, count: int) -> Tensor:
         return x.view(count, -1, self.head_count, self.head_width).transpose(1, 2)
 
-    def _merged(self, attended: Tensor) -> Tensor:
+    def _merge_heads(self, attended: Tensor) -> Tensor:
         return attended.transpose(1, 2).reshape(-1, self.width)
 
-    def attention(self, slot: int, first: int, count: int) -> Tensor:
-        """Where `count` tokens from position `first` on looked, (heads, tokens, frames), in float32."""
+    def alignment(self, slot: int, first: int, count: int) -> Tensor:
+        """Return the cross-attention (heads, tokens, frames) of `count` tokens from position `first`, in float32."""
         found = []
-        for layer, heads in self.watched.items():
-            at = slot * self.length + first
-            query = self.looks[layer][at : at + count].float().transpose(0, 1)
-            key = self.audio[layer][slot, 0, heads].float()
+        for layer, heads in self.alignment_heads.items():
+            start = slot * self.length + first
+            query = self.alignment_queries[layer][start : start + count].float().transpose(0, 1)
+            key = self.cross_kv[layer][slot, 0, heads].float()
             found.append((query @ key.transpose(1, 2) * self.head_width**-0.5).softmax(-1))
         return torch.cat(found)
 
-    def memories(self) -> list[Tensor]:
-        """All memory, a row a slot."""
-        by_position = (*self.text, *self.looks.values())
-        return [memory.view(self.slots, self.length, *memory.shape[1:]) for memory in by_position] + self.audio
+    def memory(self) -> list[Tensor]:
+        """Return all memory, with the slot as first dimension."""
+        by_position = (*self.self_kv, *self.alignment_queries.values())
+        return [tensor.view(self.slots, self.length, *tensor.shape[1:]) for tensor in by_position] + self.cross_kv
 
 
 def _by_layer(heads: list[tuple[int, int]]) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
+    """Return layer → heads."""
+    layers: dict[int, list[int]] = {}
     for layer, head in sorted(heads):
-        found.setdefault(layer, []).append(head)
-    return found
+        layers.setdefault(layer, []).append(head)
+    return layers

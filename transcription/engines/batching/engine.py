@@ -1,113 +1,137 @@
-"""BatchingEngine: requests in, transcripts out, over the loop that decodes them all together."""
+"""BatchingEngine: requests in, transcripts out, over the loop that decodes all of their windows together."""
 
+import logging
 import math
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import torch
 
-from transcription.audio import SAMPLE_RATE, Audio
+from transcription.audio import Audio, Samples
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
 from transcription.engines.batching.encoder import Encoder
-from transcription.engines.batching.jobs import Answer, Heard, Window
-from transcription.engines.batching.linear import int8, plain
-from transcription.engines.batching.logits_rules import Rules
-from transcription.engines.batching.longform import Requests, answer_of
-from transcription.engines.batching.loop import Loop
+from transcription.engines.batching.layers import int8_linear, linear
+from transcription.engines.batching.logits_rules import LogitsRules
+from transcription.engines.batching.longform import LongFormTranscriber
+from transcription.engines.batching.loop import DecodedWindow, DecodingLoop
 from transcription.engines.batching.slots import Slots
-from transcription.engines.batching.speculation import CHOICES, Speculation
-from transcription.errors import Cancelled, InvalidSettings
+from transcription.engines.batching.speculation import DRAFT_LENGTHS, Speculation
+from transcription.engines.batching.window import DecodingRequest, Window, WindowResult
+from transcription.errors import EngineFailure, InvalidSettings
 from transcription.transcript import Transcript
 from transcription.whisper.alignment import token_starts
-from transcription.whisper.checkpoint import Whisper, is_silence
+from transcription.whisper.checkpoint import TokenTimes, Whisper
+from transcription.whisper.decoding_result import is_silence
 from transcription.whisper.loading import load_assistant, load_checkpoint
-from transcription.whisper.tokens import finished
+from transcription.whisper.tokens import split_finished
 
-_TOGETHER_CPU, _TOGETHER_GPU = 2, 16  # windows encoded in one go
-_SLOTS_CPU, _SLOTS_GPU = 24, 128  # where the settings do not say
-_SHARE = 0.5  # of a GPU's free memory may then become slots
+logger = logging.getLogger(__name__)
+_ENCODE_BATCH = {"cuda": 16}  # windows per call of the encoder
+_ENCODE_BATCH_CPU = 2
+_SLOTS_CPU, _MAX_SLOTS_GPU = 24, 128  # if SLOTS is not set
+_GPU_SHARE = 0.5  # of a GPU's free memory may become slots if SLOTS is not set
+_READERS = 2  # threads that turn tokens into segments beside the loop
 
 
 class BatchingEngine:
-    """A Whisper checkpoint, and optionally an assistant that drafts for it. Safe to call from several threads."""
+    """A Whisper checkpoint and an optional assistant. It can be called from several threads."""
 
     def __init__(self, settings: ModelSettings) -> None:
-        """Raises InvalidSettings."""
+        """Load the models, and allocate the slots.
+
+        Raises InvalidSettings if the models cannot be loaded.
+        """
         checkpoint = load_checkpoint(settings)
         assistant = load_assistant(settings, checkpoint)
-        quantized = settings.quantization == "int8"
-        if quantized and checkpoint.device.type != "cpu":
+        device = checkpoint.device.type
+        if settings.quantization == "int8" and device != "cpu":
             raise InvalidSettings("QUANTIZATION int8 computes on CPUs: set DEVICE to cpu, or leave QUANTIZATION out")
+        make_linear = int8_linear if settings.quantization == "int8" else linear
         self.whisper = Whisper(checkpoint, assistant is not None)
-        linear = int8 if quantized else plain
-        slack = max(CHOICES) + 1
-        decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), linear)
-        drafter = None if assistant is None else Decoder(assistant, 1, slack, linear=linear)
-        slots = Slots(
-            decoder, _rules(self.whisper), drafter, CudaGraphs(settings.cuda_graphs and decoder.device.type == "cuda")
-        )
-        slots.resize(settings.slots or _affordable(slots))
-        own_encoder = assistant is not None and hasattr(assistant.model, "encoder")
-        self.loop = Loop(
-            self.whisper, slots, _TOGETHER_GPU if checkpoint.device.type == "cuda" else _TOGETHER_CPU,
-            Encoder(checkpoint.model, checkpoint.feature_extractor, linear),
-            Encoder(assistant, checkpoint.feature_extractor, linear) if own_encoder else None,
-            None if drafter is None else Speculation(drafter.weights / decoder.weights),
+        slack = max(DRAFT_LENGTHS) + 1
+        decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), make_linear)
+        drafting = None if assistant is None else Decoder(assistant, 1, slack, make_linear=make_linear)
+        slots = Slots(decoder, _rules(self.whisper), drafting, CudaGraphs(settings.cuda_graphs and device == "cuda"))
+        slots.resize(settings.slots or _affordable_slots(slots))
+        has_own_encoder = assistant is not None and hasattr(assistant.model, "encoder")
+        self.loop = DecodingLoop(
+            self.whisper, slots, _ENCODE_BATCH.get(device, _ENCODE_BATCH_CPU),
+            Encoder(checkpoint.model, checkpoint.feature_extractor, make_linear),
+            Encoder(assistant, checkpoint.feature_extractor, make_linear) if has_own_encoder else None,
+            None if drafting is None else Speculation(drafting.weights_per_token / decoder.weights_per_token),
+            self._on_decoded,
         )  # fmt: skip
-        self._requests = Requests(self.loop, self.whisper.capabilities, self._read)
+        self._readers = ThreadPoolExecutor(_READERS, "read")
+        self._longform = LongFormTranscriber(self, self.whisper.capabilities)
 
     @property
     def out_of_memory(self) -> int:
-        """How often the device's memory has run out."""
+        """How many times the device ran out of memory."""
         return self.loop.out_of_memory
 
     def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
-        """What is said in `audio` (16 kHz). Raises InvalidRequest, EngineFailure, Cancelled."""
-        return self._requests.transcribe(audio, config, context or RequestContext())
+        """Return the transcript of audio at 16 kHz.
 
-    def hear(self, window: Window, context: RequestContext) -> Heard:
-        """What one window of a request says, whose others may be decoded elsewhere.
-
-        The window's job knows the language afterwards. Raises EngineFailure, Cancelled.
+        Raises InvalidRequest, EngineFailure, or Cancelled if the context is cancelled.
         """
-        job = window.job
-        with self.loop.job(job), context.on_cancel(lambda: job.answers.put(Cancelled())):
-            self.loop.submit(window)
-            return self._read(answer_of(job), window)
+        return self._longform.transcribe(audio, config, context or RequestContext())
 
-    def _read(self, answer: Answer | Heard, window: Window) -> Heard:
-        """A window's tokens as segments; in a thread of its request, beside the loop's."""
-        if isinstance(answer, Heard):
-            return answer
-        config, seconds, decoded = window.job.config, len(window.samples) / SAMPLE_RATE, answer.decoded
-        times: list[tuple[float, float]] = []
-        if answer.attention is not None:
-            starts = [*token_starts(answer.attention).tolist(), seconds]  # the end's, where the model wrote none
-            times = list(zip(starts, map(math.exp, [*decoded.logprobs, 0.0]), strict=False))
+    def submit(self, request: DecodingRequest, samples: Samples) -> Future[WindowResult]:
+        """Queue a window of a request, whose other windows may be decoded elsewhere (window.WindowDecoder)."""
+        if request.context_tokens is None:
+            request.context_tokens = self.whisper.context_tokens(request.config)
+        window = Window(request, samples)
+        self.loop.submit(window)
+        return window.future
+
+    def queue_limit(self, request: DecodingRequest) -> int:
+        """Return how many windows of the request may be submitted and not finished."""
+        return self.loop.scheduler.queue_limit(request)
+
+    def _on_decoded(self, window: Window, decoded: DecodedWindow) -> None:
+        self._readers.submit(self._finish, window, decoded)
+
+    def _finish(self, window: Window, decoded: DecodedWindow) -> None:
+        """Resolve a window; what goes wrong with it fails it alone."""
+        try:
+            window.resolve(self.read(window, decoded))
+        except Exception:
+            logger.exception("the tokens of a window cannot be read")
+            window.fail(EngineFailure("transcription failed inside the model: see the log"))
+
+    def read(self, window: Window, decoded: DecodedWindow) -> WindowResult:
+        """Return the segments of a window's tokens."""
+        config, result = window.request.config, decoded.result
+        times: TokenTimes = []
+        if decoded.attention is not None:
+            # The last time is that of the end of text, if the model wrote none.
+            starts = [*token_starts(decoded.attention).tolist(), window.seconds]
+            times = list(zip(starts, map(math.exp, [*result.logprobs, 0.0]), strict=False))
         resume = None
-        if config.sequential and config.timestamps != "none" and not is_silence(decoded, config):
-            # Without what the next window says again.
-            kept, resume = finished(decoded.tokens, self.whisper.vocabulary.first_timestamp)
-            decoded = replace(decoded, tokens=decoded.tokens[:kept], logprobs=decoded.logprobs[:kept])
-        said = self.whisper.segments(seconds, decoded, times, answer.language, config)
-        return Heard(answer.number, tuple(said), resume)
+        if config.sequential and config.timestamps != "none" and not is_silence(result, config):
+            # Drop the unfinished segment: the next window begins with it.
+            finished, resume = split_finished(result.tokens, self.whisper.vocabulary.first_timestamp)
+            result = replace(result, tokens=result.tokens[:finished], logprobs=result.logprobs[:finished])
+        segments = self.whisper.segments(window.seconds, result, times, decoded.language, config)
+        return WindowResult(tuple(segments), resume)
 
 
-def _rules(whisper: Whisper) -> Rules:
+def _rules(whisper: Whisper) -> LogitsRules:
     generation = whisper.generation
-    return Rules(
+    return LogitsRules(
         whisper.vocabulary, whisper.config.vocab_size, whisper.checkpoint.device,
         list(generation.suppress_tokens or []), list(generation.begin_suppress_tokens or []),
         getattr(generation, "max_initial_timestamp_index", None),
     )  # fmt: skip
 
 
-def _affordable(slots: Slots) -> int:
-    """How many slots, where the settings do not say."""
+def _affordable_slots(slots: Slots) -> int:
+    """Return the number of slots if SLOTS is not set."""
     device = slots.decoder.device
     if device.type != "cuda":
         return _SLOTS_CPU
     free, _ = torch.cuda.mem_get_info(device)
-    return max(1, min(_SLOTS_GPU, int(free * _SHARE) // slots.bytes_each))
+    return max(1, min(_MAX_SLOTS_GPU, int(free * _GPU_SHARE) // slots.bytes_per_slot))

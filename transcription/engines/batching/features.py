@@ -9,25 +9,27 @@ from torch import Tensor
 from transcription.audio import Samples
 
 
-class Features:
-    """Windows of samples → what the encoder reads."""
+class LogMelFeatures:
+    """Samples → the input of the encoder."""
 
     def __init__(self, extractor: Any, device: torch.device, dtype: torch.dtype) -> None:
+        """Use the sizes and filters of a WhisperFeatureExtractor."""
         self.device, self.dtype = device, dtype
         self.size, self.hop, self.fft = extractor.n_samples, extractor.hop_length, extractor.n_fft
         self.filters = torch.from_numpy(extractor.mel_filters).float().T.contiguous()
         self.taper = torch.hann_window(self.fft)
 
     def __call__(self, windows: Sequence[Samples]) -> Tensor:
-        """Features (windows, mels, frames) of samples, each at most `size` long."""
-        return torch.stack([self._one(torch.from_numpy(samples)) for samples in windows]).to(self.device, self.dtype)
+        """Return features (windows, mels, frames) of samples; each window has at most `size` samples."""
+        features = [self._log_mel(torch.from_numpy(samples)) for samples in windows]
+        return torch.stack(features).to(self.device, self.dtype)
 
-    def _one(self, samples: Tensor) -> Tensor:
-        # A frame reaches half a transform to both sides; whatever lies beyond is silence.
-        heard = min(self.size, -(-(len(samples) + self.fft) // self.hop) * self.hop)
-        padded = torch.nn.functional.pad(samples, (0, heard - len(samples)))
+    def _log_mel(self, samples: Tensor) -> Tensor:
+        # A frame covers half a transform on both sides; everything after that is silence.
+        length = min(self.size, -(-(len(samples) + self.fft) // self.hop) * self.hop)
+        padded = torch.nn.functional.pad(samples, (0, length - len(samples)))
         spectrum = torch.stft(padded, self.fft, self.hop, window=self.taper, return_complex=True)[:, :-1]
-        real, imaginary = torch.view_as_real(spectrum).unbind(-1)  # abs() would take a root to be squared again
+        real, imaginary = torch.view_as_real(spectrum).unbind(-1)  # abs() would take a root only to square it again
         mel = (self.filters @ (real.square() + imaginary.square())).clamp_min(1e-10).log10()
         floor = mel.max() - 8.0
         whole = torch.full((len(mel), self.size // self.hop), -10.0)

@@ -1,315 +1,326 @@
-"""The loop: windows of all requests enter the slots, are decoded in one batch, and leave when they are done."""
+"""DecodingLoop: the thread that runs the model. It encodes, prefills, steps and retires the windows in the batch."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from transcription.audio import Samples
-from transcription.engines.batching.jobs import Answer, Job, Window
+from transcription.config import InferenceConfig
+from transcription.engines.batching.scheduler import Quota, Scheduler
 from transcription.engines.batching.slots import Slots
 from transcription.engines.batching.speculation import Speculation
+from transcription.engines.batching.window import Window
 from transcription.errors import EngineFailure
-from transcription.whisper.checkpoint import FRAME, SPOKEN, Whisper, needs_fallback
+from transcription.whisper.checkpoint import SAMPLES_PER_FRAME, SPEECH_BELOW, Whisper
+from transcription.whisper.decoding_result import DecodingResult, needs_fallback
 
 logger = logging.getLogger(__name__)
 
 Encode = Callable[[list[Samples]], Tensor]
-_YIELD = 0.8  # how much of a short request's own time others may add to it
-_IDLE = 0.5  # seconds without work after which the thread ends, and lets the process end
+"""Windows of samples → encoder states (windows, frames, width)."""
+_IDLE = 0.5  # seconds without work after which the thread ends, so that the process can end
 
 
-class Loop:
-    """Owns the slots; a thread of its own works while there is work.
+@dataclass(frozen=True)
+class DecodedWindow:
+    """The tokens of one window.
 
-    together: windows encoded in one go. encode: windows of samples → encoder states. encode_draft: the same by
-    the drafter's encoder, None where it has none of its own.
+    attention: of the alignment heads (heads, tokens and the end of text, frames), None without word timestamps.
     """
 
+    result: DecodingResult
+    language: str | None
+    attention: Tensor | None
+
+
+@dataclass(eq=False)
+class Row:
+    """A window in its slot. attempt: index of its temperature."""
+
+    window: Window
+    language: str | None = None
+    prompt: list[int] = field(default_factory=list)
+    no_speech_prob: float = 0.0
+    attempt: int = 0
+
+    @property
+    def config(self) -> InferenceConfig:
+        """Parameters of its request."""
+        return self.window.request.config
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of this attempt."""
+        return self.config.temperature[self.attempt]
+
+    @property
+    def is_short(self) -> bool:
+        """Whether its request is short."""
+        return self.window.request.is_short
+
+
+class DecodingLoop:
+    """Owns the slots. Its thread runs while there is work."""
+
     def __init__(
-        self, whisper: Whisper, slots: Slots, together: int, encode: Encode, encode_draft: Encode | None,
-        speculation: Speculation | None,
+        self, whisper: Whisper, slots: Slots, encode_batch: int, encode: Encode, encode_for_assistant: Encode | None,
+        speculation: Speculation | None, on_decoded: Callable[[Window, DecodedWindow], None],
     ) -> None:  # fmt: skip
-        self.whisper, self.slots, self.together = whisper, slots, together
-        self.encode, self.encode_draft, self.speculation = encode, encode_draft, speculation
-        self.pace = speculation or Speculation(cost=1.0)
-        self.rows: list[Window] = []
-        self.jobs: list[Job] = []
-        self.out_of_memory = 0  # times
-        self._unallocated = False
-        self.credit = 0.0  # seconds that others may take from short requests
-        self._encoding = 0.0  # seconds that a window took
+        """Prepare the loop; its thread starts with the first window.
+
+        encode_batch: windows per call of the encoder. encode_for_assistant: None if the assistant has no encoder of its
+        own. on_decoded: called for each window that is done; it must return at once.
+        """
+        self.whisper, self.slots, self.encode_batch = whisper, slots, encode_batch
+        self.encode, self.encode_for_assistant, self.speculation = encode, encode_for_assistant, speculation
+        self.timing = speculation or Speculation(draft_cost=1.0)
+        self.rows: list[Row] = []
+        self.out_of_memory = 0
+        self.scheduler = Scheduler(self._quota(), whisper.detects_language)
+        self._on_decoded = on_decoded
+        self._has_slots = True
+        self._encode_seconds = 0.0  # per window
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    # What requests call, from their own threads.
-
-    @contextmanager
-    def job(self, job: Job) -> Iterator[Job]:
-        """Within, the job is worked on; whoever leaves early has cancelled it."""
-        with self._changed:
-            self.jobs.append(job)
-        try:
-            yield job
-        finally:
-            with self._changed:
-                job.cancelled = True
-                self._changed.notify()
-
     def submit(self, window: Window) -> None:
-        """Queues a window of a job that is worked on."""
+        """Queue a window, from any thread. Cancelling its future frees its slot."""
         with self._changed:
-            window.job.waiting.append(window)
+            self.scheduler.add(window)
             self._changed.notify()
             if self._thread is None:
-                # Not even where a daemon starts it: a process that ends while torch computes aborts.
+                # Not a daemon, also if a daemon starts it: a process that ends while torch computes aborts.
                 self._thread = threading.Thread(target=self._run, name="whisper", daemon=False)
                 self._thread.start()
 
-    # The thread.
+    @property
+    def is_idle(self) -> bool:
+        """Whether no window waits or is being decoded."""
+        with self._changed:
+            return self.scheduler.is_idle()
+
+    def _quota(self) -> Quota:
+        slots = self.slots.decoder.slots
+        reserved = max(1, slots // 8)  # for the next short request
+        return Quota(total=slots, long=max(slots - reserved, 1), first=self.encode_batch)
 
     def _run(self) -> None:
         with torch.inference_mode():
-            while self._goes_on():
+            while self._run_once():
                 pass
 
-    def _goes_on(self) -> bool:
-        """One turn; False when there is nothing left to do. Whatever fails, nobody is left waiting."""
+    def _run_once(self) -> bool:
+        """Do one turn, and return whether there may be more. Whatever fails, no window is left waiting."""
         try:
             try:
-                if not self._has_work():
+                if not self._wait_for_work():
                     return False
                 self._turn()
             except torch.OutOfMemoryError:
                 self._shrink()
         except Exception:
             logger.exception("decoding failed")
-            self._fail("decoding failed: the log says why")
+            self._fail_all("decoding failed: see the log")
         return True
 
-    def _has_work(self) -> bool:
-        """Waits for some; False when the thread may end."""
+    def _wait_for_work(self) -> bool:
+        """Wait for work; return False if the thread may end."""
+        self._drop_cancelled()
         with self._changed:
-            self._forget_cancelled()
-            while not self.rows and not any(job.waiting for job in self.jobs):
+            while not self.rows and not self.scheduler.has_waiting():
                 if not self._changed.wait(_IDLE):
                     self._thread = None
                     return False
-                self._forget_cancelled()
             return True
 
     def _turn(self) -> None:
-        if self._unallocated:
-            self.slots.resize(1)
-            self._unallocated = False
-        while entering := self._choose():
-            self._admit(entering)
+        if not self._has_slots:
+            self._resize(1)
+        while windows := self._next_windows():
+            self._admit([Row(window) for window in windows])
         if self.rows:
-            self._retire(self._round())
+            self._retire(self._decode_round())
 
-    def _forget_cancelled(self) -> None:
-        self.jobs = [job for job in self.jobs if not job.cancelled]
-        for row in reversed(range(len(self.rows))):
-            if self.rows[row].job.cancelled:
-                self._free(row)
-        self._brief_first()
+    def _drop_cancelled(self) -> None:
+        for index in reversed(range(len(self.rows))):
+            if self.rows[index].window.future.cancelled():
+                self._free(index, finished=False)
+        self._short_rows_first()
 
-    def _choose(self) -> list[Window]:
-        """The windows to encode next: the fewest slots in use first, so that no request waits for another's end."""
+    def _next_windows(self) -> list[Window]:
+        """Return the windows to encode next."""
+        windows: list[Window] = []
         with self._changed:
-            brief = any(window.job.brief for window in self.rows)
-            chosen: list[Window] = []
-            while len(chosen) < self.together and len(self.rows) + len(chosen) < self.slots.decoder.slots:
-                ready = [job for job in self.jobs if self._may_enter(job)]
-                job = min(ready, key=lambda job: (not job.brief, job.running), default=None)
-                if job is None or (brief and not job.brief and not self._afford(self._encoding)):
+            while len(windows) < self.encode_batch:
+                window = self.scheduler.next_window(self._encode_seconds)
+                if window is None:
                     break
-                job.running += 1
-                job.answers.put(None)
-                chosen.append(job.waiting.popleft())
-            return chosen
+                windows.append(window)
+        return windows
 
-    def _may_enter(self, job: Job) -> bool:
-        slots = self.slots.decoder.slots
-        kept_free = 0 if job.brief else max(1, slots // 8)  # for whoever comes next
-        most = min(job.config.batch_size, max(slots - kept_free, 1))
-        return job.may_enter(most, self.together, bool(self.whisper.vocabulary.languages))
-
-    def _afford(self, seconds: float) -> bool:
-        if self.credit < seconds:
-            return False
-        self.credit -= seconds
-        return True
-
-    def _language_is_open(self, job: Job) -> bool:
-        return job.language is None and bool(self.whisper.vocabulary.languages)
-
-    def _admit(self, entering: list[Window]) -> None:
-        """Encodes windows into the next slots, and reads their prompts."""
+    def _admit(self, entering: list[Row]) -> None:
+        """Encode windows into the next slots, and read their prompts."""
         began = time.perf_counter()
         first = len(self.rows)
         rows = slice(first, first + len(entering))
         self.rows += entering
-        states = self.encode([window.samples for window in entering])
-        self.slots.hear(rows, states)
-        if any(self._language_is_open(window.job) for window in entering):
-            self._detect(rows, entering)
-        for window in entering:
-            window.language = window.language or window.job.language
-            window.prompt = self.whisper.prompt(window.language, window.job.config)
-        hidden = self.slots.prefill(rows, [window.prompt for window in entering])
-        start = self.whisper.vocabulary.start
-        starts = torch.tensor([window.prompt.index(start) for window in entering], device=hidden.device)
-        logits = self.slots.decoder.logits(hidden[torch.arange(len(entering), device=hidden.device), starts])
-        for row, (window, chance) in enumerate(zip(entering, self.whisper.no_speech(logits), strict=True), first):
-            window.no_speech_prob = chance
-            self._begin(row, window)
-        self._encoding = (time.perf_counter() - began) / len(entering)
-        self._brief_first()
+        self.slots.write_cross_kv(rows, self.encode([row.window.samples for row in entering]))
+        if any(self._needs_language(row) for row in entering):
+            self._detect_languages(rows, entering)
+        for row in entering:
+            row.language = row.language or row.window.request.language
+            row.prompt = self.whisper.prompt(row.window.request.context_tokens or [], row.language, row.config)
+        hidden = self.slots.prefill(rows, [row.prompt for row in entering])
+        starts = [row.prompt.index(self.whisper.vocabulary.start) for row in entering]
+        logits = self.slots.decoder.logits(hidden[list(range(len(entering))), starts])
+        for index, (row, probability) in enumerate(
+            zip(entering, self.whisper.no_speech_probs(logits), strict=True), first
+        ):
+            row.no_speech_prob = probability
+            self._begin(index, row)
+        self._encode_seconds = (time.perf_counter() - began) / len(entering)
+        self._short_rows_first()
 
-    def _detect(self, rows: slice, entering: list[Window]) -> None:
-        """The first window that speaks decides its job's language; one that may be silent guesses for itself."""
+    def _needs_language(self, row: Row) -> bool:
+        return row.window.request.language is None and self.whisper.detects_language
+
+    def _detect_languages(self, rows: slice, entering: list[Row]) -> None:
+        """Detect languages: the first window with speech decides for its request, a silent one for itself only."""
         start = [[self.whisper.vocabulary.start]] * len(entering)
         logits = self.slots.decoder.logits(self.slots.prefill(rows, start)[:, 0])
-        for window, row, silence in zip(entering, logits, self.whisper.no_speech(logits), strict=True):
-            if self._language_is_open(window.job):
-                window.language, window.job.language_probability = self.whisper.language(row, window.job.config)
-                window.job.guess = window.language
-                if silence < SPOKEN:
-                    window.job.language = window.language
+        for row, row_logits, no_speech in zip(entering, logits, self.whisper.no_speech_probs(logits), strict=True):
+            request = row.window.request
+            if self._needs_language(row):
+                row.language, request.language_probability = self.whisper.detect_language(row_logits, row.config)
+                request.language_guess = row.language
+                if no_speech < SPEECH_BELOW:
+                    request.language = row.language
 
-    def _begin(self, row: int, window: Window) -> None:
-        self.slots.begin(row, window.prompt, window.job.config.timestamps != "none", window.temperature)
+    def _begin(self, index: int, row: Row) -> None:
+        self.slots.begin(index, row.prompt, row.config.timestamps != "none", row.temperature)
 
-    def _brief_first(self) -> None:
-        """Short requests' rows to the front, where they can be stepped without the others."""
+    def _short_rows_first(self) -> None:
+        """Move the rows of short requests to the front, so that they can be stepped without the others."""
         front = 0
-        for row, window in enumerate(self.rows):
-            if window.job.brief:
-                if row != front:
-                    self.slots.exchange(row, front)
-                    self.rows[row], self.rows[front] = self.rows[front], window
+        for index, row in enumerate(self.rows):
+            if row.is_short:
+                if index != front:
+                    self.slots.swap(index, front)
+                    self.rows[index], self.rows[front] = self.rows[front], row
                 front += 1
 
-    def _round(self) -> list[int]:
-        """One burst of tokens, or one round of drafts, for all rows or for those of short requests: who has ended."""
-        rows = min(self.slots.replay.rows(self._due(), self.slots.decoder.slots), len(self.rows))
-        count = self._drafts(rows)
-        probing = count == 0 and self._should_probe(rows)
+    def _decode_round(self) -> list[int]:
+        """Run some steps or one round of speculation, for all rows or the short ones; return which rows have ended."""
+        rows = min(self.slots.graphs.round_rows(self._rows_to_step(), self.slots.decoder.slots), len(self.rows))
+        length = self._draft_length(rows)
+        probing = length == 0 and self._should_probe(rows)
         if probing:
-            rows, count = 1, 2
-        record = any(window.job.config.timestamps == "word" for window in self.rows[:rows])
-        hot = any(window.temperature > 0 for window in self.rows[:rows])
+            rows, length = 1, 2
+        record_alignment = any(row.config.timestamps == "word" for row in self.rows[:rows])
+        sample = any(row.temperature > 0 for row in self.rows[:rows])
         began = time.perf_counter()
-        if count and self.speculation is not None:
-            self._join(rows)
-            self.speculation.agreed(self.slots.speculate(rows, count, record, hot), count)
+        if length and self.speculation is not None:
+            self._start_assistant(rows)
+            self.speculation.record_acceptance(self.slots.speculate(rows, length, record_alignment, sample), length)
         else:
-            self.slots.write(rows, record, hot)
-        ended = self.slots.ended(len(self.rows))  # a GPU is waited for here
+            self.slots.step(rows, record_alignment, sample)
+        ended = self.slots.ended_rows(len(self.rows))  # this waits for a GPU
         seconds = time.perf_counter() - began
         if probing:
-            self.pace.probed(seconds)
+            self.timing.record_probe(seconds)
         else:
-            self.pace.measured(rows, count, seconds / (1 if count else self.slots.burst))
+            self.timing.record_round(rows, length, seconds / (1 if length else self.slots.steps_per_sync))
         return ended
 
-    def _due(self) -> int:
-        """How many of the first rows write now: all, or only short requests' while others would slow them too much."""
-        brief = sum(window.job.brief for window in self.rows)
-        if brief in (0, len(self.rows)):
-            self.credit = 0.0
-            return len(self.rows)
-        alone = self.pace.seconds(brief, 0)
-        if self._afford(max(self.pace.seconds(len(self.rows), 0) - alone, 0.0)):
-            return len(self.rows)
-        self.credit += _YIELD * alone
-        return brief
+    def _rows_to_step(self) -> int:
+        short, total = sum(row.is_short for row in self.rows), len(self.rows)
+        short_seconds, total_seconds = (self.timing.round_seconds(rows, 0) for rows in (max(short, 1), total))
+        return self.scheduler.rows_to_step(short, total, short_seconds, total_seconds)
 
-    def _drafts(self, rows: int) -> int:
-        """How many tokens to draft this round: true drafts always, auto while it wins."""
-        wishes = {window.job.config.assisted for window in self.rows[:rows]}
-        if self.speculation is None or wishes == {False}:
+    def _draft_length(self, rows: int) -> int:
+        """Return how many tokens to draft in this round: assisted=true always drafts, auto only while it is faster."""
+        assisted = {row.config.assisted for row in self.rows[:rows]}
+        if self.speculation is None or assisted == {False}:
             return 0
-        count = self.speculation.choose(rows)
-        if True in wishes:
-            return count or 2
-        return count if wishes == {"auto"} else 0
+        length = self.speculation.choose_draft_length(rows)
+        if True in assisted:
+            return length or 2
+        return length if assisted == {"auto"} else 0
 
     def _should_probe(self, rows: int) -> bool:
         return (
             self.speculation is not None
             and self.speculation.should_probe()
-            and all(window.job.config.assisted == "auto" for window in self.rows[:rows])
+            and all(row.config.assisted == "auto" for row in self.rows[:rows])
         )
 
-    def _join(self, rows: int) -> None:
-        """Lets the drafter hear what it has not heard yet of the first rows."""
-        for row in range(rows):
-            if not self.slots.heard[row]:
-                own = None if self.encode_draft is None else self.encode_draft([self.rows[row].samples])
-                self.slots.join(row, own)
+    def _start_assistant(self, rows: int) -> None:
+        """Give the windows of the first rows to the assistant, unless it has them."""
+        for index in range(rows):
+            if not self.slots.assistant_ready[index]:
+                samples, encode = self.rows[index].window.samples, self.encode_for_assistant
+                self.slots.start_assistant(index, None if encode is None else encode([samples]))
 
     def _retire(self, ended: list[int]) -> None:
-        """Rows that are done are answered, or climb the ladder."""
-        for row in reversed(ended):
-            window = self.rows[row]
-            config = window.job.config
-            tokens, logprobs = self.slots.written(row, len(window.prompt))
-            decoded = self.whisper.score(tokens, logprobs, window.temperature, window.no_speech_prob)
-            if needs_fallback(decoded, config) and window.attempt + 1 < len(config.temperature):
-                window.attempt += 1
-                self._begin(row, window)
+        """Finish the rows that have ended, or begin them again at the next temperature."""
+        for index in reversed(ended):
+            row = self.rows[index]
+            tokens, logprobs = self.slots.decoded(index, len(row.prompt))
+            result = self.whisper.score(tokens, logprobs, row.temperature, row.no_speech_prob)
+            if needs_fallback(result, row.config) and row.attempt + 1 < len(row.config.temperature):
+                row.attempt += 1
+                self._begin(index, row)
                 continue
             attention = None
-            if config.timestamps == "word":
-                frames = -(-len(window.samples) // FRAME)
-                attention = self.slots.attention(row, len(window.prompt), len(logprobs), frames)
-            window.job.answered += 1
-            window.job.answers.put(Answer(window.number, decoded, window.language, attention))
-            self._free(row)
-        self._brief_first()
+            if row.config.timestamps == "word":
+                frames = -(-len(row.window.samples) // SAMPLES_PER_FRAME)
+                attention = self.slots.alignment(index, len(row.prompt), len(logprobs), frames)
+            self._free(index, finished=True)
+            self._on_decoded(row.window, DecodedWindow(result, row.language, attention))
+        self._short_rows_first()
 
-    def _free(self, row: int) -> None:
-        """Takes a row out; the last one takes its place."""
-        window, last = self.rows[row], len(self.rows) - 1
-        if row != last:
-            self.slots.move(last, row)
-            self.rows[row] = self.rows[last]
+    def _free(self, index: int, finished: bool) -> None:
+        """Take a row out; the last row takes its place."""
+        row, last = self.rows[index], len(self.rows) - 1
+        if index != last:
+            self.slots.move(last, index)
+            self.rows[index] = self.rows[last]
         self.rows.pop()
-        window.job.running -= 1
+        with self._changed:
+            self.scheduler.release(row.window, finished)
 
     def _shrink(self) -> None:
-        """Half the slots, after the device ran out of memory; what was in them starts again."""
+        """Halve the slots after the device ran out of memory; the windows in them start again."""
         self.out_of_memory += 1
         slots = self.slots.decoder.slots
         with self._changed:
-            for window in reversed(self.rows):
-                window.attempt = 0
-                window.job.running -= 1
-                window.job.waiting.appendleft(window)
+            for row in reversed(self.rows):
+                self.scheduler.requeue(row.window)
             self.rows = []
         while slots > 1:
             slots //= 2
             logger.warning("out of memory: going on with %d slots", slots)
             try:
-                self.slots.resize(slots)
+                self._resize(slots)
                 return
             except torch.OutOfMemoryError:
                 continue
-        self._unallocated = True  # until the next request finds some
-        self._fail("the device's memory is too small for one window")
+        self._has_slots = False  # the next request tries again
+        self._fail_all("the device's memory is too small for one window")
 
-    def _fail(self, why: str) -> None:
-        """Everyone who is worked on is told."""
+    def _resize(self, slots: int) -> None:
+        self.slots.resize(slots)
+        self._has_slots = True
+        self.scheduler.quota = self._quota()
+
+    def _fail_all(self, message: str) -> None:
         with self._changed:
-            for job in self.jobs:
-                job.cancelled = True
-                job.answers.put(EngineFailure(why))
-            for window in self.rows:
-                window.job.running -= 1
-            self.jobs, self.rows = [], []
+            self.rows = []
+            windows = self.scheduler.clear()
+        for window in windows:
+            window.fail(EngineFailure(message))

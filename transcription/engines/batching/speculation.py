@@ -1,90 +1,94 @@
-"""When drafting pays: measured as it runs, and carried from request to request.
+"""Speculation: how many tokens to draft, from what drafting has cost and gained so far.
 
-A round with k drafts writes (1 − αᵏ⁺¹) / (1 − α) tokens a row on average, α being how often a draft is what the
-main model writes (Leviathan et al. 2023, eq. 1); a round without writes one. The k with the least time a token
-is taken, the time of each kind of round being measured, and guessed from the models' sizes until then.
+A round with k drafts yields (1 − αᵏ⁺¹) / (1 − α) tokens per row on average, where α is the acceptance rate (Leviathan
+et al. 2023, eq. 1); a round without drafts yields one. The k with the least time per token is chosen. The time of each
+kind of round is measured; until then it is estimated from the models' sizes.
 """
 
 from dataclasses import dataclass, field
 
-CHOICES = (0, 1, 2, 3, 4, 6, 8)
-"""Drafts a round."""
-_PROBES = 0.01  # of all time may go into looking whether drafting would pay by now
-_DECAY = 0.98  # of what is known of α, a draft
-_NEWEST = 0.2  # weight of the newest time measured
-_GAIN = 0.95  # drafting must take at most this share of the time
-_QUERY = 0.1  # guess: what each further position adds to a round of the main model
+DRAFT_LENGTHS = (0, 1, 2, 3, 4, 6, 8)
+_PROBE_SHARE = 0.01  # of all time may be spent on probing whether drafting pays by now
+_DECAY = 0.98  # per draft, of what is known of the acceptance rate
+_SMOOTHING = 0.2  # weight of the newest measurement
+_MAX_RATIO = 0.95  # drafting must take at most this share of the time without it
+_QUERY_COST = 0.1  # estimate: what each further position adds to a round of the main model
 
 
 @dataclass
 class Speculation:
-    """cost: the drafter's time over the main model's, as guessed from their sizes."""
+    """Measurements of drafting, kept from request to request.
 
-    cost: float
-    _agreed: float = 16.0  # a good assistant, until it is known better
+    draft_cost: time of the assistant over time of the main model, estimated from their sizes.
+    """
+
+    draft_cost: float
+    _accepted: float = 16.0  # start as a good assistant
     _offered: float = 20.0
     _seconds: dict[tuple[int, int], float] = field(default_factory=dict)
     _total: float = 0.0
-    _probed: float = 0.0
-    _probe: float = 0.0
+    _probing: float = 0.0
+    _last_probe: float = 0.0
 
     @property
-    def agreement(self) -> float:
-        """α."""
-        return self._agreed / self._offered
+    def acceptance_rate(self) -> float:
+        """The share of drafts that are what the main model decodes, α."""
+        return self._accepted / self._offered
 
-    def choose(self, rows: int) -> int:
-        """How many tokens to draft for each of so many rows; 0: none."""
-        alone = self.seconds(rows, 0)
-        if alone == 0.0:  # nothing is measured yet
+    def choose_draft_length(self, rows: int) -> int:
+        """Return how many tokens to draft for each of so many rows; 0 means none."""
+        without = self.round_seconds(rows, 0)
+        if without == 0.0:  # nothing is measured yet
             return 0
-        each = {count: self.seconds(rows, count) / self._written(count) for count in CHOICES[1:]}
-        best = min(each, key=each.__getitem__)
-        return best if each[best] <= _GAIN * alone else 0
+        per_token = {
+            length: self.round_seconds(rows, length) / self._tokens_per_round(length) for length in DRAFT_LENGTHS[1:]
+        }
+        best = min(per_token, key=per_token.__getitem__)
+        return best if per_token[best] <= _MAX_RATIO * without else 0
 
     def should_probe(self) -> bool:
-        """Whether a single row may try a draft although drafting does not pay by what is known."""
-        return self._probed + self._probe <= _PROBES * self._total
+        """Return whether one row may try a draft although drafting does not pay by the measurements."""
+        return self._probing + self._last_probe <= _PROBE_SHARE * self._total
 
-    def measured(self, rows: int, count: int, seconds: float) -> None:
-        """A round of so many rows and drafts took so long."""
-        key = _about(rows), count
+    def record_round(self, rows: int, length: int, seconds: float) -> None:
+        """Record the time of a round of so many rows and drafts."""
+        key = _bucket(rows), length
         known = self._seconds.get(key, seconds)
-        self._seconds[key] = known + _NEWEST * (seconds - known)
+        self._seconds[key] = known + _SMOOTHING * (seconds - known)
         self._total += seconds
 
-    def probed(self, seconds: float) -> None:
-        """A probe took so long, all in all."""
-        self._probe = seconds
-        self._probed += seconds
+    def record_probe(self, seconds: float) -> None:
+        """Record the whole time of a probe."""
+        self._last_probe = seconds
+        self._probing += seconds
         self._total += seconds
 
-    def agreed(self, kept: list[int], count: int) -> None:
-        """So many of `count` drafts were right in each row."""
-        for accepted in kept:
-            offered = min(accepted + 1, count)  # nothing is known of those behind the first wrong one
+    def record_acceptance(self, accepted: list[int], length: int) -> None:
+        """Record how many of `length` drafts were accepted in each row."""
+        for count in accepted:
+            offered = min(count + 1, length)  # the drafts after the first wrong one say nothing
             fade = _DECAY**offered
-            self._agreed = self._agreed * fade + accepted
+            self._accepted = self._accepted * fade + count
             self._offered = self._offered * fade + offered
 
-    def seconds(self, rows: int, count: int) -> float:
-        """How long a round takes, measured or guessed; 0.0 where nothing was ever measured."""
-        known = self._seconds.get((_about(rows), count))
+    def round_seconds(self, rows: int, length: int) -> float:
+        """Return the time of a round, measured or estimated; 0.0 if nothing was ever measured."""
+        known = self._seconds.get((_bucket(rows), length))
         if known is not None:
             return known
-        if count:
-            return self.seconds(rows, 0) * (1 + (self.cost + _QUERY) * count)
+        if length:
+            return self.round_seconds(rows, 0) * (1 + (self.draft_cost + _QUERY_COST) * length)
         sizes = [size for size, drafts in self._seconds if drafts == 0]
         if not sizes:
             return 0.0
-        nearest = min(sizes, key=lambda size: abs(size - _about(rows)))
+        nearest = min(sizes, key=lambda size: abs(size - _bucket(rows)))
         return self._seconds[nearest, 0]
 
-    def _written(self, count: int) -> float:
-        alpha = min(self.agreement, 0.999)
-        return (1 - alpha ** (count + 1)) / (1 - alpha)
+    def _tokens_per_round(self, length: int) -> float:
+        alpha = min(self.acceptance_rate, 0.999)
+        return (1 - alpha ** (length + 1)) / (1 - alpha)
 
 
-def _about(rows: int) -> int:
-    """The power of two at or above."""
+def _bucket(rows: int) -> int:
+    """Return the power of two at or above `rows`."""
     return 1 << (rows - 1).bit_length()

@@ -1,0 +1,90 @@
+"""The seam between a request and what decodes its windows: samples in, a future of a WindowResult out.
+
+It is the same in one process (engine.py) and over replicas (cluster/remote_dispatcher.py), and needs no torch.
+"""
+
+import contextlib
+import uuid
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from transcription.audio import SAMPLE_RATE, Samples
+from transcription.config import InferenceConfig
+from transcription.transcript import Segment
+
+SHORT_WINDOWS = 2
+"""A request of at most so many windows is short."""
+
+
+@dataclass(eq=False)
+class DecodingRequest:
+    """What the windows of one request share.
+
+    language: None until it is known; language_guess comes from a window that may be silent. is_short: it goes before
+    long requests. is_streaming: its client waits for the first words. pending_seconds: of audio that is not being
+    decoded yet. context_tokens: of its prompt, None until they are needed. running, finished: the number of its
+    windows that are being decoded, and that are done.
+    """
+
+    config: InferenceConfig
+    language: str | None = None
+    is_short: bool = False
+    is_streaming: bool = False
+    pending_seconds: float = 0.0
+    language_guess: str | None = None
+    language_probability: float | None = None
+    context_tokens: list[int] | None = None
+    running: int = 0
+    finished: int = 0
+    name: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """The segments of one window, with times from the start of the window.
+
+    resume: the second in the window at which the next window begins; None for its end.
+    """
+
+    segments: tuple[Segment, ...]
+    resume: float | None = None
+
+
+@dataclass(eq=False)
+class Window:
+    """Up to 30 seconds of one request's audio at 16 kHz, and the future of its result."""
+
+    request: DecodingRequest
+    samples: Samples
+    future: Future[WindowResult] = field(default_factory=Future)
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return len(self.samples) / SAMPLE_RATE
+
+    def resolve(self, result: WindowResult) -> None:
+        """Set the result, unless the window was cancelled."""
+        with contextlib.suppress(InvalidStateError):
+            self.future.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        """Set the error, unless the window was cancelled."""
+        with contextlib.suppress(InvalidStateError):
+            self.future.set_exception(error)
+
+
+class WindowDecoder(Protocol):
+    """Decodes windows: the loop of this process, or replicas elsewhere. It can be called from several threads."""
+
+    def submit(self, request: DecodingRequest, samples: Samples) -> Future[WindowResult]:
+        """Queue a window of a request, and return the future of its result.
+
+        Cancelling the future frees the window's slot. The future raises a TranscriptionError.
+        """
+        ...
+
+    def queue_limit(self, request: DecodingRequest) -> int:
+        """Return how many windows of the request may be submitted and not finished."""
+        ...
