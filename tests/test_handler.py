@@ -111,7 +111,7 @@ def test_extra_keys_and_unknown_parameters_are_ignored(handler: EndpointHandler)
 
 @pytest.fixture(scope="module")
 def diarizing() -> Iterator[EndpointHandler]:
-    """The handler with a diarization model."""
+    """Return a handler with a diarization model."""
     with endpoint(ASR_MODEL=DEMO, DIARIZATION_MODEL=DIARIZATION) as diarizing_handler:
         yield diarizing_handler
 

@@ -40,13 +40,13 @@ Result = tuple[int, str] | None
 
 @pytest.fixture(scope="module")
 def model() -> Transcriber:
-    """The demo model alone."""
+    """Return the demo model alone."""
     return Transcriber(ModelSettings.from_environment(asr_model=str(DEMO), max_audio_bytes=LARGEST))
 
 
 @pytest.fixture(scope="module")
 def server(model: Transcriber) -> Iterator[Running]:
-    """A server that runs fewer requests at once than there are clients."""
+    """Yield a server that runs fewer requests at once than there are clients."""
     with serving(model, max_running=8, max_waiting=400) as running:
         yield running
 

@@ -37,7 +37,7 @@ SHORT, MEETING, LONG, GERMAN = (SAMPLES[name].path for name in ("short", "meetin
 
 @pytest.fixture
 def client(server: Running) -> Iterator[openai.OpenAI]:
-    """The client as a user has it, with our base URL."""
+    """Yield OpenAI's client with the base URL of the server."""
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
         yield client
 

@@ -89,7 +89,7 @@ class TestHealth:
 
 @pytest.fixture(scope="module")
 def locked(transcriber: Transcriber) -> Iterator[Running]:
-    """A server with API keys and one allowed CORS origin."""
+    """Yield a server with API keys and one allowed CORS origin."""
     with serving(transcriber, api_keys="first, second", cors_origins="https://page.example") as server:
         yield server
 

@@ -95,7 +95,7 @@ class Drained:
 
 @pytest.fixture(scope="module")
 def drained() -> Drained:
-    """A process that got SIGTERM during two requests."""
+    """Yield a process that got SIGTERM during two requests."""
     with ready(API_KEYS=KEY) as (server, client), ThreadPoolExecutor(2) as clients:
         client.headers["Authorization"] = f"Bearer {KEY}"
         whole, streamed = (clients.submit(post, client, sample("noisy"), **SLOWLY, **fields)
