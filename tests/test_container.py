@@ -28,7 +28,6 @@ from transcription.ui.routes import SAMPLES as PAGE_SAMPLES
 PYTHON = os.environ.get("IMAGE_PYTHON", sys.executable)  # has the packages of the image
 START_SECONDS = 120  # for a server with the demo models on a busy machine
 
-
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 
 
@@ -79,12 +78,12 @@ def sources(copy: str) -> tuple[list[Path], str]:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The image's working folder."""
+    """Return a folder with the files of the image's COPY steps."""
     return copy_files(DOCKERFILE, tmp_path_factory.mktemp("app"))
 
 
 def copy_files(dockerfile: Path, folder: Path) -> Path:
-    """Do a Dockerfile's COPY steps in a folder."""
+    """Copy the files of a Dockerfile's COPY steps into a folder, and return it."""
     for copy in arguments("COPY", dockerfile):
         files, target = sources(copy)
         for file in files:

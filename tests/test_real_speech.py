@@ -36,7 +36,7 @@ def folder_of(config: pytest.Config, name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def recordings(request: pytest.FixtureRequest) -> dict[str, Recording]:
-    """The recordings by file name."""
+    """Return the recordings by file name."""
     manifest = folder_of(request.config, "speech") / "manifest.jsonl"
     return {recording.file: recording for recording in read_manifest(manifest)}
 
@@ -56,7 +56,7 @@ def jfk(recordings: dict[str, Recording]) -> Recording:
 
 @pytest.fixture(scope="module")
 def jfk_28s(jfk: Recording) -> tuple[Samples, list[str]]:
-    """The sentence twice and half of it, speech until the end, and its 56 words."""
+    """Return the sentence two and a half times, with speech until the end, and its 56 words."""
     words = split_units(jfk.text or "", "en", "words")
     return np.tile(jfk.load(), 3)[: 28 * SAMPLE_RATE], [*words, *words, *words[:12]]
 

@@ -97,7 +97,7 @@ class TestDockerfile:
 
     @pytest.fixture
     def space(self, tmp_path: Path) -> Iterator[str]:
-        """The address of the image's command, with the demo models."""
+        """Yield the address of the image's command, with the demo models."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = str(free.getsockname()[1])

@@ -52,7 +52,7 @@ ELEMENTS = Elements(DOCUMENT)
 
 @pytest.fixture(scope="module")
 def responses() -> Iterator[Mapping[str, httpx.Response]]:
-    """The page's files from a server whose models are still loading."""
+    """Yield a client of a server whose models are still loading."""
     stop = threading.Event()
 
     def load() -> Any:

@@ -14,10 +14,10 @@ from tests.conftest import ROOT, SAMPLES
 from tests.serving import Running, serving
 from transcription.audio import Audio, load_audio
 from transcription.config import InferenceConfig
-from transcription.formats import FORMATS
+from transcription.formats import formats_of
 from transcription.transcriber import Transcriber
 from transcription.transcript import Segment, SpeakerTurn, Transcript
-from transcription.ui.following import PEAKS, TRANSCRIPT, peaks
+from transcription.ui.events import PEAKS, TRANSCRIPT, peaks
 
 SHORT = SAMPLES["short"].path.read_bytes()
 
@@ -31,64 +31,61 @@ def events(answer: httpx.Response) -> list[dict[str, Any]]:
 
 
 class TestRoutes:
-    """The page's own."""
+    """The routes that the page calls."""
 
-    def test_a_request_tells_what_becomes_of_it(self, server: Running) -> None:
+    def test_transcribe_streams_audio_progress_segments_and_transcript(self, server: Running) -> None:
         answer = transcribe(server.url, options=json.dumps({"language": "", "num_speakers": "1", "diarize": True}))
-        told = events(answer)
-        kinds = [next(iter(event)) for event in told]
+        received = events(answer)
+        kinds = [next(iter(event)) for event in received]
         assert (kinds[0], kinds[-1]) == ("audio", "transcript")
         assert {"segments", "progress"} <= set(kinds)
-        assert told[0]["audio"]["duration"] == pytest.approx(6.771)
-        heard = [segment["text"] for event in told for segment in event.get("segments", [])]
+        assert received[0]["audio"]["duration"] == pytest.approx(6.771)
+        texts = [segment["text"] for event in received for segment in event.get("segments", [])]
         audio = load_audio(SHORT)
         whole: Transcript = server.service.transcriber.transcribe(
             audio, InferenceConfig(timestamps="word", num_speakers=1)
         )
-        assert list(differences(told[-1]["transcript"], TRANSCRIPT.dump_python(whole, mode="json"))) == []
-        assert "".join(heard).strip() == whole.text
+        assert list(differences(received[-1]["transcript"], TRANSCRIPT.dump_python(whole, mode="json"))) == []
+        assert "".join(texts).strip() == whole.text
 
     @pytest.mark.parametrize(
-        ("form", "told"),
+        ("form", "message"),
         [
             ({"options": "no JSON"}, "the options are not JSON"),
             ({"options": "[]"}, "the options are not a JSON object"),
             ({"options": '{"num_speakers": "many"}'}, "num_speakers: "),
         ],
     )
-    def test_options_that_are_none(self, server: Running, form: dict[str, str], told: str) -> None:
+    def test_invalid_options_are_refused(self, server: Running, form: dict[str, str], message: str) -> None:
         answer = transcribe(server.url, **form)
         assert answer.status_code == 400
-        assert told in answer.json()["error"]["message"]
+        assert message in answer.json()["error"]["message"]
 
-    def test_what_the_page_is_told(self, server: Running) -> None:
+    def test_about_has_status_samples_and_documents(self, server: Running) -> None:
         about = httpx.get(f"{server.url}/ui/about").json()
         assert (about["status"], about["needs_key"], about["max_bytes"]) == ("ok", False, 1024**3)
         assert about["demo"] is True
         for name in about["samples"]:
             assert httpx.get(f"{server.url}/ui/samples/{name}").content == (ROOT / "samples" / name).read_bytes()
-        assert set(about["documents"]) <= set(FORMATS)
+        assert about["documents"] == {name: row.extension for name, row in formats_of("page").items()}
 
     @pytest.mark.parametrize("path", ["samples/../server.py", "samples/%2e%2e%2fserver.py", "samples/nothing.wav"])
-    def test_no_other_file_is_a_sample(self, server: Running, path: str) -> None:
+    def test_other_files_are_no_samples(self, server: Running, path: str) -> None:
         assert httpx.get(f"{server.url}/ui/{path}").status_code == 404
 
-    def test_a_document_has_the_speakers_names(self, server: Running) -> None:
+    def test_document_has_the_names_of_the_speakers(self, server: Running) -> None:
         transcript = Transcript(
             (Segment(" Hello.", 0, 1, speaker="SPEAKER_00"),), turns=(SpeakerTurn("SPEAKER_00", 0, 1),), duration=1
         )
         body = {"transcript": TRANSCRIPT.dump_python(transcript, mode="json"), "names": {"SPEAKER_00": "Ada B <3"}}
-        texts = {
-            name: httpx.post(f"{server.url}/ui/document/{name}", json=body).text
-            for name in ("text", "srt", "vtt", "verbose_json", "rttm")
-        }
+        texts = {name: httpx.post(f"{server.url}/ui/document/{name}", json=body).text for name in formats_of("page")}
         assert texts["text"] == "Hello.\n"
         assert texts["srt"] == "1\n00:00:00,000 --> 00:00:01,000\nAda B <3: Hello.\n"
         assert texts["vtt"].endswith("<v Ada B &lt;3>Hello.</v>\n")
         assert json.loads(texts["verbose_json"])["segments"][0]["speaker"] == "Ada B <3"
         assert texts["rttm"] == "SPEAKER audio 1 0.000 1.000 <NA> <NA> Ada_B_<3 <NA> <NA>\n"
 
-    def test_what_is_no_transcript_is_refused(self, server: Running) -> None:
+    def test_malformed_transcript_is_refused(self, server: Running) -> None:
         answers = [
             httpx.post(f"{server.url}/ui/document/srt", content=body)
             for body in (b"", b"[]", b'{"transcript": {"segments": 3}}', b'{"transcript": {}, "names": {"A": 1}}')
@@ -96,7 +93,7 @@ class TestRoutes:
         assert [answer.status_code for answer in answers] == [400] * 4
         assert httpx.post(f"{server.url}/ui/document/tsv", content=b"{}").status_code == 404
 
-    def test_the_sound_of_a_recording(self, server: Running) -> None:
+    def test_sound_is_the_recording_as_wav(self, server: Running) -> None:
         answer = httpx.post(f"{server.url}/ui/sound", content=SAMPLES["german"].path.read_bytes(), timeout=60)
         with wave.open(io.BytesIO(answer.content)) as sound:
             assert sound.getparams()[:3] == (1, 2, 16_000)
@@ -104,14 +101,14 @@ class TestRoutes:
         assert np.abs(samples - SAMPLES["german"].audio.samples).max() < 1e-3
         assert httpx.post(f"{server.url}/ui/sound", content=b"nothing").status_code == 400
 
-    def test_no_work_without_a_key(self, transcriber: Transcriber) -> None:
+    def test_routes_need_a_key(self, transcriber: Transcriber) -> None:
         with serving(transcriber, api_keys="first,second") as server:
             refused = [
                 httpx.post(f"{server.url}/ui/{path}", content=b"") for path in ("transcribe", "document/srt", "sound")
             ]
-            shown = httpx.get(f"{server.url}/ui/about").json()
+            about = httpx.get(f"{server.url}/ui/about").json()
         assert [answer.status_code for answer in refused] == [401] * 3
-        assert shown["needs_key"]
+        assert about["needs_key"]
 
 
 def test_the_waveform() -> None:

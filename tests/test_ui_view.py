@@ -22,7 +22,7 @@ from tests.browser import (
 from tests.conftest import SAMPLES
 from tests.serving import Running, until
 from transcription.config import InferenceConfig
-from transcription.formats import FORMATS, talk
+from transcription.formats import FORMATS, merge_by_speaker
 from transcription.transcript import Transcript
 from transcription.ui.speaker_names import rename_speakers
 
@@ -103,7 +103,7 @@ class TestTranscriptView:
         turns = page.locator(".turn").evaluate_all(
             "turns => turns.map(turn => [turn.querySelector('.name').textContent, turn.className])"
         )
-        assert [name for name, _ in turns] == [turn.speaker for turn in talk(meeting)]
+        assert [name for name, _ in turns] == [turn.speaker for turn in merge_by_speaker(meeting)]
         assert [classes for _, classes in turns] == [f"turn speaker-{order.index(name)}" for name, _ in turns]
         colours = page.locator(".turn .name").evaluate_all("names => names.map(name => getComputedStyle(name).color)")
         assert len(set(colours)) == len(order)

@@ -75,7 +75,7 @@ def faster_whisper(checkpoints: Checkpoints, batched: bool = False, **options: A
 
 
 def openai_whisper(checkpoints: Checkpoints) -> Transcribe:
-    """The original, on weights in its own form."""
+    """Load openai-whisper with the weights in its own form."""
     import whisper
 
     if not checkpoints.original.exists():
@@ -115,7 +115,7 @@ def _set_alignment_heads(model: Any, folder: Path) -> None:
 
 
 def transformers_pipeline(model: Path) -> Transcribe:
-    """transformers' pipeline with batches of windows of 30 s and time stamps. It does not tell the language."""
+    """Load the pipeline of transformers, with batches of windows of 30 s and timestamps. It reports no language."""
     from transformers import pipeline, utils
 
     utils.logging.set_verbosity_error()
