@@ -100,3 +100,18 @@ def test_silero_does_not_change_the_threads_of_torch() -> None:
     before = torch.get_num_threads()
     speech_probabilities(np.zeros(FRAME, np.float32))
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(
+    ("seconds", "before", "after"),
+    [
+        (0.5, [(16_000, 24_000)], [(24_000, 32_000), (64_000, 96_000)]),
+        (1.0, [(16_000, 32_000)], [(64_000, 96_000)]),
+        (2.0, [(16_000, 32_000), (64_000, 80_000)], [(80_000, 96_000)]),
+    ],
+)
+def test_splits_a_window_at_a_time_in_it(
+    seconds: float, before: list[tuple[int, int]], after: list[tuple[int, int]]
+) -> None:
+    chunk = Chunk(((16_000, 32_000), (64_000, 96_000)))  # 1 s and 2 s
+    assert (chunk.until(seconds), chunk.after(seconds)) == (Chunk(tuple(before)), Chunk(tuple(after)))

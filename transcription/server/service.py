@@ -2,17 +2,15 @@
 
 import asyncio
 import contextlib
-import io
 import logging
 import threading
 import time
-import wave
 from collections.abc import Awaitable, Callable
 from typing import IO, Any, TypeVar
 
 from starlette.requests import Request
 
-from transcription.audio import SAMPLE_RATE, Audio, load_audio
+from transcription.audio import Audio, load_audio
 from transcription.config import InferenceConfig
 from transcription.context import RequestContext
 from transcription.endpoint import EndpointHandler
@@ -84,11 +82,7 @@ class Service:
     def _load_and_warm_up(self) -> Transcriber:
         """Load the models and warm them up with one second of silence."""
         transcriber = self._load()
-        file = io.BytesIO()
-        with wave.open(file, "wb") as silence:
-            silence.setparams((1, 2, SAMPLE_RATE, 0, "NONE", "NONE"))
-            silence.writeframes(bytes(2 * SAMPLE_RATE))
-        transcriber.transcribe(load_audio(file.getvalue()), InferenceConfig())
+        transcriber.engine.warm_up()
         propagate_transformers_logs()
         return transcriber
 

@@ -1,0 +1,133 @@
+"""LongFormTranscriber over a decoder that answers from a script; voice activity detection is the real one."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+
+import numpy as np
+import pytest
+
+from tests.conftest import SAMPLES
+from transcription.audio import SAMPLE_RATE, Audio, Samples
+from transcription.config import InferenceConfig
+from transcription.context import RequestContext
+from transcription.engines.batching.longform import LongFormTranscriber
+from transcription.engines.batching.window import DecodingRequest, WindowResult
+from transcription.errors import EngineFailure
+from transcription.transcript import Segment, Transcript
+from transcription.whisper.capabilities import Capabilities
+
+SPEECH = SAMPLES["short"].audio.samples  # 6.8 s: speech at 0.3-2.9 and 3.4-6.4 s
+SILENCE = np.zeros(10 * SAMPLE_RATE, np.float32)
+Answer = Callable[[Samples], WindowResult]
+
+
+class ScriptedDecoder:
+    """Answers each window at once, and keeps its length in seconds."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer, self.seconds = answer, list[float]()
+
+    def submit(self, request: DecodingRequest, samples: Samples) -> Future[WindowResult]:
+        self.seconds.append(round(len(samples) / SAMPLE_RATE, 1))
+        future: Future[WindowResult] = Future()
+        try:
+            future.set_result(self.answer(samples))
+        except EngineFailure as error:
+            future.set_exception(error)
+        return future
+
+    def queue_limit(self, request: DecodingRequest) -> int:
+        return 4
+
+
+def transcribe(samples: Samples, answer: Answer, **config: object) -> tuple[Transcript, list[float]]:
+    """Return the transcript, and the lengths of the decoded windows in seconds."""
+    decoder = ScriptedDecoder(answer)
+    transcriber = LongFormTranscriber(decoder, Capabilities(("en",), assisted=False))
+    parameters = InferenceConfig.model_validate({"language": "en", "timestamps": "segment", **config})
+    return transcriber.transcribe(Audio(samples), parameters, RequestContext()), decoder.seconds
+
+
+def whole_window(samples: Samples) -> WindowResult:
+    """Return one segment over the whole window."""
+    return WindowResult((Segment(" text", 0.0, len(samples) / SAMPLE_RATE),), len(samples) / SAMPLE_RATE)
+
+
+def times(transcript: Transcript) -> list[tuple[float, float]]:
+    return [(round(segment.start, 1), round(segment.end, 1)) for segment in transcript.segments]
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_silence_is_not_decoded_and_has_no_text(sequential: bool) -> None:
+    transcript, decoded = transcribe(SILENCE, whole_window, sequential=sequential)
+    assert (transcript.text, transcript.warnings, transcript.duration, decoded) == ("", (), 10.0, [])
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_the_rest_of_a_window_is_decoded_if_its_last_segment_is_unfinished(sequential: bool) -> None:
+    def unfinished_at_first(samples: Samples) -> WindowResult:
+        if len(samples) == len(SPEECH):
+            return WindowResult((Segment(" one", 0.3, 2.9),), end=2.9, is_finished=False)
+        return whole_window(samples)
+
+    transcript, decoded = transcribe(SPEECH, unfinished_at_first, sequential=sequential)
+    assert decoded == [6.8, 3.9]
+    assert (transcript.text, times(transcript)) == ("one text", [(0.3, 2.9), (2.9, 6.8)])
+    assert transcript.warnings == ()
+
+
+def test_the_rest_of_a_window_is_decoded_if_speech_follows_its_text() -> None:
+    def ends_early(samples: Samples) -> WindowResult:
+        if len(samples) == len(SPEECH):
+            return WindowResult((Segment(" one", 0.3, 2.9),), end=2.9)
+        return whole_window(samples)
+
+    assert transcribe(SPEECH, ends_early)[1] == [6.8, 3.9]
+
+
+def test_silence_behind_the_text_is_not_decoded_again() -> None:
+    def ends_with_the_speech(_: Samples) -> WindowResult:
+        return WindowResult((Segment(" one", 0.3, 6.5),), end=6.5)
+
+    transcript, decoded = transcribe(np.concatenate([SPEECH, SILENCE]), ends_with_the_speech)
+    assert (decoded, transcript.warnings) == ([16.8], ())
+
+
+def test_a_segment_in_silence_is_dropped() -> None:
+    def with_invented_text(_: Samples) -> WindowResult:
+        return WindowResult((Segment(" Thank you.", 0.0, 9.0), Segment(" one", 10.3, 16.5)), end=16.5)
+
+    transcript, _ = transcribe(np.concatenate([SILENCE, SPEECH]), with_invented_text)
+    assert (transcript.text, times(transcript)) == ("one", [(10.3, 16.5)])
+
+
+def test_speech_without_text_is_named_in_a_warning() -> None:
+    transcript, _ = transcribe(SPEECH, lambda _: WindowResult(()))
+    (warning,) = transcript.warnings
+    assert warning.startswith("somebody speaks and no text was found at 0.")
+    assert transcript.text == ""
+
+
+def test_windows_are_joined_in_order_and_reported_with_their_times() -> None:
+    reported: list[Segment] = []
+    decoder = ScriptedDecoder(whole_window)
+    transcriber = LongFormTranscriber(decoder, Capabilities(("en",), assisted=False))
+    long = np.tile(np.concatenate([SPEECH, SILENCE[: 3 * SAMPLE_RATE]]), 8)
+    config = InferenceConfig(language="en", timestamps="segment")
+    transcript = transcriber.transcribe(Audio(long), config, RequestContext(segments=reported.extend))
+    assert tuple(reported) == transcript.segments
+    starts = [segment.start for segment in transcript.segments]
+    assert starts == sorted(starts)
+    assert sum(decoder.seconds) == pytest.approx(len(long) / SAMPLE_RATE, abs=0.3)
+
+
+def test_a_failed_window_fails_the_request() -> None:
+    def fail(_: Samples) -> WindowResult:
+        raise EngineFailure("out of order")
+
+    with pytest.raises(EngineFailure, match=r"^out of order$"):
+        transcribe(SPEECH, fail)
+
+
+def test_empty_audio_is_an_empty_transcript() -> None:
+    assert transcribe(np.zeros(0, np.float32), whole_window) == (Transcript(language="en"), [])
