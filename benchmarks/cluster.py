@@ -26,12 +26,12 @@ import numpy as np
 import ray
 from ray import serve
 
+from benchmarks.encoding import encoded
 from benchmarks.engines import MODEL, long, short
 from benchmarks.serving import transcribe_over_http
 from benchmarks.timing import alternate, ratio
 from tests.conftest import ROOT
 from tests.test_audio import wav
-from tools.encoding import encoded
 from transcription.audio import SAMPLE_RATE, load_audio
 from transcription.cluster.app import app
 from transcription.cluster.arguments import ClusterArguments

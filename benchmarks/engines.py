@@ -19,8 +19,8 @@ import jiwer
 import numpy as np
 
 from benchmarks.peers import Contender, Result, convert, faster_whisper, ours, transformers_pipeline
+from benchmarks.scores import words_of
 from benchmarks.timing import ratio, seconds_of
-from tools.sentences import words_of
 from transcription.audio import SAMPLE_RATE, Samples, read_file
 
 ROOT = Path(__file__).parent.parent

@@ -16,10 +16,10 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from ray.util import list_named_actors
 
+from benchmarks.encoding import encoded
 from tests.clients import DisconnectingClient, http, post, sample
 from tests.comparing import differences
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, SAMPLES
-from tools.encoding import encoded
 from transcription.cluster.app import app
 from transcription.cluster.arguments import ClusterArguments
 

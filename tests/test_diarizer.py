@@ -17,9 +17,9 @@ import yaml
 from huggingface_hub import constants
 from pyannote.core import Annotation, Segment
 
+from benchmarks.scores import der
+from benchmarks.truth import read_truth
 from tests.conftest import DEMO, DIARIZATION, SAMPLES
-from tools.samples import read_truth
-from tools.scores import der
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext

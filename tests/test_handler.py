@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.encoding import encoded
 from tests.conftest import DEMO, DIARIZATION, SAMPLES, endpoint
-from tools.encoding import encoded
 from transcription.config import InferenceConfig, Timestamps
 from transcription.endpoint import EndpointHandler
 from transcription.errors import EngineFailure, InvalidAudio, InvalidRequest, InvalidSettings, TranscriptionError

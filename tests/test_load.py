@@ -139,9 +139,9 @@ def is_idle(server: Running) -> bool:
 
 
 def is_decoding(server: Running) -> bool:
-    """Return whether the engine has jobs."""
+    """Return whether the engine has windows to decode."""
     engine: Any = server.service.transcriber.engine
-    return bool(engine.loop.jobs or engine.loop.rows)
+    return not engine.loop.is_idle
 
 
 def memory() -> float:

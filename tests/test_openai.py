@@ -21,9 +21,9 @@ from openai.types.audio import (
     TranscriptionVerbose,
 )
 
+from benchmarks.encoding import encoded
 from tests.conftest import SAMPLES
 from tests.serving import Running, until
-from tools.encoding import encoded
 from transcription.audio import decode_audio
 from transcription.config import InferenceConfig
 from transcription.context import RequestContext

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.scores import cp_wer, der, wer
+from benchmarks.truth import read_truth
 from tests.conftest import DEMO, ROOT, SAMPLES
-from tools.samples import read_truth
-from tools.scores import cp_wer, der, wer
 from transcription.audio import Audio, read_file
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
