@@ -16,7 +16,8 @@ from transcription.audio import Audio
 from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.engines.batching.engine import BatchingEngine
-from transcription.engines.batching.loop import DecodedWindow, DecodingLoop
+from transcription.engines.batching.loop import DecodingLoop
+from transcription.engines.batching.row import DecodedWindow
 from transcription.engines.batching.window import DecodingRequest, Window, WindowResult
 from transcription.errors import Cancelled, EngineFailure
 from transcription.transcript import Transcript

@@ -39,6 +39,10 @@ class SpeechActivity:
         """Return whether somebody may speak between two times in seconds."""
         return bool((self._between(start, end) >= POSSIBLE_SPEECH).any())
 
+    def possible_speech_seconds(self, start: float, end: float) -> float:
+        """Return the seconds of possible speech between two times in seconds."""
+        return float((self._between(start, end) >= POSSIBLE_SPEECH).sum()) * _FRAME_SECONDS
+
     def speech_seconds(self, start: float = 0.0, end: float = float("inf")) -> float:
         """Return the seconds of clear speech between two times in seconds."""
         return float((self._between(start, end) >= CLEAR_SPEECH).sum()) * _FRAME_SECONDS

@@ -17,7 +17,8 @@ from transcription.engines.batching.encoder import Encoder
 from transcription.engines.batching.layers import int8_linear, linear
 from transcription.engines.batching.logits_rules import LogitsRules
 from transcription.engines.batching.longform import LongFormTranscriber
-from transcription.engines.batching.loop import DecodedWindow, DecodingLoop
+from transcription.engines.batching.loop import DecodingLoop
+from transcription.engines.batching.row import DecodedWindow
 from transcription.engines.batching.slots import Slots
 from transcription.engines.batching.speculation import DRAFT_LENGTHS, Speculation
 from transcription.engines.batching.window import DecodingRequest, Window, WindowResult

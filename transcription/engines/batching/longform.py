@@ -21,6 +21,8 @@ from transcription.vad.chunking import Chunk, windows
 from transcription.whisper.capabilities import Capabilities
 
 _TIME_TOLERANCE = 0.3  # seconds by which timestamps may miss the speech
+_EVIDENCE_TOLERANCE = 1.0  # likewise, where all speech near a segment counts as its evidence
+_MAX_BYTES_PER_SECOND = 60  # of UTF-8 text; fast speech has 20 in Latin script and Chinese, 30 in Cyrillic
 _MIN_REST = 0.2  # seconds of speech that are worth another window, behind an unfinished segment
 _MIN_FINISHED_REST = 1.0  # likewise, behind a finished segment: its end may be early by some words
 _MIN_UNCOVERED = 0.6  # seconds of speech without text that are reported
@@ -41,7 +43,11 @@ class _Part:
         return [self.chunk.to_recording_time(one) for one in self.future.result().segments if self._is_spoken(one)]
 
     def _is_spoken(self, segment: Segment) -> bool:
-        return self.activity.has_speech(segment.start - _TIME_TOLERANCE, segment.end + _TIME_TOLERANCE)
+        """Return whether there is enough speech for the text of a segment."""
+        speech = self.activity.possible_speech_seconds(
+            segment.start - _EVIDENCE_TOLERANCE, segment.end + _EVIDENCE_TOLERANCE
+        )
+        return speech > 0 and len(segment.text.encode()) <= _MAX_BYTES_PER_SECOND * speech
 
     def rest_start(self) -> float | None:
         """Return the second in the window from which on speech was not decoded; None if all of it was."""

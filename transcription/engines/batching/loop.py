@@ -3,71 +3,26 @@
 import logging
 import threading
 import time
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from transcription.audio import Samples
-from transcription.config import InferenceConfig
+from transcription.engines.batching.row import DecodedWindow, Row
 from transcription.engines.batching.scheduler import Quota, Scheduler
 from transcription.engines.batching.slots import Slots
 from transcription.engines.batching.speculation import Speculation
 from transcription.engines.batching.window import Window
 from transcription.errors import EngineFailure
 from transcription.whisper.checkpoint import SAMPLES_PER_FRAME, SPEECH_BELOW, Whisper
-from transcription.whisper.decoding_result import DecodingResult, needs_fallback
+from transcription.whisper.decoding_result import needs_fallback
 
 logger = logging.getLogger(__name__)
 
 Encode = Callable[[list[Samples]], Tensor]
 """Windows of samples → encoder states (windows, frames, width)."""
 _IDLE = 0.5  # seconds without work after which the thread ends, so that the process can end
-
-
-@dataclass(frozen=True)
-class DecodedWindow:
-    """The tokens of one window.
-
-    attention: of the alignment heads (heads, tokens and the end of text, frames), None without word timestamps.
-    """
-
-    result: DecodingResult
-    language: str | None
-    attention: Tensor | None
-
-
-@dataclass(eq=False)
-class Row:
-    """A window in its slot. attempt: index of its temperature."""
-
-    window: Window
-    language: str | None = None
-    prompt: list[int] = field(default_factory=list)
-    no_speech_prob: float = 0.0
-    attempt: int = 0
-
-    @property
-    def config(self) -> InferenceConfig:
-        """Parameters of its request."""
-        return self.window.request.config
-
-    @property
-    def temperature(self) -> float:
-        """Temperature of this attempt."""
-        return self.config.temperature[self.attempt]
-
-    @property
-    def seed(self) -> int:
-        """Seed of this attempt: the same audio and request sample the same tokens."""
-        return zlib.crc32(self.window.samples.tobytes(), self.config.seed + self.attempt)
-
-    @property
-    def is_short(self) -> bool:
-        """Whether its request is short."""
-        return self.window.request.is_short
 
 
 class DecodingLoop:

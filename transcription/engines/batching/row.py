@@ -1,0 +1,53 @@
+"""Row: a window while it is in a slot, and what comes out of the slot."""
+
+import zlib
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from transcription.config import InferenceConfig
+from transcription.engines.batching.window import Window
+from transcription.whisper.decoding_result import DecodingResult
+
+
+@dataclass(frozen=True)
+class DecodedWindow:
+    """The tokens of one window.
+
+    attention: of the alignment heads (heads, tokens and the end of text, frames), None without word timestamps.
+    """
+
+    result: DecodingResult
+    language: str | None
+    attention: Tensor | None
+
+
+@dataclass(eq=False)
+class Row:
+    """A window in its slot. attempt: index of its temperature."""
+
+    window: Window
+    language: str | None = None
+    prompt: list[int] = field(default_factory=list)
+    no_speech_prob: float = 0.0
+    attempt: int = 0
+
+    @property
+    def config(self) -> InferenceConfig:
+        """Parameters of its request."""
+        return self.window.request.config
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of this attempt."""
+        return self.config.temperature[self.attempt]
+
+    @property
+    def seed(self) -> int:
+        """Seed of this attempt: the same audio and request sample the same tokens."""
+        return zlib.crc32(self.window.samples.tobytes(), self.config.seed + self.attempt)
+
+    @property
+    def is_short(self) -> bool:
+        """Whether its request is short."""
+        return self.window.request.is_short
