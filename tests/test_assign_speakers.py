@@ -255,6 +255,13 @@ def test_text_is_never_lost_reordered_or_changed(
         assert word.second_speaker is None or word.second_speaker != word.speaker
 
 
+def test_speech_before_a_shortened_long_word_does_not_change_its_confidence() -> None:
+    long_word = Transcript((Segment(" w", 0, 9, (Word(" w", 0.0, 9.0),)),))
+    regular = [SpeakerTurn(A, 0.0, 1.0), SpeakerTurn(B, 5.0, 9.0)]
+    (word,) = assign_speakers(long_word, regular, [SpeakerTurn(B, 5.0, 9.0)]).words
+    assert (word.speaker, word.confidence, word.second_speaker) == (B, 1.0, None)
+
+
 @given(
     st.lists(st.tuples(TIME, st.floats(0.02, MAX_WORD_DURATION)), max_size=20),
     st.lists(st.tuples(TIME, TIME), max_size=9),

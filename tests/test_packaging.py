@@ -74,3 +74,17 @@ def test_the_commands_are_those_of_the_documentation() -> None:
 def test_every_command_is_a_function(command: str) -> None:
     module, function = PROJECT["scripts"][command].split(":")
     assert callable(getattr(importlib.import_module(module), function))
+
+
+@pytest.mark.parametrize(
+    ("command", "missing", "extra"),
+    [("transcribe_server", "fastapi", "server"), ("transcribe_archive", "ray", "cluster")],
+)
+def test_a_command_names_the_extra_that_it_needs(command: str, missing: str, extra: str) -> None:
+    code = (
+        f"import sys; sys.modules[{missing!r}] = None; "
+        f"from transcription.cli.entry_points import {command}; {command}()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    message = f'error: this command needs more packages: pip install "transcription-endpoint[{extra}]"\n'
+    assert (done.returncode, done.stderr) == (2, message)

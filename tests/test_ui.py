@@ -387,7 +387,7 @@ class TestErrors:
             expect(page.locator("#notice")).to_contain_text("The models are loading")
             page.click("[data-sample='short.wav']")
             page.click("#transcribe")
-            expect(page.get_by_role("alert")).to_contain_text("The models are being loaded: send the request again.")
+            expect(page.get_by_role("alert")).to_contain_text("The models are loading: send the request again.")
             loaded.set()
             expect(page.locator("#notice")).to_be_hidden()
             transcribe_sample(page, "short.wav")
