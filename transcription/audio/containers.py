@@ -1,0 +1,95 @@
+"""The containers: which are allowed, which have a clock, and how a file shows that it was truncated."""
+
+import io
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+# Allowed containers. Other formats of FFmpeg (playlists, concat scripts, network protocols) can open other files.
+DEMUXERS = (
+    "wav", "w64", "flac", "mp3", "ogg", "mov", "matroska", "aac", "aiff", "amr", "amrnb", "amrwb",
+    "caf", "au", "asf", "ac3", "eac3", "avi", "mpeg", "mpegts", "flv", "3gp", "nistsphere", "gsm", "wv", "tta", "voc",
+)  # fmt: skip
+AUDIO_SUFFIXES = (
+    ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".mp4", ".webm", ".aac", ".aiff", ".amr", ".wma", ".mka",
+    ".mkv", ".mov", ".mpeg", ".mpga", ".3gp", ".caf", ".au", ".sph", ".gsm", ".wv", ".tta", ".voc",
+)  # fmt: skip
+"""Suffixes of audio files in folders."""
+
+_MOV = "mov,mp4,m4a,3gp,3g2,mj2"  # FFmpeg's names of demuxers
+_MATROSKA = "matroska,webm"
+CLOCKED = frozenset({_MOV, _MATROSKA, "flv", "asf", "mpegts", "mpeg", "ogg", "flac"})
+"""Containers with timestamps of their own. FFmpeg counts samples or bytes in the others."""
+GAPLESS = frozenset({"flac"})
+"""Containers of CLOCKED in which a gap means that frames were lost."""
+WHOLE_ONLY = frozenset({"flac", _MOV})
+"""A truncated file of these containers is refused. Others can be decoded up to their end."""
+
+# Containers that state a duration: of the audio stream, or of the longest stream. FFmpeg estimates all others from
+# the bit rate or from the end of the file, so a truncated file cannot be recognised.
+_STREAM_DURATION = frozenset({_MOV, "flac", "w64", "aiff", "au", "caf", "avi", "wv", "tta", "nistsphere"})
+FILE_DURATION = frozenset({_MATROSKA, "flv", "asf"})
+_PIPE_SIZES = (2**31, 2**32)  # A program that writes wav to a pipe states a size near one of these, or 0
+_PIPE_TOLERANCE = 65_536
+_MAX_CHUNKS = 1_000
+
+
+def is_truncated(
+    container: "InputContainer", stream: "AudioStream", file: IO[bytes], seconds: float, end: float
+) -> bool | None:
+    """Return whether the file is shorter than its header says; None if the header does not say it.
+
+    seconds: decoded, with the silence of gaps. end: the last timestamp of any stream, for FILE_DURATION.
+    """
+    name = container.format.name
+    if name == "wav":
+        return _is_short_wav(file)
+    if name in FILE_DURATION:
+        # FFmpeg gives streams of Matroska and FLV a duration only if it has estimated the duration of the file.
+        if not container.duration or (stream.duration and name != "asf"):
+            return None
+        return _is_shorter(end, container.duration / 1_000_000)  # FFmpeg's time base: microseconds
+    if name not in _STREAM_DURATION and not (name == "mp3" and _has_frame_count(file)):
+        return None
+    if not stream.duration or not stream.time_base:
+        return None
+    offset = (stream.start_time or 0) * stream.time_base - (container.start_time or 0) / 1_000_000
+    return _is_shorter(seconds, float(stream.duration * stream.time_base) + max(0.0, float(offset)))
+
+
+def _is_shorter(seconds: float, declared: float) -> bool:
+    """Return whether a duration is shorter than declared by more than a rounding error."""
+    return seconds < declared * 0.98 - 0.1
+
+
+def _is_short_wav(file: IO[bytes]) -> bool:
+    """Return whether the data chunk of a wav file ends after the file. FFmpeg does not report this.
+
+    Some programs count up to 8 bytes too many.
+    """
+    size = file.seek(0, io.SEEK_END)
+    file.seek(12)  # after RIFF, size, WAVE
+    for _ in range(_MAX_CHUNKS):
+        header = file.read(8)
+        if len(header) < 8:
+            break
+        length = int.from_bytes(header[4:], "little")
+        if header[:4] == b"data":
+            is_known = length and all(abs(length - open_size) > _PIPE_TOLERANCE for open_size in _PIPE_SIZES)
+            return bool(is_known) and file.tell() + length > size + 8
+        file.seek(length + length % 2, io.SEEK_CUR)
+    return False
+
+
+def _has_frame_count(file: IO[bytes]) -> bool:
+    """Return whether an mp3 file has a Xing or VBRI header, which states its duration."""
+    file.seek(0)
+    head = file.read(10)
+    tag_size = 0
+    if head[:3] == b"ID3" and len(head) == 10:
+        tag_size = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+    file.seek(tag_size)
+    frame = file.read(4_096)
+    return any(mark in frame for mark in (b"Xing", b"Info", b"VBRI"))

@@ -1,0 +1,103 @@
+"""FrameReader: decodes the frames of one audio stream and goes on after damage."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from transcription.audio.containers import FILE_DURATION
+from transcription.audio.limits import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
+from transcription.context import RequestContext
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+
+MAX_FAILURES = 1_000  # one after the other; about 20 seconds of damaged packets
+_TAGS = (b"ID3", b"TAG", b"APETAGEX")  # between or after the frames of mp3 and aac files; no audio is lost
+
+
+class FrameReader:
+    """Decodes the frames of an audio stream, packet by packet, and leaves out what cannot be decoded.
+
+    has_failed: a packet could not be decoded. is_damaged: other packets came after it. fails_at_end: none did.
+    end: the last timestamp of any stream, in seconds, for the containers of FILE_DURATION.
+    """
+
+    def __init__(self, container: "InputContainer", stream: "AudioStream", context: RequestContext) -> None:
+        """Start at the first packet. The context can cancel the iteration."""
+        self.container, self.stream, self.context = container, stream, context
+        self.has_failed = self.is_damaged = self.fails_at_end = False
+        self.end = 0.0
+        self._failures = 0
+
+    def __iter__(self) -> "Iterator[AudioFrame]":
+        """Yield the frames that have samples.
+
+        Raises Cancelled.
+        """
+        for packet in self._packets():
+            self.context.check_cancelled()
+            for frame in self._decode(packet):
+                if frame.samples and frame.layout.nb_channels and _is_rate(frame.sample_rate):
+                    self._succeed()
+                    yield frame
+                else:
+                    self._fail()
+            if self._failures > MAX_FAILURES:
+                break
+        yield from self._flush()
+
+    def _packets(self) -> "Iterator[Packet[Stream]]":
+        """Yield packets, and read on after errors of the container."""
+        import av
+
+        file_has_duration = self.container.format.name in FILE_DURATION
+        streams = list(self.container.streams) if file_has_duration else [self.stream]
+        while self._failures <= MAX_FAILURES:
+            try:
+                for packet in self.container.demux(streams):
+                    if file_has_duration and packet.pts is not None:
+                        self.end = max(self.end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                    if packet.stream_index == self.stream.index:
+                        yield packet
+                return
+            except av.error.FFmpegError:
+                self._fail()
+            except IndexError:  # PyAV cannot flush a stream that appeared after the header; all packets were read
+                return
+
+    def _decode(self, packet: "Packet[Stream]") -> "list[AudioFrame]":
+        import av
+
+        try:
+            return self.stream.decode(packet)
+        except av.error.EOFError:
+            return []
+        except av.error.FFmpegError:
+            if not bytes(packet).startswith(_TAGS):
+                self._fail()
+            return []
+
+    def _flush(self) -> "list[AudioFrame]":
+        """Return the last frames if the decoder has not returned them yet."""
+        import av
+
+        try:
+            return self.stream.decode(None)
+        except av.error.FFmpegError:
+            return []
+
+    def _fail(self) -> None:
+        self.has_failed = self.fails_at_end = True
+        self._failures += 1
+
+    def _succeed(self) -> None:
+        self.is_damaged |= self.fails_at_end
+        self.fails_at_end = False
+        self._failures = 0
+
+
+def _is_rate(rate: int) -> bool:
+    return MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE
