@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 MIN_GAP = 0.1  # seconds. Less is jitter: FFmpeg's aresample has the same limit
+MIN_GAP_OF_FLAC = 0.01  # its timestamps are exact
 MAX_GAP = 24 * 3600.0  # a longer jump is an error of the clock
 MAX_GAP_OF_BROADCASTS = 3600.0  # where FFmpeg allows discontinuities, such as in joined MPEG-TS: a new clock
 RESTART = 1.0  # a jump back by more seconds is a new clock
@@ -16,16 +17,21 @@ _TS_DISCONT = 0x200  # FFmpeg's AVFMT_TS_DISCONT, a flag of container formats
 class Clock:
     """Compares the timestamps of frames with the samples that were decoded."""
 
-    def __init__(self, start: float | None, is_broadcast: bool = False) -> None:
+    def __init__(self, start: float | None, min_gap: float = MIN_GAP, max_gap: float = MAX_GAP) -> None:
         """Start at the container's start, in seconds. None: at the first timestamp."""
         self._end = start  # the timestamp at which the samples end
-        self._max_gap = MAX_GAP_OF_BROADCASTS if is_broadcast else MAX_GAP
+        self._min_gap, self._max_gap = min_gap, max_gap
 
     @classmethod
     def of(cls, container: "InputContainer") -> "Clock":
         """Return the clock of a container. It starts with the earliest of its streams."""
         start = None if container.start_time is None else container.start_time / 1_000_000
-        return cls(start, bool(container.format.flags & _TS_DISCONT))
+        is_broadcast = container.format.flags & _TS_DISCONT
+        return cls(
+            start,
+            MIN_GAP_OF_FLAC if container.format.name == "flac" else MIN_GAP,
+            MAX_GAP_OF_BROADCASTS if is_broadcast else MAX_GAP,
+        )
 
     def gap_before(self, frame: "AudioFrame", following: "AudioFrame | None") -> float:
         """Return the seconds of silence before a frame, and go on to the frame's end.
@@ -38,8 +44,8 @@ class Clock:
             if self._end is None:
                 self._end = time
             drift = time - self._end
-            if abs(drift) > MIN_GAP and _continues(time + duration, following):
-                if MIN_GAP < drift <= self._max_gap:
+            if abs(drift) > self._min_gap and _continues(time + duration, following):
+                if self._min_gap < drift <= self._max_gap:
                     gap = drift
                 elif drift > 0 or drift < -RESTART:
                     self._end = time

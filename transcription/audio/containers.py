@@ -19,10 +19,10 @@ AUDIO_SUFFIXES = (
 """Suffixes of audio files in folders."""
 
 _MOV = "mov,mp4,m4a,3gp,3g2,mj2"  # FFmpeg's names of demuxers
-_MATROSKA = "matroska,webm"
-CLOCKED = frozenset({_MOV, _MATROSKA, "flv", "asf", "mpegts", "mpeg", "ogg", "flac"})
+MATROSKA = "matroska,webm"
+CLOCKED = frozenset({_MOV, MATROSKA, "flv", "asf", "mpegts", "mpeg", "ogg", "flac"})
 """Containers with timestamps of their own. FFmpeg counts samples or bytes in the others."""
-GAPLESS = frozenset({"flac"})
+GAPLESS = frozenset({"flac", "ogg"})
 """Containers of CLOCKED in which a gap means that frames were lost."""
 WHOLE_ONLY = frozenset({"flac", _MOV})
 """A truncated file of these containers is refused. Others can be decoded up to their end."""
@@ -30,33 +30,48 @@ WHOLE_ONLY = frozenset({"flac", _MOV})
 # Containers that state a duration: of the audio stream, or of the longest stream. FFmpeg estimates all others from
 # the bit rate or from the end of the file, so a truncated file cannot be recognised.
 _STREAM_DURATION = frozenset({_MOV, "flac", "w64", "aiff", "au", "caf", "avi", "wv", "tta", "nistsphere"})
-FILE_DURATION = frozenset({_MATROSKA, "flv", "asf"})
+FILE_DURATION = frozenset({MATROSKA, "flv", "asf"})
 _PIPE_SIZES = (2**31, 2**32)  # A program that writes wav to a pipe states a size near one of these, or 0
 _PIPE_TOLERANCE = 65_536
 _MAX_CHUNKS = 1_000
+_MAX_OGG_PAGE = 65_307
 
 
 def is_truncated(
-    container: "InputContainer", stream: "AudioStream", file: IO[bytes], seconds: float, end: float
+    container: "InputContainer", stream: "AudioStream", file: IO[bytes], seconds: float, others_end: float
 ) -> bool | None:
     """Return whether the file is shorter than its header says; None if the header does not say it.
 
-    seconds: decoded, with the silence of gaps. end: the last timestamp of any stream, for FILE_DURATION.
+    seconds: decoded. others_end: the last timestamp of the other streams, for FILE_DURATION.
     """
     name = container.format.name
+    start = (container.start_time or 0) / 1_000_000  # FFmpeg's time base: microseconds
     if name == "wav":
         return _is_short_wav(file)
+    if name == "ogg":
+        return _is_last_page_short(file) or None
     if name in FILE_DURATION:
-        # FFmpeg gives streams of Matroska and FLV a duration only if it has estimated the duration of the file.
-        if not container.duration or (stream.duration and name != "asf"):
+        duration = _file_duration(container, stream)
+        if duration is None:
             return None
-        return _is_shorter(end, container.duration / 1_000_000)  # FFmpeg's time base: microseconds
+        is_error = others_end > duration * 1.02 + 1  # a damaged timestamp
+        return _is_shorter(max(start + seconds, 0.0 if is_error else others_end), duration)
     if name not in _STREAM_DURATION and not (name == "mp3" and _has_frame_count(file)):
         return None
     if not stream.duration or not stream.time_base:
         return None
-    offset = (stream.start_time or 0) * stream.time_base - (container.start_time or 0) / 1_000_000
-    return _is_shorter(seconds, float(stream.duration * stream.time_base) + max(0.0, float(offset)))
+    offset = float((stream.start_time or 0) * stream.time_base) - start
+    return _is_shorter(seconds, float(stream.duration * stream.time_base) + max(0.0, offset))
+
+
+def _file_duration(container: "InputContainer", stream: "AudioStream") -> float | None:
+    """Return the end of the longest stream in seconds, from the header; None if the header does not say it."""
+    if container.format.name == "asf":  # FFmpeg gives every stream the duration of the file
+        return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+    # If FFmpeg estimates the duration of the file, then all streams have one.
+    if not container.duration or all(stream.duration for stream in container.streams):
+        return None
+    return container.duration / 1_000_000
 
 
 def _is_shorter(seconds: float, declared: float) -> bool:
@@ -81,6 +96,16 @@ def _is_short_wav(file: IO[bytes]) -> bool:
             return bool(is_known) and file.tell() + length > size + 8
         file.seek(length + length % 2, io.SEEK_CUR)
     return False
+
+
+def _is_last_page_short(file: IO[bytes]) -> bool:
+    """Return whether the last page of an Ogg file ends after the file."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _MAX_OGG_PAGE))
+    tail = file.read()
+    page = tail[max(0, tail.rfind(b"OggS")) :]
+    lacing = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    return page[:4] == b"OggS" and len(page) < 28 + sum(lacing) + len(lacing) - 1
 
 
 def _has_frame_count(file: IO[bytes]) -> bool:

@@ -70,7 +70,8 @@ def _audio_stream(container: "InputContainer", keep_channels: bool) -> "AudioStr
     stream = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
     if stream is None:
         raise InvalidAudio(f"the codec of the audio is unknown: {_FORMATS}")
-    if not MIN_SAMPLE_RATE <= stream.rate <= MAX_SAMPLE_RATE or stream.channels < 1:
+    # 0: not known yet, because the audio begins late in the file.
+    if stream.rate and not MIN_SAMPLE_RATE <= stream.rate <= MAX_SAMPLE_RATE:
         raise InvalidAudio(
             f"the audio's sample rate is {stream.rate} Hz: send {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz"
         )
@@ -86,7 +87,7 @@ def _decode(reader: FrameReader, file: IO[bytes], limits: AudioLimits, keep_chan
         mixdown.add(block)
     if not mixdown.count:
         raise InvalidAudio(_UNDECODABLE if reader.has_failed else "the file has a header but no audio")
-    truncated = is_truncated(reader.container, reader.stream, file, mixdown.count / SAMPLE_RATE, reader.end)
+    truncated = is_truncated(reader.container, reader.stream, file, mixdown.count / SAMPLE_RATE, reader.others_end)
     if truncated and name in WHOLE_ONLY:
         raise InvalidAudio("the audio file is truncated: send the whole file")
     # After the frames that the header of an mp3 file counts, there may be tags or other bytes.

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from transcription.audio.containers import FILE_DURATION
+from transcription.audio.clock import MIN_GAP
+from transcription.audio.containers import FILE_DURATION, MATROSKA
 from transcription.audio.limits import MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 from transcription.context import RequestContext
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from av.stream import Stream
 
 MAX_FAILURES = 1_000  # one after the other; about 20 seconds of damaged packets
+_MAX_UNREAD = 1_000  # bytes between two packets of Matroska: headers of blocks and clusters are shorter
 _TAGS = (b"ID3", b"TAG", b"APETAGEX")  # between or after the frames of mp3 and aac files; no audio is lost
 
 
@@ -22,14 +24,16 @@ class FrameReader:
     """Decodes the frames of an audio stream, packet by packet, and leaves out what cannot be decoded.
 
     has_failed: a packet could not be decoded. is_damaged: other packets came after it. fails_at_end: none did.
-    end: the last timestamp of any stream, in seconds, for the containers of FILE_DURATION.
+    others_end: the last timestamp of the other streams, in seconds, for the containers of FILE_DURATION.
     """
 
     def __init__(self, container: "InputContainer", stream: "AudioStream", context: RequestContext) -> None:
         """Start at the first packet. The context can cancel the iteration."""
         self.container, self.stream, self.context = container, stream, context
         self.has_failed = self.is_damaged = self.fails_at_end = False
-        self.end = 0.0
+        self.others_end = 0.0
+        self._last: Packet[Stream] | None = None
+        self._last_end = 0.0
         self._failures = 0
 
     def __iter__(self) -> "Iterator[AudioFrame]":
@@ -59,7 +63,7 @@ class FrameReader:
             try:
                 for packet in self.container.demux(streams):
                     if file_has_duration and packet.pts is not None:
-                        self.end = max(self.end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                        self._inspect(packet)
                     if packet.stream_index == self.stream.index:
                         yield packet
                 return
@@ -67,6 +71,21 @@ class FrameReader:
                 self._fail()
             except IndexError:  # PyAV cannot flush a stream that appeared after the header; all packets were read
                 return
+
+    def _inspect(self, packet: "Packet[Stream]") -> None:
+        """Note the time of a packet, and whether FFmpeg has silently left out a damaged part of a Matroska file.
+
+        That is a jump of the clock at which bytes are left out, too.
+        """
+        time, duration = float((packet.pts or 0) * packet.time_base), float((packet.duration or 0) * packet.time_base)
+        if packet.stream_index != self.stream.index:
+            self.others_end = max(self.others_end, time + duration)
+        else:
+            if self._last and self.container.format.name == MATROSKA and time - self._last_end > MIN_GAP:
+                unread = (packet.pos or 0) - (self._last.pos or 0) - self._last.size
+                self.is_damaged |= unread > _MAX_UNREAD
+            self._last_end = time + duration
+        self._last = packet
 
     def _decode(self, packet: "Packet[Stream]") -> "list[AudioFrame]":
         import av
