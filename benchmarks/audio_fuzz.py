@@ -7,6 +7,7 @@ the same number always makes the same file, and --save writes it.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tools.recordings import KINDS, SAMPLE_RATE, recording
+from benchmarks.recordings import KINDS, SAMPLE_RATE, recording
 from transcription.audio import AudioLimits, decode_audio
 from transcription.errors import TranscriptionError
 
@@ -36,24 +37,27 @@ class Result:
     failures: dict[int, str] = field(default_factory=dict)
 
 
+VIDEOS = ("mp4", "mkv", "flv", "ts", "wmv")
+NAMES = (*KINDS, "stereo", *(f"{kind} with video" for kind in VIDEOS))
+
+
 @cache
-def originals() -> dict[str, bytes]:
-    """Return an undamaged recording of every kind."""
+def original(name: str) -> bytes:
+    """Return an undamaged recording: one of NAMES."""
     times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     mono = (0.4 * np.sin(2 * np.pi * (200 + 100 * times) * times)).astype(np.float32)
-    files = {kind: recording(mono, kind) for kind in KINDS}
-    files["stereo"] = recording(np.stack([mono, -mono]), "wav")
-    for kind in ("mp4", "mkv", "flv", "ts", "wmv"):
-        files[f"{kind} with video"] = recording(mono, kind, offset=0.5, gaps={0.4: 1.0}, video_seconds=3.0)
-    return files
+    if name == "stereo":
+        return recording(np.stack([mono, -mono]), "wav")
+    if name.endswith(" with video"):
+        return recording(mono, name.split(maxsplit=1)[0], offset=0.5, gaps={0.4: 1.0}, video_seconds=3.0)
+    return recording(mono, name)
 
 
 def case(number: int) -> tuple[str, bytes]:
     """Return the name and the bytes of a case: one to four mutations of a recording."""
     rng = np.random.default_rng(number)
-    files = originals()
-    name = sorted(files)[number % len(files)]
-    data = files[name]
+    name = NAMES[number % len(NAMES)]
+    data = original(name)
     for _ in range(int(rng.integers(1, 5))):
         data = MUTATIONS[int(rng.integers(len(MUTATIONS)))](rng, data)
     return name, data
@@ -65,7 +69,7 @@ def change_bytes(rng: np.random.Generator, data: bytes) -> bytes:
     end = min(len(data), 200) if rng.random() < 0.5 else len(data)
     for position in rng.integers(max(end, 1), size=int(rng.integers(1, 21))):
         if position < len(changed):
-            changed[position] = int(rng.choice([0, 0x7F, 0x80, 0xFF, rng.integers(256)]))
+            changed[position] = int(rng.choice([0, 0x7F, 0x80, 0xFF, int(rng.integers(256))]))
     return bytes(changed)
 
 
@@ -91,18 +95,19 @@ def insert(rng: np.random.Generator, data: bytes) -> bytes:
 
 def join(rng: np.random.Generator, data: bytes) -> bytes:
     """Append another recording."""
-    files = originals()
-    return data + files[sorted(files)[int(rng.integers(len(files)))]]
+    return data + original(NAMES[int(rng.integers(len(NAMES)))])
 
 
 MUTATIONS: list[Callable[[np.random.Generator, bytes], bytes]] = [change_bytes, overwrite, cut, insert, join]
 
 
-def decode_cases(start: int, stop: int) -> None:
-    """Decode cases in this process, and print a line before and after each."""
+def decode_cases(start: int, stop: int, crash: int | None = None) -> None:
+    """Decode cases in this process, and print a line before and after each. End the process at the case `crash`."""
     for number in range(start, stop):
         name, data = case(number)
         print("case", number, name, flush=True)
+        if number == crash:
+            os._exit(139)
         try:
             audio = decode_audio(data, LIMITS)
             is_audio = type(audio.duration) is float and bool(np.abs(audio.samples).max(initial=0.0) <= 1)
@@ -113,14 +118,14 @@ def decode_cases(start: int, stop: int) -> None:
             print(f"failed: {type(error).__name__}: {error}", flush=True)
 
 
-def run_batch(start: int, stop: int, result: Result) -> int:
+def run_batch(start: int, stop: int, result: Result, *options: str) -> int:
     """Decode cases in another process, add what they gave, and return the number of the next case."""
     command = [sys.executable, "-m", "benchmarks.audio_fuzz", "--first", str(start), "--cases", str(stop - start)]
     timeout = START_SECONDS + SECONDS_PER_CASE * (stop - start)
     root = Path(__file__).parent.parent
     try:
         done = subprocess.run(
-            [*command, "--here"], cwd=root, capture_output=True, text=True, timeout=timeout, check=False
+            [*command, "--here", *options], cwd=root, capture_output=True, text=True, timeout=timeout, check=False
         )
         output, cause = done.stdout, f"the process ended with {done.returncode}: {done.stderr[-500:]}"
     except subprocess.TimeoutExpired as error:
@@ -141,11 +146,11 @@ def run_batch(start: int, stop: int, result: Result) -> int:
     return number + 1
 
 
-def run(first: int, cases: int, batch: int = BATCH) -> Result:
-    """Decode cases, a batch in a process."""
+def run(first: int, cases: int, *options: str) -> Result:
+    """Decode cases, a batch in a process, with more options for that process."""
     result, number, stop = Result(), first, first + cases
     while number < stop:
-        number = run_batch(number, min(number + batch, stop), result)
+        number = run_batch(number, min(number + BATCH, stop), result, *options)
     return result
 
 
@@ -156,12 +161,13 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--save", type=Path, help="write the file of the first case to this path, and do no more")
     parser.add_argument("--here", action="store_true", help="decode in this process")
+    parser.add_argument("--crash", type=int, help="end the process at this case, to test the report")
     options = parser.parse_args()
     if options.save:
         options.save.write_bytes(case(options.first)[1])
         return
     if options.here:
-        decode_cases(options.first, options.first + options.cases)
+        decode_cases(options.first, options.first + options.cases, options.crash)
         return
     started = time.perf_counter()
     result = run(options.first, options.cases)

@@ -59,13 +59,13 @@ def read_blocks(reader: "FrameReader", keep_channels: bool) -> Iterator[Samples]
         assert frame is not None
         gap = clock.gap_before(frame, following) if clock else 0.0
         if resampler and (gap or not resampler.accepts(frame)):
+            reader.has_lost |= gap > 0 and container.format.name in GAPLESS
             yield from resampler.resample(None)
             resampler = None
         if not resampler:
             resampler = _Resampler(frame)
             check_channels(resampler.channels, keep_channels)
         if gap:
-            reader.is_damaged |= container.format.name in GAPLESS
             yield from _silence(gap, resampler.channels)
         yield from resampler.resample(frame)
     if resampler:

@@ -1,6 +1,7 @@
 """The containers: which are allowed, which have a clock, and how a file shows that it was truncated."""
 
 import io
+from collections.abc import Callable
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ WHOLE_ONLY = frozenset({"flac", _MOV})
 
 # Containers that state a duration: of the audio stream, or of the longest stream. FFmpeg estimates all others from
 # the bit rate or from the end of the file, so a truncated file cannot be recognised.
-_STREAM_DURATION = frozenset({_MOV, "flac", "w64", "aiff", "au", "caf", "avi", "wv", "tta", "nistsphere"})
+_STREAM_DURATION = frozenset({_MOV, "flac", "w64", "aiff", "au", "caf", "avi", "wv", "tta", "nistsphere", "asf"})
 FILE_DURATION = frozenset({MATROSKA, "flv", "asf"})
 _PIPE_SIZES = (2**31, 2**32)  # A program that writes wav to a pipe states a size near one of these, or 0
 _PIPE_TOLERANCE = 65_536
@@ -39,44 +40,34 @@ _MAX_OGG_PAGE = 65_307
 
 def is_truncated(
     container: "InputContainer", stream: "AudioStream", file: IO[bytes], seconds: float, others_end: float
-) -> bool | None:
-    """Return whether the file is shorter than its header says; None if the header does not say it.
+) -> bool:
+    """Return whether the file is shorter than its header says.
 
     seconds: decoded. others_end: the last timestamp of the other streams, for FILE_DURATION.
     """
     name = container.format.name
-    start = (container.start_time or 0) / 1_000_000  # FFmpeg's time base: microseconds
-    if name == "wav":
-        return _is_short_wav(file)
-    if name == "ogg":
-        return _is_last_page_short(file) or None
-    if name in FILE_DURATION:
-        duration = _file_duration(container, stream)
-        if duration is None:
-            return None
-        is_error = others_end > duration * 1.02 + 1  # a damaged timestamp
-        return _is_shorter(max(start + seconds, 0.0 if is_error else others_end), duration)
-    if name not in _STREAM_DURATION and not (name == "mp3" and _has_frame_count(file)):
+    if name in _HEADERS:
+        return _HEADERS[name](file)
+    declared = _declared_end(container, stream)
+    if declared is None:
+        return False
+    end = (container.start_time or 0) / 1_000_000 + seconds  # FFmpeg's time base: microseconds
+    if others_end < declared * 1.02 + 1:  # a later timestamp is damaged
+        end = max(end, others_end)
+    return end < declared * 0.98 - 0.1  # less is a rounding error
+
+
+def _declared_end(container: "InputContainer", stream: "AudioStream") -> float | None:
+    """Return the timestamp at which the header says that the audio or the file ends; None if it does not say it."""
+    name = container.format.name
+    if name in FILE_DURATION and name != "asf":
+        # If FFmpeg estimates the duration of the file, then all streams have one.
+        is_estimated = all(stream.duration for stream in container.streams)
+        return container.duration / 1_000_000 if container.duration and not is_estimated else None
+    if name not in _STREAM_DURATION or not stream.duration or not stream.time_base:
         return None
-    if not stream.duration or not stream.time_base:
-        return None
-    offset = float((stream.start_time or 0) * stream.time_base) - start
-    return _is_shorter(seconds, float(stream.duration * stream.time_base) + max(0.0, offset))
-
-
-def _file_duration(container: "InputContainer", stream: "AudioStream") -> float | None:
-    """Return the end of the longest stream in seconds, from the header; None if the header does not say it."""
-    if container.format.name == "asf":  # FFmpeg gives every stream the duration of the file
-        return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
-    # If FFmpeg estimates the duration of the file, then all streams have one.
-    if not container.duration or all(stream.duration for stream in container.streams):
-        return None
-    return container.duration / 1_000_000
-
-
-def _is_shorter(seconds: float, declared: float) -> bool:
-    """Return whether a duration is shorter than declared by more than a rounding error."""
-    return seconds < declared * 0.98 - 0.1
+    start = 0 if name == "asf" else stream.start_time or 0  # FFmpeg gives every stream of asf the file's duration
+    return float((start + stream.duration) * stream.time_base)
 
 
 def _is_short_wav(file: IO[bytes]) -> bool:
@@ -108,8 +99,9 @@ def _is_last_page_short(file: IO[bytes]) -> bool:
     return page[:4] == b"OggS" and len(page) < 28 + sum(lacing) + len(lacing) - 1
 
 
-def _has_frame_count(file: IO[bytes]) -> bool:
-    """Return whether an mp3 file has a Xing or VBRI header, which states its duration."""
+def _is_short_mp3(file: IO[bytes]) -> bool:
+    """Return whether an mp3 file is shorter than its Xing or VBRI header says. Most files with one have the bytes."""
+    size = file.seek(0, io.SEEK_END)
     file.seek(0)
     head = file.read(10)
     tag_size = 0
@@ -117,4 +109,22 @@ def _has_frame_count(file: IO[bytes]) -> bool:
         tag_size = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
     file.seek(tag_size)
     frame = file.read(4_096)
-    return any(mark in frame for mark in (b"Xing", b"Info", b"VBRI"))
+    position = max(frame.find(name) for name in (b"Xing", b"Info", b"VBRI"))
+    if position < 0:
+        return False
+    if frame[position : position + 4] == b"VBRI":
+        offset = 10
+    else:
+        flags = int.from_bytes(frame[position + 4 : position + 8], "big")
+        if not flags & 2:  # the number of bytes is left out
+            return False
+        offset = 12 if flags & 1 else 8  # after the number of frames
+    stated = int.from_bytes(frame[position + offset : position + offset + 4], "big")
+    return size - tag_size < stated * 0.98 - 1_000
+
+
+_HEADERS: dict[str, Callable[[IO[bytes]], bool]] = {
+    "wav": _is_short_wav,
+    "ogg": _is_last_page_short,
+    "mp3": _is_short_mp3,
+}

@@ -81,15 +81,13 @@ def _audio_stream(container: "InputContainer", keep_channels: bool) -> "AudioStr
 
 def _decode(reader: FrameReader, file: IO[bytes], limits: AudioLimits, keep_channels: bool) -> Audio:
     """Return the audio of a stream."""
-    name = reader.container.format.name
     mixdown = Mixdown(limits, keep_channels)
     for block in read_blocks(reader, keep_channels):
         mixdown.add(block)
     if not mixdown.count:
-        raise InvalidAudio(_UNDECODABLE if reader.has_failed else "the file has a header but no audio")
-    truncated = is_truncated(reader.container, reader.stream, file, mixdown.count / SAMPLE_RATE, reader.others_end)
-    if truncated and name in WHOLE_ONLY:
+        raise InvalidAudio(_UNDECODABLE if reader.has_lost else "the file has a header but no audio")
+    seconds = mixdown.count / SAMPLE_RATE
+    truncated = is_truncated(reader.container, reader.stream, file, seconds, reader.others_end)
+    if truncated and reader.container.format.name in WHOLE_ONLY:
         raise InvalidAudio("the audio file is truncated: send the whole file")
-    # After the frames that the header of an mp3 file counts, there may be tags or other bytes.
-    is_complete_mp3 = name == "mp3" and truncated is False
-    return mixdown.audio(bool(truncated) or reader.is_damaged or (reader.fails_at_end and not is_complete_mp3))
+    return mixdown.audio(partial=truncated or reader.has_lost)

@@ -23,14 +23,14 @@ _TAGS = (b"ID3", b"TAG", b"APETAGEX")  # between or after the frames of mp3 and 
 class FrameReader:
     """Decodes the frames of an audio stream, packet by packet, and leaves out what cannot be decoded.
 
-    has_failed: a packet could not be decoded. is_damaged: other packets came after it. fails_at_end: none did.
+    has_lost: a part of the audio could not be decoded.
     others_end: the last timestamp of the other streams, in seconds, for the containers of FILE_DURATION.
     """
 
     def __init__(self, container: "InputContainer", stream: "AudioStream", context: RequestContext) -> None:
         """Start at the first packet. The context can cancel the iteration."""
         self.container, self.stream, self.context = container, stream, context
-        self.has_failed = self.is_damaged = self.fails_at_end = False
+        self.has_lost = False
         self.others_end = 0.0
         self._last: Packet[Stream] | None = None
         self._last_end = 0.0
@@ -45,7 +45,7 @@ class FrameReader:
             self.context.check_cancelled()
             for frame in self._decode(packet):
                 if frame.samples and frame.layout.nb_channels and _is_rate(frame.sample_rate):
-                    self._succeed()
+                    self._failures = 0
                     yield frame
                 else:
                     self._fail()
@@ -83,7 +83,7 @@ class FrameReader:
         else:
             if self._last and self.container.format.name == MATROSKA and time - self._last_end > MIN_GAP:
                 unread = (packet.pos or 0) - (self._last.pos or 0) - self._last.size
-                self.is_damaged |= unread > _MAX_UNREAD
+                self.has_lost |= unread > _MAX_UNREAD
             self._last_end = time + duration
         self._last = packet
 
@@ -109,13 +109,8 @@ class FrameReader:
             return []
 
     def _fail(self) -> None:
-        self.has_failed = self.fails_at_end = True
+        self.has_lost = True
         self._failures += 1
-
-    def _succeed(self) -> None:
-        self.is_damaged |= self.fails_at_end
-        self.fails_at_end = False
-        self._failures = 0
 
 
 def _is_rate(rate: int) -> bool:
