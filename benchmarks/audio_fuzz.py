@@ -7,10 +7,12 @@ the same number always makes the same file, and --save writes it.
 """
 
 import argparse
+import io
 import os
 import subprocess
 import sys
 import time
+import wave
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.recordings import KINDS, SAMPLE_RATE, recording
+from benchmarks.recordings import KINDS, SAMPLE_RATE, FloatArray, recording
 from transcription.audio import AudioLimits, decode_audio
 from transcription.errors import TranscriptionError
 
@@ -38,7 +40,7 @@ class Result:
 
 
 VIDEOS = ("mp4", "mkv", "flv", "ts", "wmv")
-NAMES = (*KINDS, "stereo", *(f"{kind} with video" for kind in VIDEOS))
+NAMES = (*KINDS, "stereo", "9 channels", *(f"{kind} with video" for kind in VIDEOS))
 
 
 @cache
@@ -48,9 +50,20 @@ def original(name: str) -> bytes:
     mono = (0.4 * np.sin(2 * np.pi * (200 + 100 * times) * times)).astype(np.float32)
     if name == "stereo":
         return recording(np.stack([mono, -mono]), "wav")
+    if name == "9 channels":
+        return _wav(np.stack([mono] * 9))
     if name.endswith(" with video"):
         return recording(mono, name.split(maxsplit=1)[0], offset=0.5, gaps={0.4: 1.0}, video_seconds=3.0)
     return recording(mono, name)
+
+
+def _wav(samples: FloatArray) -> bytes:
+    """Return a wav file of samples (channel, time)."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((len(samples), 2, SAMPLE_RATE, 0, "NONE", "not compressed"))
+        out.writeframes((samples.T * 32767).astype("<i2").tobytes())
+    return file.getvalue()
 
 
 def case(number: int) -> tuple[str, bytes]:

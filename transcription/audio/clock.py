@@ -26,7 +26,7 @@ class Clock:
     def of(cls, container: "InputContainer") -> "Clock":
         """Return the clock of a container. It starts with the earliest of its streams."""
         start = None if container.start_time is None else container.start_time / 1_000_000
-        is_broadcast = container.format.flags & _TS_DISCONT
+        is_broadcast = int(container.format.flags) & _TS_DISCONT
         return cls(
             start,
             MIN_GAP_OF_FLAC if container.format.name == "flac" else MIN_GAP,

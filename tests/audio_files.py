@@ -1,0 +1,69 @@
+"""Audio files for tests, and where they have sound."""
+
+import io
+import struct
+import wave
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from transcription.audio import SAMPLE_RATE, Audio
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def tone(seconds: float, frequency: float = 440) -> FloatArray:
+    times = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    return (0.5 * np.sin(2 * np.pi * frequency * times)).astype(np.float32)
+
+
+def wav(channels: FloatArray, rate: int = SAMPLE_RATE) -> bytes:
+    """Return a 16-bit wav file of samples (channel, time)."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(len(channels))
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes((channels.T * 32767).round().astype("<i2").tobytes())
+    return file.getvalue()
+
+
+def float_wav(samples: FloatArray) -> bytes:
+    data = samples.astype("<f4").tobytes()
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 3, 1,
+                       SAMPLE_RATE, SAMPLE_RATE * 4, 4, 32, b"data", len(data))  # fmt: skip
+    return head + data
+
+
+def damaged(data: bytes, length: int = 600) -> bytes:
+    """Return a file with random bytes in its middle."""
+    middle = len(data) // 2
+    return data[:middle] + np.random.default_rng(1).bytes(length) + data[middle + length :]
+
+
+def loud_from_to(audio: Audio) -> list[float]:
+    """Return the start and the end of each stretch with sound, in seconds. Pauses under 0.3 s do not count."""
+    loud = np.flatnonzero(np.abs(audio.samples) > 0.1) / SAMPLE_RATE
+    edges = np.flatnonzero(np.diff(loud) > 0.3)
+    return [float(second) for second in np.sort(np.r_[loud[0], loud[edges], loud[edges + 1], loud[-1]])]
+
+
+def encoded_mp3(samples: FloatArray, rate: int, layout: str = "mono", container: str = "mp3") -> bytes:
+    """Return mp3 or ADTS frames at a rate and with a number of channels."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container, options={} if container == "adts" else {"write_xing": "0"}) as out:
+        stream = out.add_stream("aac" if container == "adts" else "libmp3lame", rate=rate, layout=layout)
+        resampler = av.AudioResampler(stream.format.name, layout, rate, frame_size=stream.codec_context.frame_size)
+        frame = av.AudioFrame.from_ndarray((samples[None] * 32767).astype(np.int16), format="s16p", layout="mono")
+        frame.sample_rate = SAMPLE_RATE
+        for ready in [*resampler.resample(frame), *resampler.resample(None), None]:
+            out.mux(stream.encode(ready))
+    return file.getvalue()
+
+
+def sphere(samples: FloatArray) -> bytes:
+    """Return a NIST SPHERE file, as TIMIT and the LDC have it."""
+    fields = f"channel_count -i 1\nsample_rate -i {SAMPLE_RATE}\nsample_n_bytes -i 2\nsample_byte_format -s2 01\n"
+    fields += f"sample_count -i {len(samples)}\nsample_coding -s3 pcm\nend_head\n"
+    return f"NIST_1A\n   1024\n{fields}".encode().ljust(1024) + (samples * 32767).astype("<i2").tobytes()
