@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.recordings import KINDS, SAMPLE_RATE, FloatArray, recording
+from benchmarks.recordings import KINDS, SAMPLE_RATE, FloatArray, recording, sphere
 from transcription.audio import AudioLimits, decode_audio
 from transcription.errors import TranscriptionError
 
@@ -40,7 +40,7 @@ class Result:
 
 
 VIDEOS = ("mp4", "mkv", "flv", "ts", "wmv")
-NAMES = (*KINDS, "stereo", "9 channels", *(f"{kind} with video" for kind in VIDEOS))
+NAMES = (*KINDS, "sphere", "gsm", "stereo", "9 channels", *(f"{kind} with video" for kind in VIDEOS))
 
 
 @cache
@@ -48,10 +48,14 @@ def original(name: str) -> bytes:
     """Return an undamaged recording: one of NAMES."""
     times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     mono = (0.4 * np.sin(2 * np.pi * (200 + 100 * times) * times)).astype(np.float32)
-    if name == "stereo":
-        return recording(np.stack([mono, -mono]), "wav")
-    if name == "9 channels":
-        return _wav(np.stack([mono] * 9))
+    made: dict[str, Callable[[], bytes]] = {
+        "sphere": lambda: sphere(mono),
+        "gsm": lambda: (b"\xd0" + bytes(range(32))) * 100,
+        "stereo": lambda: recording(np.stack([mono, -mono]), "wav"),
+        "9 channels": lambda: _wav(np.stack([mono] * 9)),
+    }
+    if name in made:
+        return made[name]()
     if name.endswith(" with video"):
         return recording(mono, name.split(maxsplit=1)[0], offset=0.5, gaps={0.4: 1.0}, video_seconds=3.0)
     return recording(mono, name)

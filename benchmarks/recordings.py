@@ -86,6 +86,13 @@ def recording(
     return file.getvalue()
 
 
+def sphere(samples: FloatArray) -> bytes:
+    """Return a NIST SPHERE file, as TIMIT and the LDC have it."""
+    fields = f"channel_count -i 1\nsample_rate -i {SAMPLE_RATE}\nsample_n_bytes -i 2\nsample_byte_format -s2 01\n"
+    fields += f"sample_count -i {len(samples)}\nsample_coding -s3 pcm\nend_head\n"
+    return f"NIST_1A\n   1024\n{fields}".encode().ljust(1024) + (samples * 32767).astype("<i2").tobytes()
+
+
 def _audio_packets(
     stream: Any, samples: FloatArray, layout: str, offset: float, gaps: dict[float, float]
 ) -> Iterator[Any]:

@@ -5,8 +5,8 @@ import struct
 import numpy as np
 import pytest
 
-from benchmarks.recordings import KINDS, recording
-from tests.audio_files import encoded_mp3, float_wav, loud_from_to, sphere, tone, wav
+from benchmarks.recordings import KINDS, recording, sphere
+from tests.audio_files import encoded_mp3, float_wav, loud_from_to, tone, wav
 from transcription.audio import SAMPLE_RATE, AudioLimits, decode_audio, from_array, load_audio
 from transcription.errors import InvalidAudio
 

@@ -64,11 +64,13 @@ class Mixer:
             self._mix()
 
     def mono(self) -> Samples:
-        """Return all samples as mono."""
+        """Return all samples as mono, and forget them."""
         if self._pending:
             self._mix()
         cancels = self._mean_energy < _MIN_MEAN_ENERGY * self._energy.max()
-        return np.concatenate(self._singles if cancels else self._means)
+        blocks = self._singles if cancels else self._means
+        self._means, self._singles = [], []
+        return np.concatenate(blocks)
 
     def _mix(self) -> None:
         block = np.concatenate(self._pending, axis=1)
