@@ -1,4 +1,4 @@
-"""The page by itself, as a Hugging Face Space serves it: `python app.py`."""
+"""The page by itself, as a Hugging Face Space runs it: `python app.py`."""
 
 import sys
 

@@ -175,10 +175,10 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds over all contenders (default: %(default)s)")
-    parser.add_argument("--one", nargs=2, metavar=("CONTENDER", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--contender", nargs=2, metavar=("NAME", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(options.one[0], Path(options.one[1]))))
+    if options.contender:
+        print(json.dumps(measure(options.contender[0], Path(options.contender[1]))))
         return
     with tempfile.TemporaryDirectory() as folder:
         make_models(Path(folder))

@@ -26,13 +26,12 @@ import numpy as np
 import ray
 from ray import serve
 
+from benchmarks.encoding import encoded
 from benchmarks.engines import MODEL, long, short
-from benchmarks.serving import transcribed
-from benchmarks.timing import alternate as turns
-from benchmarks.timing import ratio
+from benchmarks.serving import transcribe_over_http
+from benchmarks.timing import alternate, ratio
 from tests.conftest import ROOT
 from tests.test_audio import wav
-from tools.encoding import encoded
 from transcription.audio import SAMPLE_RATE, load_audio
 from transcription.cluster.app import app
 from transcription.cluster.arguments import ClusterArguments
@@ -108,15 +107,15 @@ def compare(server: httpx.Client, cluster: httpx.Client, rounds: int, requests: 
     clip, talk = wav(short()[0]), encoded(long()[0], "flac")
     workloads: dict[str, tuple[int, Callable[..., object]]] = {
         "a request that does nothing": (5 * rounds, lambda client: client.get("/ready")),
-        "7 s": (5 * rounds, partial(transcribed, file=clip)),
-        "10 minutes": (rounds, partial(transcribed, file=talk)),
+        "7 s": (5 * rounds, partial(transcribe_over_http, file=clip)),
+        "10 minutes": (rounds, partial(transcribe_over_http, file=talk)),
         f"{requests} × 7 s, 1 client": (1, partial(transcribe_all, file=clip, requests=requests, clients=1)),
         f"{requests} × 7 s, 4 clients": (rounds, partial(transcribe_all, file=clip, requests=requests, clients=4)),
         f"{requests} × 7 s, 16 clients": (rounds, partial(transcribe_all, file=clip, requests=requests, clients=16)),
     }
     print("| | one process | cluster | cluster ÷ one process |\n|---|---|---|---|")
     for name, (repeats, run) in workloads.items():
-        server_times, cluster_times = turns(repeats, partial(run, server), partial(run, cluster))
+        server_times, cluster_times = alternate(repeats, partial(run, server), partial(run, cluster))
         medians = [f"{1000 * statistics.median(times):.1f} ms" for times in (server_times, cluster_times)]
         print(f"| {name} | {' | '.join(medians)} | {ratio(cluster_times, server_times):.2f} |", flush=True)
 
@@ -124,7 +123,7 @@ def compare(server: httpx.Client, cluster: httpx.Client, rounds: int, requests: 
 def transcribe_all(client: httpx.Client, file: bytes, requests: int, clients: int) -> None:
     """Transcribe a clip `requests` times, from several clients."""
     with ThreadPoolExecutor(clients) as pool:
-        list(pool.map(lambda _: transcribed(client, file), range(requests)))
+        list(pool.map(lambda _: transcribe_over_http(client, file), range(requests)))
 
 
 class Echo:
@@ -147,7 +146,7 @@ def measure_calls(rounds: int) -> None:
 
     print("\n| call of a replica with a window of 30 s | ms each |\n|---|---|")
     for together in (1, 64):
-        (times,) = turns(rounds, lambda together=together: client.begin(call_all(together)).result())  # type: ignore[misc]
+        (times,) = alternate(rounds, lambda together=together: client.begin(call_all(together)).result())  # type: ignore[misc]
         print(f"| {together} at a time | {1000 * statistics.median(times) / CALLS:.1f} |")
 
 
@@ -167,7 +166,7 @@ def measure_server() -> None:
     print(f"\n{audio.duration:.0f} s of audio: {len(chunks)} windows, {rate:.0f} kB per second")
     print("| HTTP server, one thread | ms per second of audio |\n|---|---|")
     for name, call in steps.items():
-        (times,) = turns(5, call)
+        (times,) = alternate(5, call)
         print(f"| {name} | {1000 * statistics.median(times) / audio.duration:.3f} |")
 
 

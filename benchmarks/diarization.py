@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.merge import argmin
+from benchmarks.scores import cp_wer, der, wer
 from benchmarks.timing import alternate
-from tools.samples import read_truth
-from tools.scores import cp_wer, der, wer
+from benchmarks.truth import read_truth
 from transcription.audio import Audio, read_file
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.diarization.assign import assign_speakers

@@ -19,8 +19,8 @@ import jiwer
 import numpy as np
 
 from benchmarks.peers import Contender, Result, convert, faster_whisper, ours, transformers_pipeline
+from benchmarks.scores import words_of
 from benchmarks.timing import ratio, seconds_of
-from tools.sentences import words_of
 from transcription.audio import SAMPLE_RATE, Samples, read_file
 
 ROOT = Path(__file__).parent.parent
@@ -89,11 +89,11 @@ def fastest(transcribe: Contender, samples: Samples, calls: int) -> tuple[float,
 
 
 def run_processes(module: str, names: Iterable[str], rounds: int, *arguments: str) -> dict[str, list[Any]]:
-    """Run `module --one NAME ARGUMENTS` for each name and round, and return the JSON that each process prints."""
+    """Run `module --contender NAME ARGUMENTS` for each name and round, and return the JSON that each process prints."""
     results: dict[str, list[Any]] = {name: [] for name in names}
     for _ in range(rounds):
         for name, measured in results.items():
-            command = [sys.executable, "-m", module, "--one", name, *arguments]
+            command = [sys.executable, "-m", module, "--contender", name, *arguments]
             process = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
             if process.returncode:
                 raise SystemExit(f"{name}:\n{process.stderr}")
@@ -118,10 +118,10 @@ def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="rounds over all contenders (default: %(default)s)")
-    parser.add_argument("--one", nargs=3, metavar=("CONTENDER", "FILE", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--contender", nargs=3, metavar=("NAME", "FILE", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.one:
-        print(json.dumps(measure(*options.one)))
+    if options.contender:
+        print(json.dumps(measure(*options.contender)))
         return
     with tempfile.TemporaryDirectory() as folder:
         convert(MODEL, Path(folder))

@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.timing import alternate
 from transcription.diarization.assign import assign_speakers
-from transcription.formats import talk
+from transcription.formats import merge_by_speaker
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
 SIZES = ((900, 120), (9_000, 1_200), (100_000, 20_000))
@@ -55,7 +55,7 @@ def conversation(words: int, turns: int, seed: int = 0) -> tuple[Transcript, lis
 def ours(transcript: Transcript, turns: Sequence[SpeakerTurn]) -> Assignment:
     """Assign speakers as this repository does."""
     labelled = assign_speakers(transcript, turns)
-    assert len(talk(labelled)) > 0
+    assert len(merge_by_speaker(labelled)) > 0
     return [(str(word.speaker), index) for index, word in enumerate(labelled.words)]
 
 

@@ -51,7 +51,7 @@ def print_overhead(transcriber: Transcriber, client: httpx.Client, rounds: int) 
         in_process, over_http = alternate(
             rounds,
             partial(transcribe_in_process, transcriber, file, config),
-            partial(transcribed, client, file),
+            partial(transcribe_over_http, client, file),
         )
         difference = statistics.median(b - a for a, b in zip(in_process, over_http, strict=True))
         print(
@@ -67,7 +67,9 @@ def print_throughput(client: httpx.Client, requests: int) -> None:
     for clients in (1, 4, 16, 32):
         with ThreadPoolExecutor(clients) as pool:
             started = time.perf_counter()
-            latencies = list(pool.map(lambda _: seconds_of(partial(transcribed, client, file)), range(requests)))
+            latencies = list(
+                pool.map(lambda _: seconds_of(partial(transcribe_over_http, client, file)), range(requests))
+            )
             rate = requests / (time.perf_counter() - started)
         print(f"| {clients} | {rate:.1f} | {statistics.median(latencies):.2f} s | {_percentile_95(latencies):.2f} s |")
 
@@ -100,7 +102,7 @@ def print_health(server: Running, client: httpx.Client) -> None:
 
     def send_requests() -> None:
         while not stop.is_set():
-            transcribed(client, file)
+            transcribe_over_http(client, file)
 
     print(f"| idle | {_summary([seconds_of(check_health) for _ in range(HEALTH_CHECKS)])} |")
     with ThreadPoolExecutor(BUSY_REQUESTS) as pool:
@@ -113,7 +115,7 @@ def print_health(server: Running, client: httpx.Client) -> None:
     print(f"| beside {BUSY_REQUESTS} requests | {_summary(latencies)} |")
 
 
-def transcribed(client: httpx.Client, file: bytes) -> str:
+def transcribe_over_http(client: httpx.Client, file: bytes) -> str:
     """Return the text of a file from the service."""
     response = client.post(TRANSCRIPTIONS, files={"file": ("audio.wav", file)}, data={"language": "en"})
     return str(response.raise_for_status().json()["text"])

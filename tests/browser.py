@@ -1,4 +1,4 @@
-"""A real browser for the tests of the page, and for its screenshots: the system's Chromium, without a window."""
+"""A real browser for the tests of the page and for its screenshots: the system's Chromium, headless."""
 
 import contextlib
 import json
@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Route, ViewportSize, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Route,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 _ARGUMENTS = [
@@ -17,12 +27,12 @@ _ARGUMENTS = [
 ]  # fmt: skip
 PHONE = ViewportSize(width=360, height=740)  # CSS pixels
 DESKTOP = ViewportSize(width=1200, height=900)
-expect.set_options(timeout=30_000)  # milliseconds, as everything else is waited for
+expect.set_options(timeout=30_000)  # milliseconds
 
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser, closed in the end. Within, this thread has a running event loop."""
+    """Yield a browser. Inside, this thread has a running event loop."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
         try:
@@ -33,66 +43,75 @@ def chromium() -> Iterator[Browser]:
 
 @contextlib.contextmanager
 def visiting() -> Iterator[BrowserContext]:
-    """What most tabs of some tests share: Gradio's sixty files are fetched once."""
+    """Yield a browser context that the tabs of one test file share."""
     with chromium() as browser, browser.new_context() as context:
         yield context
 
 
 @contextlib.contextmanager
 def tabs(visitors: BrowserContext, home: str) -> Iterator[Callable[..., Page]]:
-    """Opens the page in new tabs, with options in a context of its own. Nothing may fail in it, or ask elsewhere."""
+    """Yield a function that opens the page in a new tab; with options, in a context of its own.
+
+    At the end, fail if a script failed, if the page requested a foreign address, or if it violated its policy.
+    """
     pages, problems = list[Page](), list[str]()
 
-    def open_one(url: str = home, **options: Any) -> Page:
+    def open_tab(url: str = home, **options: Any) -> Page:
         browser = visitors.browser
         assert browser is not None
         page = browser.new_page(**options) if options else visitors.new_page()
         pages.append(page)
 
-        def asked(request: Request) -> None:
+        def check_address(request: Request) -> None:
             if not request.url.startswith((f"{url}/", "blob:", "data:")):
                 problems.append(request.url)
 
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", asked)
-        return opened(page, url)
+        page.on("request", check_address)
+        page.on("console", lambda message: problems.extend(policy_violations(message)))
+        return open_page(page, url)
 
-    yield open_one
+    yield open_tab
     for page in pages:
         page.close()
     assert problems == []
 
 
-def opened(page: Page, url: str) -> Page:
-    """The page of the server at `url`, ready for its visitor."""
+def policy_violations(message: ConsoleMessage) -> list[str]:
+    """Return the text of a console message about the Content-Security-Policy, in a list; else an empty list."""
+    return [message.text] if "Content Security Policy" in message.text else []
+
+
+def open_page(page: Page, url: str) -> Page:
+    """Go to the page of the server at `url` and wait until it is ready."""
     page.goto(f"{url}/ui")
     page.wait_for_selector("#samples button")
     return page
 
 
-def transcribed(page: Page, sample: str) -> Page:
-    """With a sample's transcript on it."""
+def transcribe_sample(page: Page, sample: str) -> Page:
+    """Transcribe a sample and wait for its transcript."""
     page.click(f"[data-sample='{sample}']")
     page.click("#transcribe")
-    return heard(page)
+    return wait_for_transcript(page)
 
 
-def heard(page: Page) -> Page:
-    """When the transcript is there that was asked for."""
-    page.wait_for_selector("#view[data-state=done]")
-    expect(page.locator("#stage")).to_contain_text("of audio in")  # a failure is an end too
+def wait_for_transcript(page: Page) -> Page:
+    """Wait until the request has succeeded."""
+    page.wait_for_selector("#result[data-state=done]")
+    expect(page.locator("#stage")).to_contain_text("of audio in")  # a failed request is done too
     return page
 
 
-def downloaded(page: Page, ending: str) -> tuple[str, str]:
-    """A download's name and text."""
+def download(page: Page, extension: str) -> tuple[str, str]:
+    """Return the name and text of a download."""
     with page.expect_download() as waiting:
-        page.get_by_role("button", name=ending, exact=True).click()
+        page.get_by_role("button", name=extension, exact=True).click()
     return waiting.value.suggested_filename, Path(waiting.value.path()).read_text()
 
 
-def held(page: Page, address: str) -> list[Route]:
-    """Requests to an address, which wait until the test goes on with them."""
+def hold_requests(page: Page, address: str) -> list[Route]:
+    """Return a list that gets the requests to an address. Each waits until the test answers it."""
     routes = list[Route]()
 
     def hold(route: Route) -> None:
@@ -102,11 +121,11 @@ def held(page: Page, address: str) -> list[Route]:
     return routes
 
 
-def answered_with(page: Page, *events: dict[str, Any]) -> None:
-    """The next transcript is this."""
-    page.route("**/ui/transcribe", lambda route: route.fulfill(body=in_lines(*events)))
+def respond_with_events(page: Page, *events: dict[str, Any]) -> None:
+    """Answer each transcription request with these events."""
+    page.route("**/ui/transcribe", lambda route: route.fulfill(body=ndjson(*events)))
 
 
-def in_lines(*events: dict[str, Any]) -> str:
-    """As the server writes them."""
+def ndjson(*events: dict[str, Any]) -> str:
+    """Return events as the server writes them: one JSON object per line."""
     return "".join(json.dumps(event) + "\n" for event in events)

@@ -1,6 +1,7 @@
 """Fixtures for all tests: the demo models, loaded once, and the sample recordings with their ground truth."""
 
 import json
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -33,6 +34,13 @@ ROOT = Path(__file__).parent.parent
 DEMO = ROOT / "models" / "demo-whisper"
 ASSISTANT = ROOT / "models" / "demo-whisper-assistant"
 DIARIZATION = ROOT / "models" / "demo-diarization"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the folders of the tests on real speech."""
+    for name, help in (("models", "folder with whisper-base"), ("speech", "folder with recordings and manifest.jsonl")):
+        variable = f"REAL_{name.upper()}"
+        parser.addoption(f"--real-{name}", default=os.environ.get(variable), help=f"{help}; absent: ${variable}")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """A stand-in for the Hub and for Inference Endpoints that records its requests, for the tests of deploy/endpoint.py."""
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -64,15 +63,15 @@ def endpoint_in_state(state: str, url: str | None = None) -> dict[str, Any]:
     return {**ENDPOINT, "status": status}
 
 
-@contextlib.contextmanager
-def running_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     """Run a fake hub, and point huggingface_hub and HF_TOKEN at it."""
-    hub = FakeHub()
+    fake = FakeHub()
 
     class Handler(BaseHTTPRequestHandler):
         def handle_one(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, response = hub.respond(Request(self.command, self.path, dict(self.headers), body))
+            status, response = fake.respond(Request(self.command, self.path, dict(self.headers), body))
             answer_in_json(self, status, response)
 
         do_GET = do_POST = do_PUT = do_DELETE = handle_one
@@ -82,23 +81,24 @@ def running_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
-    hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-    monkeypatch.setattr(constants, "INFERENCE_ENDPOINTS_ENDPOINT", f"{hub.url}/v2")
+    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
+    monkeypatch.setattr(constants, "ENDPOINT", fake.url)
+    monkeypatch.setattr(constants, "INFERENCE_ENDPOINTS_ENDPOINT", f"{fake.url}/v2")
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)  # else the library sends a request of its own
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    yield hub
+    yield fake
     server.shutdown()
     server.server_close()
     thread.join()
 
 
-def runner(capsys: pytest.CaptureFixture[str]) -> Run:
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Return a function that runs the command in this process."""
 
-    def run(*arguments: str) -> tuple[int, str, str]:
+    def run_command(*arguments: str) -> tuple[int, str, str]:
         code = main(arguments)
         output = capsys.readouterr()
         return code, output.out, output.err
 
-    return run
+    return run_command

@@ -16,10 +16,10 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 from ray.util import list_named_actors
 
-from tests.clients import Leaver, http, post, sample
+from benchmarks.encoding import encoded
+from tests.clients import DisconnectingClient, http, post, sample
 from tests.comparing import differences
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, SAMPLES
-from tools.encoding import encoded
 from transcription.cluster.app import app
 from transcription.cluster.arguments import ClusterArguments
 
@@ -70,9 +70,9 @@ class RayService:
         ray.kill(ray.get_actor(name, namespace="serve"), no_restart=True)
         return name
 
-    def occupied(self, **fields: str) -> Leaver:
+    def occupied(self, **fields: str) -> DisconnectingClient:
         """Post a recording of over a minute. The client disconnects at the end of the block."""
-        return Leaver(self.url, sample("long"), fields)
+        return DisconnectingClient(self.url, sample("long"), fields)
 
     @cached_property
     def _engines(self) -> DeploymentHandle[Any]:

@@ -1,4 +1,4 @@
-"""A server that really runs, for the tests that talk to it."""
+"""A running server for the tests."""
 
 import asyncio
 import contextlib
@@ -18,24 +18,24 @@ from transcription.ui.mounting import mount
 
 
 class Running:
-    """An application on a port of its own, in a thread of its own."""
+    """An application on its own port, in its own thread."""
 
     def __init__(self, app: FastAPI) -> None:
         self.app, self.service = app, app.state.service
-        self._socket = socket.socket(proto=socket.IPPROTO_TCP)  # else asyncio leaves Nagle on: 40 ms an answer
+        self._socket = socket.socket(proto=socket.IPPROTO_TCP)  # else asyncio keeps Nagle's algorithm: 40 ms a response
         self._socket.bind(("127.0.0.1", 0))
         self._socket.listen()
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.server = Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=30), self.service)
 
     @property
-    def answers(self) -> bool:
-        """Whether its thread is there."""
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
         return self._thread.is_alive()
 
     @contextlib.contextmanager
     def running(self, wait: bool = True) -> Iterator["Running"]:
-        """While it answers; afterwards everything in it has ended. wait: until its models are loaded."""
+        """Run the server; at the end its thread has ended. wait: until the models are loaded."""
         thread = self._thread = threading.Thread(target=asyncio.run, args=(self.server.serve([self._socket]),))
         thread.start()
         try:
@@ -51,15 +51,15 @@ class Running:
 
 @contextlib.contextmanager
 def serving(load: Callable[[], Transcriber] | Transcriber, **settings: object) -> Iterator[Running]:
-    """A server with these settings over a transcriber."""
+    """Run a server with these settings and a transcriber."""
     loader = load if callable(load) else lambda: load
-    with Running(create_app(ServerSettings.from_environment(**settings), loader, mounts=[mount])).running() as found:
-        yield found
+    with Running(create_app(ServerSettings.from_environment(**settings), loader, mounts=[mount])).running() as running:
+        yield running
 
 
-def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Waits for something that happens in another thread."""
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen"
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until a condition is true. Fails after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.01)

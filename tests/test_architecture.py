@@ -58,6 +58,15 @@ def test_the_package_imports_no_other_module_of_the_repository() -> None:
     assert imports & (OURS - {"transcription"}) == set()
 
 
+def test_only_the_tests_of_the_tools_import_the_tools() -> None:
+    importing = {
+        path.name
+        for path in (ROOT / "tests").glob("*.py")
+        if any(name.split(".")[0] == "tools" for name in imported(path))
+    }
+    assert importing == {"test_speaker_nets.py", "test_tools.py"}
+
+
 def test_root_names_shadow_no_package() -> None:
     ours = {path.stem for path in ROOT.glob("*.py")} | {path.parent.name for path in ROOT.glob("*/__init__.py")}
     installed = set(importlib.metadata.packages_distributions()) - {"tests", "transcription"}

@@ -17,7 +17,7 @@ from transcription.diarization.assign import (
     exclusive_turns,
     timeline,
 )
-from transcription.formats import FORMATS, talk
+from transcription.formats import FORMATS, merge_by_speaker
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
 A, B, C = "SPEAKER_00", "SPEAKER_01", "SPEAKER_02"
@@ -41,7 +41,7 @@ def words(*spans: tuple[str, float, float]) -> Transcript:
 
 def speaker_texts(transcript: Transcript) -> list[tuple[str | None, str]]:
     """Return the speaker and the text of each turn of talk."""
-    return [(segment.speaker, segment.text) for segment in talk(transcript)]
+    return [(segment.speaker, segment.text) for segment in merge_by_speaker(transcript)]
 
 
 def speakers(transcript: Transcript) -> list[str | None]:
@@ -240,7 +240,9 @@ def test_text_is_never_lost_reordered_or_changed(
 ) -> None:
     labelled = assign_speakers(transcript, regular, exclusive)
     assert labelled.text == transcript.text
-    assert "".join(part.text for part in talk(labelled)) == "".join(segment.text for segment in transcript.segments)
+    assert "".join(part.text for part in merge_by_speaker(labelled)) == "".join(
+        segment.text for segment in transcript.segments
+    )
     before = [(w.word, repr(w.start), repr(w.end), w.probability) for w in transcript.words]
     assert [(w.word, repr(w.start), repr(w.end), w.probability) for w in labelled.words] == before
     tokens = [token for segment in transcript.segments for token in segment.tokens]

@@ -9,8 +9,8 @@ import wave
 import numpy as np
 import pytest
 
+from benchmarks.encoding import encoded
 from tests.conftest import SAMPLES
-from tools.encoding import encoded
 from transcription.audio import (
     SAMPLE_RATE,
     Audio,

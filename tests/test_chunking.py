@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.truth import read_truth
 from tests.conftest import SAMPLES
-from tools.samples import read_truth
 from transcription.audio import SAMPLE_RATE, read_file
 from transcription.config import InferenceConfig
 from transcription.vad.chunking import Chunk, pack_speech, split_at_pauses

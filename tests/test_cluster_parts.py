@@ -13,12 +13,11 @@ from tests.conftest import ASSISTANT, DEMO, DIARIZATION, SAMPLES
 from transcription.audio import Audio
 from transcription.cluster.diarizer_replica import DiarizerReplica
 from transcription.cluster.engine_replica import EngineReplica
-from transcription.cluster.messages import WindowRequest, WindowResponse, plain
+from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.cluster.scaling import AudioSecondsPolicy
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.engines.batching.window import WindowResult
 from transcription.errors import EngineFailure, InvalidSettings
-from transcription.server.parameters import AudioRequest
 from transcription.transcriber import Transcriber
 
 SHORT = SAMPLES["short"].audio
@@ -138,13 +137,6 @@ def test_a_diarizer_that_cannot_be_loaded_returns_the_reason(tmp_path: Path) -> 
     error = asyncio.run(replica.diarize(SHORT, InferenceConfig()))
     assert isinstance(error, InvalidSettings)
     assert str(error) == reason
-
-
-def test_replicas_receive_only_the_fields_of_inference_config() -> None:
-    request = AudioRequest(language="de", stream=True, model="whisper-1")
-    config = plain(request)
-    assert type(config) is InferenceConfig
-    assert config == InferenceConfig(language="de", response_format="json", timestamps=request.timestamps)
 
 
 def context(running: int, **reported: float) -> AutoscalingContext:

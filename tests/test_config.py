@@ -123,13 +123,6 @@ def test_assisted_is_true_false_or_auto(value: object, expected: object) -> None
     assert InferenceConfig.from_request({"assisted": value, "batch_size": 8}).assisted == expected
 
 
-def test_diarize_and_speaker_formats_require_speakers() -> None:
-    assert not InferenceConfig().wants_speakers
-    assert InferenceConfig(diarize=True).wants_speakers
-    assert InferenceConfig(response_format="rttm").wants_speakers
-    assert not InferenceConfig(response_format="rttm", diarize=False).wants_speakers
-
-
 def test_the_engine_is_batching_unless_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ASR_MODEL", "x")
     assert ModelSettings.from_environment().engine == "batching"

@@ -23,21 +23,24 @@ import yaml
 
 from tests.conftest import ROOT, SAMPLES
 from tests.test_architecture import OURS, imported
+from transcription.ui.routes import SAMPLES as PAGE_SAMPLES
 
 PYTHON = os.environ.get("IMAGE_PYTHON", sys.executable)  # has the packages of the image
 START_SECONDS = 120  # for a server with the demo models on a busy machine
 
+DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 
-def steps() -> list[tuple[str, str]]:
-    """Return the Dockerfile's instructions with their arguments."""
-    text = re.sub(r"^#.*\n", "", (ROOT / "deploy" / "Dockerfile").read_text(), flags=re.MULTILINE)
+
+def steps(dockerfile: Path = DOCKERFILE) -> list[tuple[str, str]]:
+    """Return a Dockerfile's instructions with their arguments, in order."""
+    text = re.sub(r"^#.*\n", "", dockerfile.read_text(), flags=re.MULTILINE)
     lines = text.replace("\\\n", " ").splitlines()
     return [(line.split(" ", 1)[0], line.split(" ", 1)[1].strip()) for line in lines if line.strip()]
 
 
-def arguments(instruction: str) -> list[str]:
-    """Return the argument of each such instruction."""
-    return [argument for name, argument in steps() if name == instruction]
+def arguments(instruction: str, dockerfile: Path = DOCKERFILE) -> list[str]:
+    """Return the arguments of all instructions of one name."""
+    return [argument for name, argument in steps(dockerfile) if name == instruction]
 
 
 def exec_form(argument: str) -> list[str]:
@@ -76,8 +79,12 @@ def sources(copy: str) -> tuple[list[Path], str]:
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the files of the image's COPY steps."""
-    folder = tmp_path_factory.mktemp("app")
-    for copy in arguments("COPY"):
+    return copy_files(DOCKERFILE, tmp_path_factory.mktemp("app"))
+
+
+def copy_files(dockerfile: Path, folder: Path) -> Path:
+    """Copy the files of a Dockerfile's COPY steps into a folder, and return it."""
+    for copy in arguments("COPY", dockerfile):
         files, target = sources(copy)
         for file in files:
             place = folder / (file if copy.startswith(". ") else Path(target) / file.name)
@@ -96,10 +103,10 @@ def test_every_copied_file_exists() -> None:
 def test_dockerignore_includes_the_package_and_excludes_the_rest() -> None:
     included = (
         "transcription/engines/batching/loop.py", "models/demo-whisper/config.json", "deploy/install.sh", "LICENSE",
-        "pyproject.toml", "constraints-cuda.txt",
+        "pyproject.toml", "constraints-cuda.txt", "app.py", *(f"samples/{name}" for name in PAGE_SAMPLES),
     )  # fmt: skip
     excluded = (
-        "tests/conftest.py", "tools/train.py", ".git/config", ".env", "deploy/endpoint.py", "samples/short.wav",
+        "tests/conftest.py", "tools/train.py", ".git/config", ".env", "deploy/endpoint.py", "samples/long.mp3",
         "transcription/__pycache__/x.pyc", "models/__pycache__/x.pyc", "__pycache__/x.pyc", "README.md",
         ".venv/bin/python", "handler.py",
     )  # fmt: skip

@@ -5,14 +5,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
+from tests import fake_hub
 from tests.conftest import ROOT
-from tests.fake_hub import CREATE, TOKEN, FakeHub, Run, endpoint_in_state, runner, running_hub
+from tests.fake_hub import CREATE, TOKEN, FakeHub, Run, endpoint_in_state
+
+hub, run = fake_hub.hub, fake_hub.run  # fixtures
 
 BODY = {
     "compute": {
@@ -25,17 +27,6 @@ BODY = {
     },
     "name": "transcribe", "provider": {"region": "us-east-1", "vendor": "aws"}, "type": "authenticated",
 }  # fmt: skip
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with running_hub(monkeypatch) as hub:
-        yield hub
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
 
 
 def test_create_sends_only_the_defaults_for_the_default_container(hub: FakeHub, run: Run) -> None:

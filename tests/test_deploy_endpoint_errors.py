@@ -1,23 +1,14 @@
 """The error messages and exit codes of deploy/endpoint.py."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from huggingface_hub import constants
 
-from tests.fake_hub import CREATE, FakeHub, Run, runner, running_hub
+from tests import fake_hub
+from tests.fake_hub import CREATE, FakeHub, Run
 
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    with running_hub(monkeypatch) as hub:
-        yield hub
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    return runner(capsys)
+hub, run = fake_hub.hub, fake_hub.run  # fixtures
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import jiwer
 import numpy as np
 import pytest
 
+from benchmarks.scores import words_of
 from tests.conftest import ASSISTANT, DEMO, ROOT, SAMPLES
-from tools.sentences import words_of
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
@@ -116,8 +116,8 @@ def test_words_join_to_the_text_and_have_probabilities(transcriber: Transcriber)
 
 
 def test_word_starts_are_within_150_ms_of_the_truth(transcriber: Transcriber) -> None:
-    from tools.evaluate import word_start_errors
-    from tools.samples import read_truth
+    from benchmarks.scores import word_start_errors
+    from benchmarks.truth import read_truth
 
     truth = read_truth(SAMPLES["meeting"].path)
     errors = np.array(word_start_errors(truth, transcribe(transcriber, "meeting", timestamps="word")))

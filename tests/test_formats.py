@@ -1,10 +1,16 @@
+"""Transcripts in every format."""
+
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
+from pydantic import TypeAdapter
 
+from transcription.config import InferenceConfig
 from transcription.diarization.assign import assign_speakers
-from transcription.formats import FORMATS, clock, cues
+from transcription.formats import FORMATS, formats_of
+from transcription.formats.subtitles import clock, cues
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
 NOTHING = Transcript(duration=5.0, language="en")
@@ -24,7 +30,7 @@ WORDS = Transcript(
 )
 
 
-ASKED = assign_speakers(
+DIALOGUE = assign_speakers(
     Transcript(
         (
             Segment(
@@ -37,10 +43,10 @@ ASKED = assign_speakers(
     ),
     [SpeakerTurn("SPEAKER_01", 0.0, 0.9), SpeakerTurn("SPEAKER_00", 0.95, 3.0), SpeakerTurn("SPEAKER_01", 2.0, 2.9)],
 )  # fmt: skip
-UNTOLD = assign_speakers(TALK, [])
+UNKNOWN = assign_speakers(TALK, [])
 
 
-def test_chunks_is_the_answer_of_the_endpoint() -> None:
+def test_chunks_are_segments_with_timestamps() -> None:
     assert FORMATS["chunks"].render(TALK) == {
         "text": "Hello & <welcome>. Go --> there.",
         "chunks": [
@@ -53,17 +59,17 @@ def test_chunks_is_the_answer_of_the_endpoint() -> None:
     }
 
 
-def test_chunks_are_words_where_there_are_word_times() -> None:
+def test_chunks_are_words_if_words_are_timed() -> None:
     document = FORMATS["chunks"].render(WORDS)
-    assert isinstance(document, dict)
+    assert isinstance(document, Mapping)
     assert document["chunks"] == [
         {"text": " Good", "timestamp": [0.5, 0.9]},
         {"text": " morning.", "timestamp": [0.9, 1.5]},
     ]
 
 
-def test_chunks_with_speakers() -> None:
-    assert FORMATS["chunks"].render(ASKED) == {
+def test_chunks_have_speakers() -> None:
+    assert FORMATS["chunks"].render(DIALOGUE) == {
         "text": "Ready? Yes. Good.",
         "chunks": [
             {"text": " Ready?", "timestamp": [0.0, 0.8], "speaker": "SPEAKER_01", "confidence": 1.0},
@@ -81,18 +87,18 @@ def test_chunks_with_speakers() -> None:
     }  # fmt: skip
 
 
-def test_chunks_are_segments_with_speakers_where_there_are_no_words() -> None:
-    document = FORMATS["chunks"].render(replace(UNTOLD, warnings=("nobody was found",)))
-    assert isinstance(document, dict)
+def test_chunks_without_words_are_segments_with_speakers() -> None:
+    document = FORMATS["chunks"].render(replace(UNKNOWN, warnings=("no speaker was found",)))
+    assert isinstance(document, Mapping)
     assert document["chunks"][0] == {"text": " Hello & <welcome>.", "timestamp": [0.0, 1.25], "speaker": None}
     assert document["speakers"] == [
         {"speaker": None, "text": " Hello & <welcome>. Go --> there.", "timestamp": [0.0, 61.0]}
     ]
-    assert (document["num_speakers"], document["warnings"]) == (0, ["nobody was found"])
+    assert (document["num_speakers"], document["warnings"]) == (0, ["no speaker was found"])
 
 
-def test_diarized_json_is_openais() -> None:
-    assert FORMATS["diarized_json"].render(ASKED) == {
+def test_diarized_json_has_the_shape_of_openai() -> None:
+    assert FORMATS["diarized_json"].render(DIALOGUE) == {
         "task": "transcribe",
         "duration": 3.0,
         "text": "Ready? Yes. Good.",
@@ -105,15 +111,15 @@ def test_diarized_json_is_openais() -> None:
     }  # fmt: skip
 
 
-def test_letters_go_on_after_z() -> None:
+def test_speaker_letters_continue_after_z_with_aa() -> None:
     many = Transcript(tuple(Segment(" a", n, n + 1, speaker=f"S{n}") for n in range(28)), turns=(), duration=28.0)
     document = FORMATS["diarized_json"].render(many)
-    assert isinstance(document, dict)
-    assert [one["speaker"] for one in document["segments"]][24:] == ["Y", "Z", "AA", "AB"]
+    assert isinstance(document, Mapping)
+    assert [segment["speaker"] for segment in document["segments"]][24:] == ["Y", "Z", "AA", "AB"]
 
 
-def test_rttm_says_who_speaks_when() -> None:
-    assert FORMATS["rttm"].render(ASKED) == (
+def test_rttm_has_a_line_for_each_turn() -> None:
+    assert FORMATS["rttm"].render(DIALOGUE) == (
         "SPEAKER audio 1 0.000 0.900 <NA> <NA> SPEAKER_01 <NA> <NA>\n"
         "SPEAKER audio 1 0.950 2.050 <NA> <NA> SPEAKER_00 <NA> <NA>\n"
         "SPEAKER audio 1 2.000 0.900 <NA> <NA> SPEAKER_01 <NA> <NA>\n"
@@ -121,28 +127,28 @@ def test_rttm_says_who_speaks_when() -> None:
 
 
 def test_subtitles_name_the_speaker() -> None:
-    assert FORMATS["srt"].render(ASKED) == (
+    assert FORMATS["srt"].render(DIALOGUE) == (
         "1\n00:00:00,000 --> 00:00:00,800\nSPEAKER_01: Ready?\n\n"
         "2\n00:00:01,000 --> 00:00:03,000\nSPEAKER_00: Yes. Good.\n"
     )
-    assert FORMATS["vtt"].render(ASKED) == (
+    assert FORMATS["vtt"].render(DIALOGUE) == (
         "WEBVTT\n"
         "\n00:00:00.000 --> 00:00:00.800\n<v SPEAKER_01>Ready?</v>\n"
         "\n00:00:01.000 --> 00:00:03.000\n<v SPEAKER_00>Yes. Good.</v>\n"
     )
 
 
-def test_verbose_json_names_the_speaker_of_every_word() -> None:
-    document = FORMATS["verbose_json"].render(ASKED)
-    assert isinstance(document, dict)
-    assert [one["speaker"] for one in document["segments"]] == ["SPEAKER_01", "SPEAKER_00"]
+def test_verbose_json_has_a_speaker_for_each_segment_and_word() -> None:
+    document = FORMATS["verbose_json"].render(DIALOGUE)
+    assert isinstance(document, Mapping)
+    assert [segment["speaker"] for segment in document["segments"]] == ["SPEAKER_01", "SPEAKER_00"]
     assert document["words"][2] == {
         "word": "Good.", "start": 2.0, "end": 3.0, "probability": 0.7, "speaker": "SPEAKER_00",
         "confidence": 0.526, "second_speaker": "SPEAKER_01", "overlap": True,
     }  # fmt: skip
 
 
-def test_verbose_json_is_openais() -> None:
+def test_verbose_json_has_the_shape_of_openai() -> None:
     document = FORMATS["verbose_json"].render(WORDS)
     assert document == {
         "task": "transcribe",
@@ -160,13 +166,13 @@ def test_verbose_json_is_openais() -> None:
     }  # fmt: skip
 
 
-def test_srt_numbers_carries_and_escapes() -> None:
+def test_srt_numbers_cues_and_escapes_arrows() -> None:
     assert FORMATS["srt"].render(TALK) == (
         "1\n00:00:00,000 --> 00:00:01,250\nHello & <welcome>.\n\n2\n00:01:00,000 --> 00:01:01,000\nGo -> there.\n"
     )
 
 
-def test_vtt_has_its_header_and_escapes() -> None:
+def test_vtt_has_a_header_and_escapes_markup() -> None:
     assert FORMATS["vtt"].render(TALK) == (
         "WEBVTT\n"
         "\n00:00:00.000 --> 00:00:01.250\nHello &amp; &lt;welcome&gt;.\n"
@@ -174,7 +180,7 @@ def test_vtt_has_its_header_and_escapes() -> None:
     )
 
 
-def test_tsv_is_milliseconds() -> None:
+def test_tsv_times_are_milliseconds() -> None:
     assert FORMATS["tsv"].render(TALK) == "start\tend\ttext\n0\t1250\tHello & <welcome>.\n60000\t61000\tGo --> there.\n"
 
 
@@ -196,26 +202,60 @@ def test_silence_is_a_valid_document(name: str) -> None:
     assert FORMATS[name].render(NOTHING) == SILENT[name]
 
 
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("transcript", [NOTHING, TALK, WORDS, DIALOGUE, UNKNOWN])
+def test_document_has_the_documented_type(name: str, transcript: Transcript) -> None:
+    row = FORMATS[name]
+    document = row.render(replace(transcript, partial=True, warnings=("speakers are missing",)))
+    assert TypeAdapter(row.document).validate_python(document, strict=True) == document
+    assert (row.extension == "json") == (row.media_type == "application/json") == (row.document is not str)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_format_shows_speakers_exactly_if_its_row_says_so(name: str) -> None:
+    row = FORMATS[name]
+    anonymous = replace(DIALOGUE, segments=tuple(replace(one, speaker=None) for one in DIALOGUE.segments), turns=())
+    assert (row.render(DIALOGUE) != row.render(anonymous)) == row.shows_speakers
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_format_that_needs_speakers_sets_diarize_unless_the_request_decides(name: str) -> None:
+    row = FORMATS[name]
+    assert row.with_speakers(InferenceConfig()).diarize is (True if row.needs_speakers else None)
+    for config in (InferenceConfig(diarize=False), InferenceConfig(multichannel=True)):
+        assert row.with_speakers(config) == config
+
+
+def test_every_format_is_offered_and_a_streamed_one_by_openai() -> None:
+    assert [name for name, row in FORMATS.items() if not row.interfaces] == []
+    assert [name for name, row in FORMATS.items() if row.streams and "openai" not in row.interfaces] == []
+
+
+def test_files_of_an_archive_have_different_extensions() -> None:
+    extensions = [row.extension for row in formats_of("archive").values()]
+    assert len(set(extensions)) == len(extensions)
+
+
 @pytest.mark.parametrize(
-    ("seconds", "shown"),
+    ("seconds", "expected"),
     [(0.0, "00:00:00,000"), (59.9996, "00:01:00,000"), (3599.9999, "01:00:00,000"), (360_000.5, "100:00:00,500")],
 )
-def test_clock_rounds_before_it_carries(seconds: float, shown: str) -> None:
-    assert clock(seconds, ",") == shown
+def test_clock_rounds_before_it_carries(seconds: float, expected: str) -> None:
+    assert clock(seconds, ",") == expected
 
 
-def test_long_segments_become_cues_of_two_short_lines_and_lose_no_word() -> None:
+def test_long_segment_is_split_into_cues_of_two_lines_without_losing_words() -> None:
     text = " ".join(f"word{number}" for number in range(60))
-    shown = list(cues(Transcript((Segment(text, 10.0, 40.0),), duration=50.0)))
-    assert all(len(cue.lines) <= 2 and all(len(line) <= 42 for line in cue.lines) for cue in shown)
-    assert " ".join(line for cue in shown for line in cue.lines) == text
-    assert [cue.start for cue in shown] == [10.0, *(cue.end for cue in shown[:-1])]
-    assert shown[-1].end == pytest.approx(40.0)
+    found = list(cues(Transcript((Segment(text, 10.0, 40.0),), duration=50.0)))
+    assert all(len(cue.lines) <= 2 and all(len(line) <= 42 for line in cue.lines) for cue in found)
+    assert " ".join(line for cue in found for line in cue.lines) == text
+    assert [cue.start for cue in found] == [10.0, *(cue.end for cue in found[:-1])]
+    assert found[-1].end == pytest.approx(40.0)
 
 
-def test_long_segments_with_word_times_are_cut_at_those_times() -> None:
+def test_long_segment_with_word_times_is_split_at_those_times() -> None:
     words = tuple(Word(f" word{number:02}", number, number + 0.5) for number in range(20))
-    shown = list(cues(Transcript((Segment("".join(w.word for w in words), 0.0, 20.0, words),), duration=20.0)))
-    for cue in shown:
-        said = [int(number) for number in re.findall(r"word(\d+)", " ".join(cue.lines))]
-        assert (cue.start, cue.end) == (said[0], said[-1] + 0.5)
+    found = list(cues(Transcript((Segment("".join(w.word for w in words), 0.0, 20.0, words),), duration=20.0)))
+    for cue in found:
+        numbers = [int(number) for number in re.findall(r"word(\d+)", " ".join(cue.lines))]
+        assert (cue.start, cue.end) == (numbers[0], numbers[-1] + 0.5)

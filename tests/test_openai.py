@@ -1,4 +1,4 @@
-"""The real openai client against a really running server."""
+"""The openai client against a running server."""
 
 import base64
 import contextlib
@@ -21,13 +21,13 @@ from openai.types.audio import (
     TranscriptionVerbose,
 )
 
+from benchmarks.encoding import encoded
 from tests.conftest import SAMPLES
 from tests.serving import Running, until
-from tools.encoding import encoded
 from transcription.audio import decode_audio
 from transcription.config import InferenceConfig
 from transcription.context import RequestContext
-from transcription.formats import FORMATS
+from transcription.formats import FORMATS, formats_of
 from transcription.server.fetching import Fetcher
 from transcription.transcriber import Transcriber
 from transcription.transcript import Transcript
@@ -37,20 +37,20 @@ SHORT, MEETING, LONG, GERMAN = (SAMPLES[name].path for name in ("short", "meetin
 
 @pytest.fixture
 def client(server: Running) -> Iterator[openai.OpenAI]:
-    """As a user has it: only the base URL is ours."""
+    """Yield OpenAI's client with the base URL of the server."""
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
         yield client
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
 
 @contextlib.contextmanager
 def folder_served(folder: Path) -> Iterator[str]:
-    """Somebody's web server."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as files:
+    """Serve the files of a folder over HTTP."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(_QuietHandler, directory=folder)) as files:
         thread = threading.Thread(target=files.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{files.server_port}"
@@ -58,15 +58,15 @@ def folder_served(folder: Path) -> Iterator[str]:
         thread.join()
 
 
-def heard(server: Running, path: Any = SHORT, **config: Any) -> Transcript:
-    """What the same service says without HTTP."""
+def transcribed(server: Running, path: Any = SHORT, **config: Any) -> Transcript:
+    """Return the transcript of the same service without HTTP."""
     transcriber: Transcriber = server.service.transcriber
     return transcriber.transcribe(decode_audio(path.read_bytes()), InferenceConfig(**config))
 
 
-def test_json_is_the_text_and_what_it_cost(server: Running, client: openai.OpenAI) -> None:
+def test_json_has_text_languages_and_usage(server: Running, client: openai.OpenAI) -> None:
     answer = client.audio.transcriptions.create(model="whisper-1", file=SHORT)
-    transcript = heard(server, diarize=False)
+    transcript = transcribed(server, diarize=False)
     assert isinstance(answer, Transcription)
     assert answer.to_dict() == {
         "text": transcript.text,
@@ -75,12 +75,13 @@ def test_json_is_the_text_and_what_it_cost(server: Running, client: openai.OpenA
     }
 
 
-@pytest.mark.parametrize("form", ["text", "srt", "vtt"])
-def test_texts_are_the_text_itself(server: Running, client: openai.OpenAI, form: Any) -> None:
+@pytest.mark.parametrize("form", [name for name, row in formats_of("openai").items() if row.document is str])
+def test_text_formats_are_sent_as_they_are(server: Running, client: openai.OpenAI, form: Any) -> None:
     raw = client.audio.transcriptions.with_raw_response.create(model="whisper-1", file=SHORT, response_format=form)
     assert raw.headers["content-type"] == FORMATS[form].media_type
-    timestamps = "segment" if form == "text" else "word"
-    transcript = heard(server, timestamps=timestamps, diarize=None if form != "text" else False)
+    row = FORMATS[form]
+    timestamps, diarize = "word" if row.needs_words else "segment", None if row.shows_speakers else False
+    transcript = transcribed(server, timestamps=timestamps, diarize=diarize)
     assert raw.text == FORMATS[form].render(transcript)
 
 
@@ -93,7 +94,9 @@ def test_texts_are_the_text_itself(server: Running, client: openai.OpenAI, form:
         (["word", "segment"], {"words", "segments"}),
     ],
 )
-def test_verbose_json_has_what_was_asked_for(client: openai.OpenAI, granularities: Any, keys: set[str]) -> None:
+def test_verbose_json_has_the_requested_granularities(
+    client: openai.OpenAI, granularities: Any, keys: set[str]
+) -> None:
     answer = client.audio.transcriptions.create(
         model="whisper-1", file=SHORT, response_format="verbose_json", timestamp_granularities=granularities
     )
@@ -106,7 +109,7 @@ def test_verbose_json_has_what_was_asked_for(client: openai.OpenAI, granularitie
         assert all(word.speaker == "SPEAKER_00" for word in answer.words)  # type: ignore[attr-defined]
 
 
-def test_diarized_json_names_who_speaks(client: openai.OpenAI) -> None:
+def test_diarized_json_names_the_speakers(client: openai.OpenAI) -> None:
     answer = client.audio.transcriptions.create(
         model="whisper-1", file=MEETING, response_format="diarized_json", chunking_strategy="auto"
     )
@@ -116,37 +119,37 @@ def test_diarized_json_names_who_speaks(client: openai.OpenAI) -> None:
     assert "".join(segment.text for segment in answer.segments).strip() == answer.text
 
 
-def test_how_many_speak_is_honoured(client: openai.OpenAI) -> None:
+def test_num_speakers_limits_the_speakers(client: openai.OpenAI) -> None:
     answer = client.audio.transcriptions.create(
         model="whisper-1", file=MEETING, response_format="diarized_json", extra_body={"num_speakers": 1}
     )
     assert {segment.speaker for segment in answer.segments} == {"A"}
 
 
-def test_logprobs_spell_the_text(client: openai.OpenAI) -> None:
+def test_logprobs_join_to_the_text(client: openai.OpenAI) -> None:
     answer = client.audio.transcriptions.create(model="whisper-1", file=SHORT, include=["logprobs"])
     tokens = answer.logprobs or []
     assert b"".join(bytes(map(int, token.bytes or ())) for token in tokens).decode().strip() == answer.text
     assert all(token.logprob is not None and token.logprob <= 0 for token in tokens)
 
 
-def test_the_languages_can_be_narrowed_down(client: openai.OpenAI) -> None:
+def test_languages_limit_the_detection(client: openai.OpenAI) -> None:
     answer = client.audio.transcriptions.create(
         model="whisper-1", file=GERMAN, languages=["en"], keywords=["Peter"], prompt=""
     )
     assert [language.code for language in answer.languages or ()] == ["en"]
 
 
-def test_voice_activity_is_honoured(server: Running, client: openai.OpenAI) -> None:
+def test_server_vad_sets_the_vad_filter(server: Running, client: openai.OpenAI) -> None:
     answer = client.audio.transcriptions.create(
         model="whisper-1", file=LONG, chunking_strategy={"type": "server_vad", "silence_duration_ms": 500}
     )
     config = {"vad_filter": True, "vad_threshold": 0.5, "vad_silence_ms": 500, "vad_padding_ms": 300}
-    assert answer.text == heard(server, LONG, diarize=False, **config).text
+    assert answer.text == transcribed(server, LONG, diarize=False, **config).text
 
 
-@pytest.mark.parametrize("form", ["json", "text", "diarized_json"])
-def test_a_stream_joins_to_the_text(client: openai.OpenAI, form: Any) -> None:
+@pytest.mark.parametrize("form", [name for name, row in formats_of("openai").items() if row.streams])
+def test_deltas_of_a_stream_join_to_the_text(client: openai.OpenAI, form: Any) -> None:
     events = list(client.audio.transcriptions.create(model="whisper-1", file=LONG, response_format=form, stream=True))
     deltas = [event.delta for event in events if isinstance(event, TranscriptionTextDeltaEvent)]
     done = events[-1]
@@ -162,7 +165,7 @@ def test_a_stream_joins_to_the_text(client: openai.OpenAI, form: Any) -> None:
         assert segments == whole.to_dict()["segments"]
 
 
-def test_a_stream_begins_before_the_file_is_finished(client: openai.OpenAI, server: Running) -> None:
+def test_stream_begins_before_the_transcript_is_finished(client: openai.OpenAI, server: Running) -> None:
     file = ("a.flac", encoded(np.tile(SAMPLES["long"].audio.samples, 6), "flac"))
     with client.audio.transcriptions.create(model="whisper-1", file=file, stream=True) as stream:
         assert next(iter(stream)).type == "transcript.text.delta"
@@ -171,36 +174,36 @@ def test_a_stream_begins_before_the_file_is_finished(client: openai.OpenAI, serv
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_only_a_streams_windows_are_waited_for_one_by_one(
+def test_only_a_stream_has_a_streaming_context(
     client: openai.OpenAI, server: Running, stream: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    watches: list[RequestContext] = []
+    contexts: list[RequestContext] = []
     begin = server.service.begin
 
-    def seen(request: Any, work: Any, context: RequestContext) -> Any:
-        watches.append(context)
+    def record(request: Any, work: Any, context: RequestContext) -> Any:
+        contexts.append(context)
         return begin(request, work, context)
 
-    monkeypatch.setattr(server.service, "begin", seen)
+    monkeypatch.setattr(server.service, "begin", record)
     answer = client.audio.transcriptions.create(model="whisper-1", file=SHORT, stream=stream)
     if stream:
         list(answer)
-    assert [context.is_streaming for context in watches] == [stream]
+    assert [context.is_streaming for context in contexts] == [stream]
 
 
-def test_a_stream_has_logprobs(client: openai.OpenAI) -> None:
+def test_stream_has_logprobs(client: openai.OpenAI) -> None:
     events = list(client.audio.transcriptions.create(model="whisper-1", file=LONG, stream=True, include=["logprobs"]))
-    told = [token.to_dict() for event in events[:-1] for token in event.logprobs or ()]  # type: ignore[union-attr]
-    assert told == [token.to_dict() for token in events[-1].logprobs or ()]  # type: ignore[union-attr]
-    assert "".join(token["token"] for token in told).strip() == events[-1].text  # type: ignore[misc,union-attr]
+    tokens = [token.to_dict() for event in events[:-1] for token in event.logprobs or ()]  # type: ignore[union-attr]
+    assert tokens == [token.to_dict() for token in events[-1].logprobs or ()]  # type: ignore[union-attr]
+    assert "".join(token["token"] for token in tokens).strip() == events[-1].text  # type: ignore[misc,union-attr]
 
 
-def test_segment_is_a_granularity_of_every_format(client: openai.OpenAI) -> None:
+def test_every_format_accepts_segment_granularity(client: openai.OpenAI) -> None:
     create = client.audio.transcriptions.create
     assert create(model="whisper-1", file=SHORT, timestamp_granularities=["segment"]).text
 
 
-def test_silence_is_no_text_in_any_form(client: openai.OpenAI) -> None:
+def test_silence_gives_an_empty_document(client: openai.OpenAI) -> None:
     silence = SAMPLES["silence"].path
     create = client.audio.transcriptions.create
     assert create(model="whisper-1", file=silence).text == ""
@@ -212,21 +215,21 @@ def test_silence_is_no_text_in_any_form(client: openai.OpenAI) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the client calls all translations so
-def test_german_is_translated(server: Running, client: openai.OpenAI) -> None:
+def test_translation_is_in_english(server: Running, client: openai.OpenAI) -> None:
     answer = client.audio.translations.create(model="whisper-1", file=GERMAN)
-    assert answer.text == heard(server, GERMAN, task="translate", diarize=False).text
+    assert answer.text == transcribed(server, GERMAN, task="translate", diarize=False).text
     srt = client.audio.translations.create(model="whisper-1", file=GERMAN, response_format="srt")
     assert str(srt).startswith("1\n00:00:0")
 
 
 class TestErrors:
-    """What cannot be done is said in OpenAI's words, with the parameter that is to blame."""
+    """Errors have the shape of OpenAI's and name the wrong parameter."""
 
     @pytest.mark.parametrize(
         ("parameters", "param", "message"),
         [
             ({"language": "xx"}, "language", "the model does not know the language 'xx': choose one of de, en"),
-            ({"response_format": "mp3"}, "response_format", "response_format: Input should be 'json', 'text'"),
+            ({"response_format": "mp3"}, "response_format", "response_format: must be json, text"),
             ({"timestamp_granularities": ["word"]}, None, "timestamp_granularities word needs response_format"),
             ({"include": ["logprobs"], "response_format": "text"}, None, "include logprobs needs"),
             ({"stream": True, "response_format": "srt"}, None, "stream needs response_format json, text"),
@@ -235,11 +238,13 @@ class TestErrors:
             ({"known_speaker_names": ["Anna"]}, "known_speaker_names", "known_speaker_names has no effect here"),
             ({"extra_body": {"vad": True}}, "vad", "unknown parameter 'vad': leave it out"),
             ({"extra_body": {"task": "translate"}}, "task", "task has no effect here"),
-            ({"extra_body": {"num_speakers": 2}}, None, "speakers are shown by response_format diarized_json"),
+            ({"extra_body": {"num_speakers": 2}}, None, "speakers need response_format srt, vtt"),
             ({"extra_body": {"batch_size": 0}}, "batch_size", "batch_size: Input should be greater"),
         ],
     )
-    def test_parameters(self, client: openai.OpenAI, parameters: dict[str, Any], param: str, message: str) -> None:
+    def test_wrong_parameter_is_named(
+        self, client: openai.OpenAI, parameters: dict[str, Any], param: str, message: str
+    ) -> None:
         with pytest.raises(openai.BadRequestError) as caught:
             client.audio.transcriptions.create(model="whisper-1", file=SHORT, **parameters)
         body = caught.value.body
@@ -248,18 +253,18 @@ class TestErrors:
         assert body["message"].startswith(message)
 
     @pytest.mark.parametrize("data", [b"", b"no audio", SHORT.read_bytes()[:44], b"#EXTM3U\n/etc/passwd\n"])
-    def test_audio(self, client: openai.OpenAI, data: bytes) -> None:
+    def test_unreadable_audio_is_refused(self, client: openai.OpenAI, data: bytes) -> None:
         with pytest.raises(openai.BadRequestError) as caught:
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", data))
         assert (caught.value.param, caught.value.code) == ("file", "invalid_audio")
         assert caught.value.response.headers["x-should-retry"] == "false"
 
-    def test_a_stream_that_cannot_begin_has_a_status(self, client: openai.OpenAI) -> None:
+    def test_error_before_the_first_event_of_a_stream_has_a_status(self, client: openai.OpenAI) -> None:
         with pytest.raises(openai.BadRequestError):
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"no audio"), stream=True)
 
 
-def test_models_are_listed(client: openai.OpenAI) -> None:
+def test_model_is_listed(client: openai.OpenAI) -> None:
     [model] = client.models.list().data
     assert (model.id, model.object, model.owned_by) == ("demo-whisper", "model", "demo-whisper")
     assert client.models.retrieve("demo-whisper") == model
@@ -268,7 +273,7 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
 
 
 class TestChat:
-    """Audio as a part of a message."""
+    """Chat completions with audio as a part of a message."""
 
     @staticmethod
     def message(**part: Any) -> list[Any]:
@@ -283,11 +288,11 @@ class TestChat:
         answer = client.chat.completions.create(
             model="whisper-1", messages=self.message(type="input_audio", input_audio=audio)
         )
-        assert answer.choices[0].message.content == heard(server, diarize=False).text
+        assert answer.choices[0].message.content == transcribed(server, diarize=False).text
         assert answer.usage is not None
         assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
-    def test_a_data_url_is_streamed(self, server: Running, client: openai.OpenAI) -> None:
+    def test_data_url_is_transcribed_as_a_stream(self, server: Running, client: openai.OpenAI) -> None:
         url = f"data:audio/wav;base64,{self.base64_of_short()}"
         chunks = list(
             client.chat.completions.create(
@@ -296,11 +301,11 @@ class TestChat:
             )
         )  # fmt: skip
         text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
-        assert text == heard(server, diarize=False).text
+        assert text == transcribed(server, diarize=False).text
         assert chunks[-2].choices[0].finish_reason == "stop"
         assert chunks[-1].usage is not None
 
-    def test_a_recording_is_fetched_from_an_allowed_host(
+    def test_url_of_an_allowed_host_is_downloaded(
         self, server: Running, client: openai.OpenAI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "short.wav").write_bytes(SHORT.read_bytes())
@@ -309,9 +314,9 @@ class TestChat:
             answer = client.chat.completions.create(
                 model="whisper-1", messages=self.message(type="audio_url", audio_url={"url": f"{url}/short.wav"})
             )
-        assert answer.choices[0].message.content == heard(server, diarize=False).text
+        assert answer.choices[0].message.content == transcribed(server, diarize=False).text
 
-    def test_parameters_stand_beside_the_messages(self, client: openai.OpenAI) -> None:
+    def test_parameters_of_the_transcription_are_accepted(self, client: openai.OpenAI) -> None:
         audio = {"data": base64.b64encode(GERMAN.read_bytes()).decode(), "format": "ogg"}
         answer = client.chat.completions.create(
             model="whisper-1", messages=self.message(type="input_audio", input_audio=audio),
@@ -319,35 +324,37 @@ class TestChat:
         )  # fmt: skip
         assert "Good morning Julia" in (answer.choices[0].message.content or "")
 
-    def test_text_that_is_not_read_is_said(self, client: openai.OpenAI) -> None:
+    def test_text_part_gives_a_warning(self, client: openai.OpenAI) -> None:
         parts = [
             {"type": "text", "text": "What is said?"},
             {"type": "input_audio", "input_audio": {"data": self.base64_of_short(), "format": "wav"}},
         ]
         messages: Any = [{"role": "user", "content": parts}]
         answer = client.chat.completions.create(model="whisper-1", messages=messages)
-        assert answer.to_dict()["warnings"] == ["text is not read: send prompt beside messages"]
+        assert answer.to_dict()["warnings"] == ["text parts are ignored: send prompt beside messages"]
 
     @pytest.mark.parametrize(
         ("messages", "message"),
         [
             ([], "send one input_audio or audio_url part, not 0"),
             ([{"role": "user", "content": "hello"}], "send one input_audio or audio_url part, not 0"),
-            ([{"role": "user", "content": 5}], "content is a text or a list of parts"),
-            ("hello", "messages is a list of messages"),
+            ([{"role": "user", "content": 5}], "content must be text or a list of parts"),
+            ("hello", "messages must be a list of messages"),
             (message(type="input_audio", input_audio={}), "input_audio.data is missing"),
-            (message(type="audio_url", audio_url={"url": "file:///etc/passwd"}), "audio_url takes data: and http"),
-            (message(type="audio_url", audio_url={"url": "http://example.org/a.wav"}), "this host may not be asked"),
+            (message(type="audio_url", audio_url={"url": "file:///etc/passwd"}), "audio_url must be a data: or http"),
+            (message(type="audio_url", audio_url={"url": "http://example.org/a.wav"}), "this host is not allowed"),
             (message(type="input_audio", input_audio={"data": "!!"}), "the audio is neither an audio file nor base64"),
         ],
     )
-    def test_what_is_not_audio_is_refused(self, client: openai.OpenAI, messages: Any, message: str) -> None:
+    def test_messages_without_readable_audio_are_refused(
+        self, client: openai.OpenAI, messages: Any, message: str
+    ) -> None:
         with pytest.raises(openai.BadRequestError) as caught:
             client.chat.completions.create(model="whisper-1", messages=messages)
         assert caught.value.body["message"].startswith(message)  # type: ignore[index]
 
     @pytest.mark.parametrize("wrong", [{"n": 2}, {"response_format": {"type": "json_object"}}, {"logprobs": True}])
-    def test_what_a_transcript_cannot_be_is_refused(self, client: openai.OpenAI, wrong: dict[str, Any]) -> None:
+    def test_parameters_without_effect_are_refused(self, client: openai.OpenAI, wrong: dict[str, Any]) -> None:
         audio = {"data": self.base64_of_short(), "format": "wav"}
         messages = self.message(type="input_audio", input_audio=audio)
         with pytest.raises(openai.BadRequestError) as caught:
@@ -355,24 +362,24 @@ class TestChat:
         assert caught.value.param == next(iter(wrong))
 
 
-def test_the_client_tries_again_where_that_helps_and_only_there(server: Running) -> None:
-    seen: list[tuple[int, str]] = []
+def test_client_retries_only_if_the_server_says_so(server: Running) -> None:
+    decisions: list[tuple[int, str]] = []
 
-    class Counted(openai.OpenAI):
+    class RecordingClient(openai.OpenAI):
         def _should_retry(self, response: Any) -> bool:
-            again = super()._should_retry(response)
-            seen.append((response.status_code, json.dumps(again)))
-            return again
+            retries = super()._should_retry(response)
+            decisions.append((response.status_code, json.dumps(retries)))
+            return retries
 
-    with Counted(base_url=f"{server.url}/v1", api_key="none", max_retries=1) as client:
+    with RecordingClient(base_url=f"{server.url}/v1", api_key="none", max_retries=1) as client:
         with pytest.raises(openai.BadRequestError):
             client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"no audio"))
-        door = server.service.admission
-        limit, door.settings = door.settings, door.settings.model_copy(update={"max_uploads": 0})
+        admission = server.service.admission
+        settings, admission.settings = admission.settings, admission.settings.model_copy(update={"max_uploads": 0})
         try:
             with pytest.raises(openai.RateLimitError) as caught:
                 client.audio.transcriptions.create(model="whisper-1", file=SHORT)
         finally:
-            door.settings = limit
+            admission.settings = settings
     assert int(caught.value.response.headers["retry-after"]) >= 1
-    assert seen == [(400, "false"), (429, "true")]
+    assert decisions == [(400, "false"), (429, "true")]

@@ -53,7 +53,7 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
 def test_the_wheel_contains_every_file_of_the_package_and_no_other(wheel: zipfile.ZipFile) -> None:
     packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert packed == files(ROOT / "transcription")
-    assert {"transcription/ui/browser/main.js", "transcription/ui/browser/page.css"} <= packed
+    assert {"transcription/ui/browser/page.js", "transcription/ui/browser/page.css"} <= packed
 
 
 def test_the_wheel_has_its_name_version_and_python_version(metadata: Message) -> None:

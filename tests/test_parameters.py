@@ -1,21 +1,23 @@
-"""OpenAI's parameters: forms as clients write them, and what they mean for the engine."""
+"""The parameters of OpenAI's audio routes: forms as clients write them, and the InferenceConfig that they mean."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
-from transcription.config import FALLBACK_TEMPERATURES
+from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig
 from transcription.errors import InvalidRequest
+from transcription.formats import FORMATS, formats_of
 from transcription.server.api_errors import ApiError
-from transcription.server.parameters import AudioRequest, parameters
+from transcription.server.parameters import TranscriptionRequest, form_parameters
 
 
-def meaning(**given: Any) -> AudioRequest:
-    return AudioRequest.read(given, "transcribe")
+def config_of(**parameters: Any) -> InferenceConfig:
+    return TranscriptionRequest.from_parameters(parameters).to_config("transcribe")
 
 
 @pytest.mark.parametrize(
-    ("fields", "found"),
+    ("fields", "parameters"),
     [
         ({}, {}),
         ({"language": [""], "prompt": [" "]}, {}),
@@ -29,34 +31,36 @@ def meaning(**given: Any) -> AudioRequest:
         ),
     ],
 )
-def test_a_form_is_read_in_every_spelling(fields: dict[str, list[str]], found: dict[str, Any]) -> None:
-    assert parameters(fields) == found
+def test_form_fields_become_parameters(fields: dict[str, list[str]], parameters: dict[str, Any]) -> None:
+    assert form_parameters(fields) == parameters
 
 
-def test_an_object_is_not_also_a_text() -> None:
+def test_object_and_text_of_one_name_are_refused() -> None:
     with pytest.raises(InvalidRequest, match=r"^chunking_strategy is given twice$"):
-        parameters({"chunking_strategy": ["auto"], "chunking_strategy[type]": ["server_vad"]})
+        form_parameters({"chunking_strategy": ["auto"], "chunking_strategy[type]": ["server_vad"]})
 
 
-def test_what_is_given_twice_is_refused() -> None:
+def test_two_values_of_a_single_parameter_are_refused() -> None:
     with pytest.raises(InvalidRequest, match=r"^language: Input should be a valid string$"):
-        AudioRequest.read(parameters({"language": ["de", "en"]}), "transcribe")
+        config_of(**form_parameters({"language": ["de", "en"]}))
 
 
-def test_nothing_means_openais_defaults() -> None:
-    found = meaning()
-    assert (found.task, found.response_format, found.timestamps) == ("transcribe", "json", "segment")
-    assert (found.temperature, found.stream, found.diarize) == (FALLBACK_TEMPERATURES, False, False)
+def test_defaults_are_those_of_openai() -> None:
+    request, config = TranscriptionRequest.from_parameters({}), config_of()
+    assert (request.response_format, request.stream) == ("json", False)
+    assert (config.task, config.timestamps, config.diarize) == ("transcribe", "segment", False)
+    assert config.temperature == FALLBACK_TEMPERATURES
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"),
+    ("parameters", "expected"),
     [
         ({"temperature": "0"}, {"temperature": FALLBACK_TEMPERATURES}),
         ({"temperature": "0.3"}, {"temperature": (0.3,)}),
         ({"response_format": "srt"}, {"timestamps": "word", "diarize": None}),
         ({"response_format": "verbose_json"}, {"timestamps": "segment", "diarize": None}),
-        ({"response_format": "diarized_json", "num_speakers": "2"}, {"diarize": None, "num_speakers": 2}),
+        ({"response_format": "diarized_json", "num_speakers": "2"}, {"diarize": True, "num_speakers": 2}),
+        ({"response_format": "diarized_json", "multichannel": "true"}, {"diarize": None, "multichannel": True}),
         ({"response_format": "verbose_json", "timestamp_granularities": "word"}, {"timestamps": "word"}),
         ({"include": ["logprobs"]}, {"logprobs": True}),
         ({"chunking_strategy": "auto"}, {"vad_filter": False}),
@@ -65,25 +69,30 @@ def test_nothing_means_openais_defaults() -> None:
             {"vad_filter": True, "vad_threshold": 0.4, "vad_silence_ms": 200, "vad_padding_ms": 300},
         ),
         ({"keywords": "Anna, Bo"}, {"keywords": ("Anna", "Bo")}),
-        ({"stream": "true", "multichannel": "true"}, {"stream": True, "multichannel": True, "diarize": None}),
+        ({"multichannel": "true"}, {"multichannel": True, "diarize": None}),
     ],
 )
-def test_each_is_honoured(given: dict[str, Any], meant: dict[str, Any]) -> None:
-    found = meaning(**given)
-    assert {name: getattr(found, name) for name in meant} == meant
+def test_parameters_become_a_config(parameters: dict[str, Any], expected: dict[str, Any]) -> None:
+    config = config_of(**parameters)
+    assert {name: getattr(config, name) for name in expected} == expected
+
+
+def test_config_is_independent_of_the_request() -> None:
+    assert type(config_of(language="de", stream="true", model="whisper-1")) is InferenceConfig
 
 
 @pytest.mark.parametrize("name", ["task", "timestamps", "logprobs", "sampling_rate", "known_speaker_names", "speed"])
-def test_nothing_is_ignored(name: str) -> None:
+def test_unsupported_parameters_are_refused(name: str) -> None:
     with pytest.raises(ApiError) as caught:
-        meaning(**{name: "1"})
+        config_of(**{name: "1"})
     assert (caught.value.status, caught.value.param) == (400, name)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "parameters",
     [
         {"response_format": "diarized_json", "diarize": "false"},
+        {"response_format": "rttm"},
         {"diarize": "true"},
         {"vad_filter": "true", "chunking_strategy": "auto"},
         {"language": "de", "languages": "de,en"},
@@ -92,6 +101,22 @@ def test_nothing_is_ignored(name: str) -> None:
         {"model": "x" * 1000},
     ],
 )
-def test_what_contradicts_itself_is_refused(given: dict[str, Any]) -> None:
+def test_wrong_or_contradictory_parameters_are_refused(parameters: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequest):
-        meaning(**given)
+        config_of(**parameters)
+
+
+@pytest.mark.parametrize("name", formats_of("openai"))
+def test_each_format_accepts_what_its_row_says(name: str) -> None:
+    row = FORMATS[name]
+    requests: list[tuple[dict[str, Any], bool]] = [
+        ({}, True),
+        ({"timestamp_granularities": "word"}, row.shows_words),
+        ({"include": "logprobs"}, row.shows_logprobs),
+        ({"stream": "true"}, row.streams),
+        ({"num_speakers": "2"}, row.shows_speakers),
+        ({"diarize": "false"}, not row.needs_speakers),
+    ]
+    for parameters, is_accepted in requests:
+        with nullcontext() if is_accepted else pytest.raises(InvalidRequest, match=r" needs? "):
+            config_of(response_format=name, **parameters)

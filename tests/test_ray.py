@@ -194,7 +194,7 @@ def test_a_short_request_overtakes_a_long_one(client: httpx.Client, service: Ray
 
 def test_a_client_that_disconnects_frees_the_replicas(client: httpx.Client, service: RayService) -> None:
     with service.occupied(**SLOWLY, stream="true") as leaver:
-        leaver.hears(b"delta")
+        leaver.read_until(b"delta")
     eventually(service.is_idle, 10)  # the work itself takes twice as long
     assert post(client, sample("short")).status_code == 200
 

@@ -1,4 +1,4 @@
-"""The server's process: how it ends, what it exits with, and what it has then said in its log."""
+"""The server process: its shutdown, its exit codes and its log."""
 
 import json
 import os
@@ -25,11 +25,11 @@ KEY = "the-key-of-a-client"
 
 
 class Process:
-    """`transcribe-server`."""
+    """A process of transcribe-server."""
 
     def __init__(self, **environment: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = str(free.getsockname()[1])
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = str(listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{port}"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "transcription.cli.serve"], cwd=ROOT, text=True, stderr=subprocess.PIPE,
@@ -39,36 +39,36 @@ class Process:
     def terminate(self) -> None:
         self._process.send_signal(signal.SIGTERM)
 
-    def ended(self) -> tuple[int, list[dict[str, Any]]]:
-        """Its exit code and its log, once it has ended."""
+    def wait(self) -> tuple[int, list[dict[str, Any]]]:
+        """Return the exit code and the log when the process has ended."""
         _, log = self._process.communicate(timeout=120)
         return self._process.returncode, [json.loads(line) for line in log.splitlines()]
 
     def kill(self) -> None:
-        """Whatever a test leaves behind."""
+        """End the process if a test has failed."""
         self._process.kill()
         self._process.communicate()
 
 
 @contextmanager
 def process(**environment: str) -> Iterator[Process]:
-    found = Process(**environment)
+    server = Process(**environment)
     try:
-        yield found
+        yield server
     finally:
-        found.kill()
+        server.kill()
 
 
 @contextmanager
 def ready(**environment: str) -> Iterator[tuple[Process, httpx.Client]]:
-    """With the models loaded, and a client."""
-    with process(**environment) as found, http(found.url) as client:
+    """Run a process until its models are loaded, with a client."""
+    with process(**environment) as server, http(server.url) as client:
         until(lambda: status(client, "/ready") == 200)
-        yield found, client
+        yield server, client
 
 
 def status(client: httpx.Client, path: str) -> int:
-    """0 while nobody listens."""
+    """Return the status of a response, 0 if nothing listens."""
     try:
         return client.get(path).status_code
     except httpx.ConnectError:
@@ -76,14 +76,14 @@ def status(client: httpx.Client, path: str) -> int:
 
 
 def running(client: httpx.Client) -> int:
-    """How many requests are worked on."""
+    """Return the number of running requests."""
     lines = client.get("/metrics").text.splitlines()
     return int(float(next(line for line in lines if line.startswith("transcription_requests_running ")).split()[1]))
 
 
 @dataclass(frozen=True)
 class Drained:
-    """What clients were told before and after SIGTERM, and what is left to read when the process has ended."""
+    """The responses before and after SIGTERM, and exit code and log of the process."""
 
     whole: httpx.Response
     streamed: httpx.Response
@@ -95,60 +95,60 @@ class Drained:
 
 @pytest.fixture(scope="module")
 def drained() -> Drained:
-    """A process that got SIGTERM while it worked on two requests."""
+    """Yield a process that got SIGTERM during two requests."""
     with ready(API_KEYS=KEY) as (server, client), ThreadPoolExecutor(2) as clients:
         client.headers["Authorization"] = f"Bearer {KEY}"
-        one, other = (clients.submit(post, client, sample("noisy"), **SLOWLY, **fields)
+        whole, streamed = (clients.submit(post, client, sample("noisy"), **SLOWLY, **fields)
                       for fields in ({}, {"stream": "true"}))  # fmt: skip
         until(lambda: running(client) == 2)
         server.terminate()
         until(lambda: status(client, "/ready") == 503)
         meanwhile = {path: status(client, path) for path in ("/health", "/ready", "/v1/models")}
         refused = post(client, sample("short"))
-        return Drained(one.result(), other.result(), meanwhile, refused, *server.ended())
+        return Drained(whole.result(), streamed.result(), meanwhile, refused, *server.wait())
 
 
-def test_what_runs_at_sigterm_is_finished(drained: Drained) -> None:
+def test_requests_that_run_at_sigterm_are_finished(drained: Drained) -> None:
     *_, last = events(drained.streamed)
     assert (drained.whole.status_code, drained.streamed.status_code) == (200, 200)
     assert last["type"] == "transcript.text.done"
     assert last["text"] == drained.whole.json()["text"] != ""
 
 
-def test_what_comes_after_sigterm_is_sent_on(drained: Drained) -> None:
+def test_requests_after_sigterm_get_503_with_retry_after(drained: Drained) -> None:
     assert drained.meanwhile == {"/health": 200, "/ready": 503, "/v1/models": 200}
     assert (drained.refused.status_code, drained.refused.json()["error"]["code"]) == (503, "shutting_down")
     assert int(drained.refused.headers["retry-after"]) > 0
     assert "x-should-retry" not in drained.refused.headers
 
 
-def test_it_then_exits_as_who_was_told_to(drained: Drained) -> None:
+def test_exit_code_after_sigterm_is_0(drained: Drained) -> None:
     assert drained.exit_code == 0
 
 
-def test_its_log_tells_of_requests_and_not_of_what_was_said(drained: Drained) -> None:
+def test_log_has_requests_but_no_text_and_no_key(drained: Drained) -> None:
     requests = [line for line in drained.log if line["message"] == "request"]
     routes = [(line["route"], line["status"]) for line in requests if line["route"] == TRANSCRIPTIONS]
     assert sorted(routes) == [(TRANSCRIPTIONS, 200), (TRANSCRIPTIONS, 200), (TRANSCRIPTIONS, 503)]
     assert {line["level"] for line in drained.log} == {"info"}
-    told, words = json.dumps(drained.log), drained.whole.json()["text"].split()
-    assert [pair for pair in pairwise(words) if " ".join(pair) in told] == []
-    assert KEY not in told
+    log, words = json.dumps(drained.log), drained.whole.json()["text"].split()
+    assert [pair for pair in pairwise(words) if " ".join(pair) in log] == []
+    assert KEY not in log
 
 
-def test_sigterm_ends_who_has_nothing_to_do() -> None:
+def test_sigterm_ends_an_idle_process() -> None:
     with ready() as (server, _):
         server.terminate()
-        code, log = server.ended()
+        code, log = server.wait()
     assert code == 0
     assert [line["message"] for line in log] == ["listening", "ready"]
 
 
-def test_sigterm_ends_who_is_still_loading() -> None:
+def test_sigterm_ends_a_process_that_is_loading() -> None:
     with process() as server, http(server.url) as client:
         until(lambda: status(client, "/health") == 503)
         server.terminate()
-        code, log = server.ended()
+        code, log = server.wait()
     assert code == 0
     assert [line["message"] for line in log] == ["listening"]
 
@@ -159,12 +159,12 @@ def test_a_second_sigterm_ends_at_once() -> None:
         server.terminate()
         until(lambda: status(client, "/ready") == 503)
         server.terminate()
-        assert server.ended()[0] == 0  # long before the request would be finished
+        assert server.wait()[0] == 0  # long before the request would end
 
 
-def test_without_its_model_it_says_so_and_ends(tmp_path: Path) -> None:
+def test_exits_with_1_if_the_model_cannot_be_loaded(tmp_path: Path) -> None:
     with process(ASR_MODEL=str(tmp_path / "absent"), HF_TOKEN="hf_a_token_of_somebody") as server:
-        code, log = server.ended()
+        code, log = server.wait()
     message = (
         "ASR_MODEL absent cannot be loaded: is it a Whisper checkpoint's name or directory, and does HF_TOKEN allow it?"
     )
@@ -180,8 +180,8 @@ def test_without_its_model_it_says_so_and_ends(tmp_path: Path) -> None:
         ({"SLOTS": "many"}, "SLOTS: Input should be a valid integer, unable to parse string as an integer"),
     ],
 )
-def test_with_settings_that_cannot_work_it_does_not_begin(environment: dict[str, str], message: str) -> None:
+def test_exits_with_2_if_the_settings_are_invalid(environment: dict[str, str], message: str) -> None:
     with process(**environment) as server:
-        code, log = server.ended()
+        code, log = server.wait()
     assert code == 2
     assert [(line["level"], line["message"]) for line in log] == [("error", message)]

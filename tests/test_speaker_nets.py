@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.scores import cp_wer, der, true_turns
+from benchmarks.truth import read_truth
 from models.speaker_nets import EmbeddingNet, SegmentationNet, scaled_log_mel
 from tests.conftest import SAMPLES
 from tools.conversations import ConversationStyle, simulate_conversation
@@ -22,8 +24,6 @@ from tools.diarization_train import (
     powerset_loss,
 )
 from tools.diarization_windows import FRAMES, Window, WindowGenerator, warp_frequencies
-from tools.samples import read_truth
-from tools.scores import cp_wer, der, true_turns
 from tools.speakers import DIARIZATION_VARIANTS, Speaker
 from transcription.transcript import Word
 

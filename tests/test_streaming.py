@@ -1,9 +1,14 @@
-"""What is streamed joins to the whole, however windows begin and end."""
+"""Deltas of a stream join to the whole text, however windows begin and end."""
 
+import httpx
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcription.server.streaming import Delta, Text
+from tests.conftest import SAMPLES
+from tests.serving import Running
+from transcription.server import streaming
+from transcription.server.sse import Delta, TextDeltas
 from transcription.transcript import Segment, TokenLogprob, Transcript
 
 
@@ -11,27 +16,41 @@ def segment(text: str) -> Segment:
     return Segment(text, 0.0, 1.0, logprobs=(TokenLogprob(text, text.encode(), -0.5),))
 
 
-def test_nothing_is_sent_of_nothing() -> None:
-    text = Text()
-    assert [text.more([]), text.more([segment("  ")]), text.upto("")] == [None, None, None]
+def test_windows_without_text_have_no_delta() -> None:
+    deltas = TextDeltas()
+    assert [deltas.add([]), deltas.add([segment("  ")]), deltas.advance_to("")] == [None, None, None]
 
 
-def test_white_space_waits_for_what_follows() -> None:
-    text = Text()
-    assert text.more([segment(" One. ")]) == Delta("One.", segment(" One. ").logprobs)
-    assert text.more([segment(" Two.")]) == Delta("  Two.", segment(" Two.").logprobs)
-    assert text.upto("One.  Two.") is None
+def test_white_space_at_the_end_is_sent_with_the_next_text() -> None:
+    deltas = TextDeltas()
+    assert deltas.add([segment(" One. ")]) == Delta("One.", segment(" One. ").logprobs)
+    assert deltas.add([segment(" Two.")]) == Delta("  Two.", segment(" Two.").logprobs)
+    assert deltas.advance_to("One.  Two.") is None
 
 
-def test_what_no_window_said_comes_at_the_end() -> None:
-    assert Text().upto("One.") == Delta("One.")
+def test_text_of_no_window_is_the_last_delta() -> None:
+    assert TextDeltas().advance_to("One.") == Delta("One.")
 
 
 @given(st.lists(st.lists(st.text(" ab\n", max_size=5), max_size=3), max_size=6))
-def test_deltas_join_to_the_text_and_their_logprobs_to_all(windows: list[list[str]]) -> None:
-    text, whole = Text(), Transcript(tuple(segment(one) for window in windows for one in window))
-    deltas = [text.more([segment(one) for one in window]) for window in windows] + [text.upto(whole.text)]
-    sent = [delta for delta in deltas if delta is not None]
+def test_deltas_join_to_the_text_and_their_logprobs_to_all_logprobs(windows: list[list[str]]) -> None:
+    deltas, whole = TextDeltas(), Transcript(tuple(segment(text) for window in windows for text in window))
+    results = [deltas.add([segment(text) for text in window]) for window in windows]
+    sent = [delta for delta in [*results, deltas.advance_to(whole.text)] if delta is not None]
     assert "".join(delta.text for delta in sent) == whole.text
-    tokens = tuple(token for one in whole.segments for token in one.logprobs)
-    assert tuple(token for delta in sent for token in delta.logprobs) == tokens[: sum(len(d.logprobs) for d in sent)]
+    tokens = [token for segment in whole.segments for token in segment.logprobs]
+    sent_tokens = [token for delta in sent for token in delta.logprobs]
+    assert sent_tokens == tokens[: len(sent_tokens)]
+
+
+@pytest.mark.parametrize(
+    ("path", "keep_alive"), [("/v1/audio/transcriptions", ": keep-alive\n\n"), ("/ui/transcribe", "\n\n")]
+)
+def test_stream_sends_keep_alives_between_events(
+    server: Running, monkeypatch: pytest.MonkeyPatch, path: str, keep_alive: str
+) -> None:
+    monkeypatch.setattr(streaming, "KEEP_ALIVE_SECONDS", 0.01)
+    file = SAMPLES["short"].path.read_bytes()
+    fields = {"stream": "true"} if path.startswith("/v1") else {}
+    answer = httpx.post(server.url + path, files={"file": file}, data=fields, timeout=60)
+    assert keep_alive in answer.text

@@ -1,7 +1,7 @@
 """The repository as the default container of Inference Endpoints loads and calls it.
 
-The loader and the small server below do what huggingface-inference-toolkit 0.5.6 does: the handler is
-imported by its path, a request's content type decides what it gets, every exception is a 400.
+The loader and the server below do what huggingface-inference-toolkit 0.5.6 does: they import the handler by its path,
+read a request by its content type, and answer every exception with status 400.
 """
 
 import importlib.util
@@ -33,7 +33,7 @@ SHORT = SAMPLES["short"].path
 
 
 def cast(value: str) -> Any:
-    """A query's value as the toolkit reads it: whole numbers and booleans only."""
+    """Return a value of a query as the toolkit reads it: whole numbers and booleans only."""
     if value.lower() in ("true", "false"):
         return value.lower() == "true"
     return int(value) if value.isdigit() else value
@@ -41,9 +41,9 @@ def cast(value: str) -> Any:
 
 @pytest.fixture(scope="module")
 def endpoint(handler: EndpointHandler) -> Iterator[str]:
-    """The address of a server with the toolkit's protocol over our handler."""
+    """Run a server with the protocol of the toolkit and our handler, and yield its URL."""
 
-    class AdmissionController(BaseHTTPRequestHandler):
+    class ToolkitHandler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             kind = self.headers.get("Content-Type", "").split(";")[0]
@@ -55,8 +55,8 @@ def endpoint(handler: EndpointHandler) -> Iterator[str]:
 
         def received(self, kind: str, body: bytes) -> dict[str, Any]:
             if kind == "application/json":
-                found: dict[str, Any] = json.loads(body)
-                return found
+                data: dict[str, Any] = json.loads(body)
+                return data
             if kind not in AUDIO_TYPES:
                 raise ValueError(f'Content type "{kind}" not supported.')
             query = dict(parse_qsl(urlsplit(self.path).query))
@@ -65,7 +65,7 @@ def endpoint(handler: EndpointHandler) -> Iterator[str]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), AdmissionController)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), ToolkitHandler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -75,7 +75,7 @@ def endpoint(handler: EndpointHandler) -> Iterator[str]:
 
 
 def test_the_toolkits_loader_gets_a_working_handler() -> None:
-    """In a process of its own, from another folder, by path, after sys.path.insert(0, folder)."""
+    """Runs in another process and folder; imports by path after sys.path.insert(0, folder)."""
     code = f"""
 import importlib.util, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -118,14 +118,14 @@ async def ask(endpoint: str) -> str:
     return str(answer.text)
 
 
-@pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # the client's own
-def test_the_async_client_too(endpoint: str, handler: EndpointHandler) -> None:
+@pytest.mark.filterwarnings("ignore:Use 'content:DeprecationWarning")  # of the client
+def test_async_inference_client_sends_a_file(endpoint: str, handler: EndpointHandler) -> None:
     import asyncio
 
     assert asyncio.run(ask(endpoint)) == handler({"inputs": SHORT.read_bytes()})["text"]
 
 
-def test_parameters_come_from_a_query_too(endpoint: str) -> None:
+def test_query_string_has_parameters(endpoint: str) -> None:
     answer = httpx.post(
         f"{endpoint}/?timestamps=word&chunk_length_s=12.5&assisted=true", content=SHORT.read_bytes(),
         headers={"Content-Type": "audio/wav"}, timeout=60,

@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.scores import words_of
 from tests.conftest import ROOT
 from tools.corpus import MELS, Clip
 from tools.model_card import parse_options, report
 from tools.optimization import Training, muon_and_adamw
-from tools.sentences import VOCABULARY, Language, random_sentence, random_word_list, split_of, words_of
+from tools.sentences import VOCABULARY, Language, random_sentence, random_word_list, split_of
 from tools.tokenizer import build_tokenizer
 from tools.train import STAGES, collate, learning_rate_factor
 from tools.voices import ACCENTS, TEST_VARIANTS, TRAIN_VARIANTS, VALIDATION_VARIANTS

@@ -1,4 +1,4 @@
-"""The page in a real browser: from a recording to a file, what goes wrong on the way, who gives up."""
+"""The page in a real browser: from a recording to a file, errors, and cancelled requests."""
 
 import json
 import threading
@@ -7,9 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
-from tests.browser import CHROMIUM, downloaded, heard, held, in_lines, transcribed
+from tests.browser import (
+    CHROMIUM,
+    download,
+    hold_requests,
+    ndjson,
+    open_page,
+    policy_violations,
+    transcribe_sample,
+    wait_for_transcript,
+)
 from tests.comparing import differences
 from tests.conftest import SAMPLES
 from tests.serving import Running, serving, until
@@ -17,232 +26,317 @@ from transcription.config import InferenceConfig
 from transcription.formats import FORMATS
 from transcription.server.app import create_app
 from transcription.server.settings import ServerSettings
+from transcription.ui.mounting import mount
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 
-SLOWLY = {"chunk_length_s": 1, "batch_size": 1, "temperature": [0, 0, 0, 0, 0], "compression_ratio_threshold": 0.01}
+SLOW = {"chunk_length_s": 1, "batch_size": 1, "temperature": [0, 0, 0, 0, 0], "compression_ratio_threshold": 0.01}
+DEFAULT_OPTIONS = {
+    "language": "", "task": "transcribe", "num_speakers": "", "keywords": "", "prompt": "",
+    "vad_filter": False, "multichannel": False, "diarize": True,
+}  # fmt: skip
 
 
-def ask(page: Page, options: dict[str, Any]) -> None:
-    """For a transcript, with options that the page has no control for."""
-    page.evaluate("options => document.dispatchEvent(new CustomEvent('transcribe', { detail: options }))", options)
+def add_options(page: Page, options: dict[str, Any]) -> None:
+    """Send these options too. The page has no control for them. sent_options returns all that were sent."""
+    page.evaluate(
+        """options => { const append = FormData.prototype.append;
+            FormData.prototype.append = function (name, value, ...rest) {
+                if (name === "options") value = window.sent = JSON.stringify({ ...JSON.parse(value), ...options });
+                append.call(this, name, value, ...rest);
+            }; }""",
+        options,
+    )
 
 
-class TestTheWay:
-    """From a recording to a file."""
+def sent_options(page: Page) -> dict[str, Any]:
+    """Return the options of the last request."""
+    found: dict[str, Any] = json.loads(page.evaluate("window.sent"))
+    return found
 
-    def test_from_a_sample_to_its_documents(self, tab: Callable[..., Page], server: Running) -> None:
-        page = transcribed(tab(), "meeting.flac")
+
+class TestTranscription:
+    """From a recording to its documents."""
+
+    def test_downloads_are_the_formats_of_the_transcript(self, tab: Callable[..., Page], server: Running) -> None:
+        page = transcribe_sample(tab(), "meeting.flac")
         config = InferenceConfig(timestamps="word")
         meeting = server.service.transcriber.transcribe(SAMPLES["meeting"].audio, config)
         assert page.locator("#transcript .word").all_text_contents() == [word.word.strip() for word in meeting.words]
-        for name, ending in (("srt", "srt"), ("text", "txt"), ("vtt", "vtt"), ("rttm", "rttm")):
-            assert downloaded(page, ending) == (f"meeting.{ending}", FORMATS[name].render(meeting))
-        name, text = downloaded(page, "json")
+        for name, extension in (("srt", "srt"), ("text", "txt"), ("vtt", "vtt"), ("rttm", "rttm")):
+            assert download(page, extension) == (f"meeting.{extension}", FORMATS[name].render(meeting))
+        name, text = download(page, "json")
         assert name == "meeting.json"
         assert list(differences(json.loads(text), FORMATS["verbose_json"].render(meeting))) == []
 
-    def test_words_appear_while_it_works(self, tab: Callable[..., Page]) -> None:
+    def test_words_appear_during_the_transcription(self, tab: Callable[..., Page]) -> None:
         page = tab()
         page.evaluate(
-            """() => { window.seen = []; new MutationObserver(() => window.seen.push(
-                [document.getElementById("view").dataset.state, document.querySelectorAll("#transcript .word").length]
-            )).observe(document.getElementById("view"), { subtree: true, childList: true }); }"""
+            """() => { window.counts = []; new MutationObserver(() => window.counts.push([
+                document.getElementById("result").dataset.state, document.querySelectorAll("#transcript .word").length
+            ])).observe(document.getElementById("result"), { subtree: true, childList: true }); }"""
         )
-        page.click("[data-sample='short.wav']")
-        ask(page, SLOWLY)
-        heard(page)
-        counts = [count for state, count in page.evaluate("window.seen") if state == "working" and count]
-        assert len(set(counts)) > 1, "in one piece"
+        add_options(page, SLOW)
+        transcribe_sample(page, "short.wav")
+        counts = [count for state, count in page.evaluate("window.counts") if state == "working" and count]
+        assert len(set(counts)) > 1, "all words at once"
         assert counts == sorted(counts)
 
-    def test_how_far_it_is(self, tab: Callable[..., Page]) -> None:
+    def test_status_shows_the_slowest_stage_and_announces_each_once(self, tab: Callable[..., Page]) -> None:
         page = tab()
         page.evaluate(
-            """() => { for (const id of ["stage", "said"]) { const texts = window[`${id}_texts`] = [];
+            """() => { for (const id of ["stage", "announcement"]) { const texts = window[`${id}_texts`] = [];
                 new MutationObserver((changes) => texts.push(...changes.map((change) => change.addedNodes[0].data)))
                     .observe(document.getElementById(id), { childList: true }); } }"""
         )
-        asked = held(page, "**/ui/transcribe")
+        requests = hold_requests(page, "**/ui/transcribe")
         page.click("[data-sample='short.wav']")
         with page.expect_request("**/ui/transcribe"):
             page.click("#transcribe")
         page.evaluate("() => { navigator.mediaDevices.getUserMedia = () => Promise.reject() }")
         page.click("#record")
-        expect(page.get_by_role("alert")).to_contain_text("The microphone is not allowed")
+        expect(page.get_by_role("alert")).to_contain_text("The microphone is denied or absent")
         expect(page.locator("#stop")).to_be_visible()
         done = [("transcribe", 60), ("diarize", 30), ("transcribe", 120), ("diarize", 180), ("transcribe", 600)]
-        asked.pop().fulfill(
-            body=in_lines(
+        requests.pop().fulfill(
+            body=ndjson(
                 {"audio": {"duration": 600, "peaks": [1]}},
                 *({"progress": {"stage": stage, "done": seconds, "total": 600}} for stage, seconds in done),
                 {"weather": "an event that this page does not know"},
                 {"transcript": {"segments": [], "turns": None, "duration": 600, "warnings": [], "partial": False}},
             )
         )
-        expect(heard(page).get_by_role("alert")).to_be_hidden()
+        expect(wait_for_transcript(page).get_by_role("alert")).to_be_hidden()
         assert [text for text in page.evaluate("stage_texts") if " of 10:00" in text] == [
             "Transcribing: 60 s of 10:00",
-            "Telling speakers apart: 30 s of 10:00",
-            "Telling speakers apart: 30 s of 10:00",
+            "Identifying speakers: 30 s of 10:00",
+            "Identifying speakers: 30 s of 10:00",
             "Transcribing: 2:00 of 10:00",
-            "Telling speakers apart: 3:00 of 10:00",
-        ], "the one that is behind"
-        *stages, end = page.evaluate("said_texts")
-        assert stages[-2:] == ["Transcribing", "Telling speakers apart"]
-        assert len(set(stages)) == len(stages), "each is read out once"
-        assert end.startswith("10:00 of audio in")
+            "Identifying speakers: 3:00 of 10:00",
+        ]
+        *stages, summary = page.evaluate("announcement_texts")
+        assert stages[-2:] == ["Transcribing", "Identifying speakers"]
+        assert len(set(stages)) == len(stages)
+        assert summary.startswith("10:00 of audio in")
 
-    def test_a_file_of_the_visitors(self, tab: Callable[..., Page]) -> None:
+    def test_transcribes_a_chosen_file(self, tab: Callable[..., Page]) -> None:
         page = tab()
         page.set_input_files("#file", SAMPLES["short"].path)
         expect(page.locator("#chosen")).to_contain_text("short.wav")
         page.click("#transcribe")
         expect(page.locator("#transcript")).to_contain_text("Sarah wants to finish the budget later.")
 
-    def test_what_the_microphone_hears(self, tab: Callable[..., Page]) -> None:
+    def test_transcribes_a_dropped_file(self, tab: Callable[..., Page]) -> None:
+        page = tab()
+        page.evaluate(
+            """bytes => { const dataTransfer = new DataTransfer();
+                dataTransfer.items.add(new File([new Uint8Array(bytes)], "dropped.wav"));
+                document.getElementById("drop-zone").dispatchEvent(new DragEvent("drop", { dataTransfer })); }""",
+            list(SAMPLES["short"].path.read_bytes()),
+        )
+        expect(page.locator("#chosen")).to_contain_text("dropped.wav")
+        page.click("#transcribe")
+        expect(page.locator("#transcript")).to_contain_text("Sarah wants to finish the budget later.")
+
+    def test_transcribes_the_microphone(self, tab: Callable[..., Page]) -> None:
         page = tab(permissions=["microphone"])
         page.click("#record")
         expect(page.locator("#record")).to_contain_text("Stop recording, 0:01")
         page.click("#record")
         expect(page.locator("#chosen")).to_contain_text("recording.webm")
         page.click("#transcribe")
-        heard(page)
+        wait_for_transcript(page)
         until(lambda: bool(page.evaluate("Number.isFinite(document.getElementById('audio').duration)")), 10)
 
-    def test_only_what_is_chosen_last_is_sent(self, tab: Callable[..., Page]) -> None:
+    def test_transcribe_ends_a_recording_from_the_microphone(self, tab: Callable[..., Page]) -> None:
+        page = tab(permissions=["microphone"])
+        page.click("#record")
+        expect(page.locator("#record")).to_contain_text("Stop recording, 0:01")
+        page.click("#transcribe")
+        expect(wait_for_transcript(page).locator("#chosen")).to_contain_text("recording.webm")
+        expect(page.locator("#record")).to_have_text("Record")
+
+    def test_sends_only_the_recording_that_was_chosen_last(self, tab: Callable[..., Page]) -> None:
         page = tab(permissions=["microphone"])
         page.evaluate(
-            """() => { const media = navigator.mediaDevices, ask = media.getUserMedia.bind(media);
+            """() => { const media = navigator.mediaDevices, open = media.getUserMedia.bind(media);
                 window.streams = [];
-                media.getUserMedia = async (what) => { streams.push(await ask(what)); return streams.at(-1); }; }"""
+                media.getUserMedia = async (what) => { streams.push(await open(what)); return streams.at(-1); }; }"""
         )
         page.locator("#record").evaluate("button => { button.click(); button.click(); }")
         expect(page.locator("#record")).to_contain_text("Stop recording")
         page.click("[data-sample='short.wav']")
-        expect(page.locator("#record")).to_have_text("RequestRecord")
+        expect(page.locator("#record")).to_have_text("Record")
         assert page.evaluate("streams.map((stream) => stream.active)") == [False], "the microphone is off"
         page.click("#transcribe")
-        expect(heard(page).locator("#transcript")).to_contain_text("Sarah wants")
+        expect(wait_for_transcript(page).locator("#transcript")).to_contain_text("Sarah wants")
         expect(page.locator("#chosen")).to_contain_text("short.wav")
 
-    def test_options_reach_the_service(self, tab: Callable[..., Page]) -> None:
+    def test_marks_the_clicked_word_of_simultaneous_speakers(self, tab: Callable[..., Page]) -> None:
         page = tab()
-        page.get_by_role("button", name="Options").click()
-        page.get_by_label("Tell speakers apart").uncheck()
-        page.get_by_role("combobox", name="Language").fill("German")
-        page.get_by_role("option", name="German", exact=True).click()
-        transcribed(page, "short.wav")
-        document = json.loads(downloaded(page, "json")[1])
-        assert (document["language"], "speaker" in document["segments"][0]) == ("de", False)
-        expect(page.locator("#people")).to_be_hidden()
-        expect(page.locator("[data-format=rttm]")).to_be_hidden()
-        expect(page.locator("[data-format=srt]")).to_be_visible()
-
-    def test_channels_as_speakers(self, tab: Callable[..., Page]) -> None:
-        page = tab()
-        page.get_by_role("button", name="Options").click()
-        page.get_by_label("Each channel is one person").check()
+        page.get_by_text("Options", exact=True).click()
+        page.get_by_label("One speaker per channel").check()
         page.set_input_files("#file", SAMPLES["call"].path)
         page.click("#transcribe")
-        heard(page)
-        expect(page.locator("#speakers input")).to_have_count(2)
-        wrong = page.evaluate(
+        wait_for_transcript(page)
+        expect(page.locator("#speaker-list input")).to_have_count(2)
+        unmarked = page.evaluate(
             """async () => {
-                const audio = document.getElementById("audio"), wrong = [];
-                const marked = (word) => word.getAttribute("aria-current") || wrong.push(word.textContent);
+                const audio = document.getElementById("audio"), unmarked = [];
+                const check = (word) => word.getAttribute("aria-current") || unmarked.push(word.textContent);
                 for (const word of document.querySelectorAll("#transcript .word")) {
-                    const there = new Promise((resolve) => audio.addEventListener("seeked", resolve, { once: true }));
+                    const sought = new Promise((resolve) => audio.addEventListener("seeked", resolve, { once: true }));
                     word.click();
-                    marked(word);
+                    check(word);
                     audio.pause();
-                    await there;
-                    marked(word);
+                    await sought;
+                    check(word);
                 }
-                return wrong;
+                return unmarked;
             }"""
         )
-        assert wrong == [], "people talk at once, and the word that is clicked is marked"
+        assert unmarked == [], "a clicked word is marked, also when several people talk"
 
-    def test_silence(self, tab: Callable[..., Page]) -> None:
+    def test_silence_shows_that_nobody_speaks(self, tab: Callable[..., Page]) -> None:
         page = tab()
         page.set_input_files("#file", SAMPLES["silence"].path)
         page.click("#transcribe")
         expect(page.locator("#empty")).to_be_visible()
         expect(page.locator("#tools")).to_be_hidden()
 
-    def test_one_at_a_time(self, tab: Callable[..., Page]) -> None:
+    def test_sends_one_request_at_a_time(self, tab: Callable[..., Page]) -> None:
         page, sent = tab(), list[str]()
-        page.on("request", lambda asked: sent.append(asked.url) if asked.method == "POST" else None)
+        page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
         page.click("[data-sample='short.wav']")
         page.locator("#transcribe").evaluate("button => { button.click(); button.click(); }")
-        expect(heard(page).locator("#transcript")).to_contain_text("Sarah wants")
+        expect(wait_for_transcript(page).locator("#transcript")).to_contain_text("Sarah wants")
         assert len(sent) == 1
 
-    def test_two_tabs_at_once(self, tab: Callable[..., Page]) -> None:
+    def test_two_tabs_work_at_the_same_time(self, tab: Callable[..., Page]) -> None:
         pages = {"meeting.flac": tab(), "german.ogg": tab()}
         for name, page in pages.items():
             page.click(f"[data-sample='{name}']")
         for page in pages.values():
             page.click("#transcribe")
         for name, page in pages.items():
-            heard(page)
+            wait_for_transcript(page)
             first = SAMPLES[Path(name).stem].truth["text"].split(".")[0]
             expect(page.locator("#transcript")).to_contain_text(first)
-            assert downloaded(page, "txt")[0] == f"{Path(name).stem}.txt"
+            assert download(page, "txt")[0] == f"{Path(name).stem}.txt"
+
+
+class TestOptions:
+    """The controls and the parameters that they send."""
+
+    def test_untouched_controls_send_the_defaults(self, tab: Callable[..., Page]) -> None:
+        page = tab()
+        add_options(page, {})
+        transcribe_sample(page, "short.wav")
+        assert sent_options(page) == DEFAULT_OPTIONS
+
+    def test_every_control_sends_its_value(self, tab: Callable[..., Page]) -> None:
+        page = tab()
+        add_options(page, {})
+        page.route("**/ui/transcribe", lambda route: route.abort())
+        page.get_by_text("Options", exact=True).click()
+        page.get_by_label("Language").select_option("Haitian Creole")
+        page.get_by_label("English").check()
+        page.get_by_label("Number of speakers").select_option("20")
+        page.get_by_label("Keywords").fill("Ada, Zoë")
+        page.get_by_label("Prompt").fill("One line\nand another")
+        page.get_by_label("Skip long pauses").check()
+        page.get_by_label("One speaker per channel").check()
+        page.get_by_label("Identify speakers").uncheck()
+        page.click("[data-sample='short.wav']")
+        page.click("#transcribe")
+        expect(page.get_by_role("alert")).to_contain_text("The connection was lost")
+        assert sent_options(page) == {
+            "language": "ht", "task": "translate", "num_speakers": "20", "keywords": "Ada, Zoë",
+            "prompt": "One line\nand another", "vad_filter": True, "multichannel": True, "diarize": False,
+        }  # fmt: skip
+
+    def test_options_change_the_transcript(self, tab: Callable[..., Page]) -> None:
+        page = tab()
+        page.get_by_text("Options", exact=True).click()
+        page.get_by_label("Identify speakers").uncheck()
+        page.get_by_label("Language").select_option("German")
+        transcribe_sample(page, "short.wav")
+        document = json.loads(download(page, "json")[1])
+        assert (document["language"], "speaker" in document["segments"][0]) == ("de", False)
+        expect(page.locator("#speakers")).to_be_hidden()
+        expect(page.locator("[data-format=rttm]")).to_be_hidden()
+        expect(page.locator("[data-format=srt]")).to_be_visible()
 
 
 class TestErrors:
-    """In words that help."""
+    """Errors are shown with what to do about them."""
 
     @pytest.mark.parametrize(
-        ("content", "told"),
+        ("content", "message"),
         [
             (b"", "The audio is empty: send an audio file."),
             (b"no audio at all\n" * 50, "The audio cannot be decoded: send wav, flac, mp3, ogg, m4a or webm."),
         ],
         ids=["empty", "text"],
     )
-    def test_a_bad_file(self, tab: Callable[..., Page], content: bytes, told: str) -> None:
+    def test_bad_file_shows_the_servers_message(self, tab: Callable[..., Page], content: bytes, message: str) -> None:
         page = tab()
         page.set_input_files("#file", {"name": "talk.wav", "mimeType": "audio/wav", "buffer": content})
         page.click("#transcribe")
-        expect(page.get_by_role("alert")).to_have_text(told)
+        expect(page.get_by_role("alert")).to_have_text(message)
         expect(page.locator("#status")).to_be_hidden()
         expect(page.locator("#document")).to_be_hidden()
-        transcribed(page, "short.wav")  # and goes on
+        transcribe_sample(page, "short.wav")  # the page still works
         expect(page.get_by_role("alert")).to_be_hidden()
 
-    def test_what_the_demo_models_cannot_do(self, tab: Callable[..., Page]) -> None:
+    def test_error_during_the_transcription_keeps_its_words(self, tab: Callable[..., Page]) -> None:
+        page = tab()
+        segment = {"text": " Hello.", "start": 0, "end": 1, "speaker": None, "words": []}
+        events = ({"audio": {"duration": 9, "peaks": [1]}}, {"segments": [segment]}, {"error": "the model failed"})
+        page.route("**/ui/transcribe", lambda route: route.fulfill(body=ndjson(*events)))
+        page.click("[data-sample='short.wav']")
+        page.click("#transcribe")
+        expect(page.get_by_role("alert")).to_have_text("The model failed. The transcript so far is below.")
+        expect(page.locator("#transcript .word")).to_have_text("Hello.")
+
+    def test_says_what_the_demo_models_cannot_do(self, tab: Callable[..., Page]) -> None:
         expect(tab().locator("#demo")).to_contain_text("do not understand people")
 
-    def test_no_recording(self, tab: Callable[..., Page]) -> None:
+    def test_asks_for_a_recording_if_there_is_none(self, tab: Callable[..., Page]) -> None:
         page = tab()
         page.click("#transcribe")
-        expect(page.get_by_role("alert")).to_contain_text("choose a file, record one or take a sample")
+        expect(page.get_by_role("alert")).to_contain_text("choose a file, record one or try a sample")
         expect(page.locator("#status")).to_be_hidden()
         expect(page.locator("#document")).to_be_hidden()
 
-    def test_too_large_is_said_before_it_is_sent(self, tab: Callable[..., Page]) -> None:
+    def test_refuses_a_file_over_the_limit_before_it_sends_it(self, tab: Callable[..., Page]) -> None:
         page = tab()
         page.route("**/ui/about", lambda route: route.fulfill(json=route.fetch().json() | {"max_bytes": 1000}))
         page.reload()
-        transcribed(page, "german.ogg")
+        transcribe_sample(page, "german.ogg")
         page.route("**/ui/transcribe", lambda route: route.abort())
         page.set_input_files("#file", SAMPLES["short"].path)
         page.click("#transcribe")
-        expect(page.get_by_role("alert")).to_contain_text("larger than the 1 kB allowed here")
-        expect(page.locator("#view")).to_have_attribute("data-state", "done")
-        assert downloaded(page, "txt")[0] == "german.txt", "the transcript that was there stays"
+        expect(page.get_by_role("alert")).to_contain_text("larger than 1 kB, the limit here")
+        expect(page.locator("#result")).to_have_attribute("data-state", "done")
+        assert download(page, "txt")[0] == "german.txt", "the previous transcript stays"
 
-    def test_what_the_page_does_not_understand(self, tab: Callable[..., Page]) -> None:
+    def test_asks_to_reload_after_a_response_that_it_does_not_understand(self, tab: Callable[..., Page]) -> None:
         page = tab()
         page.route("**/ui/transcribe", lambda route: route.fulfill(body="<html>\n"))
         page.click("[data-sample='short.wav']")
         page.click("#transcribe")
-        expect(page.get_by_role("alert")).to_contain_text("does not understand what the server says: load it again.")
+        expect(page.get_by_role("alert")).to_contain_text("does not understand the server's response: reload the page.")
 
-    def test_a_server_that_comes_and_goes(self, tab: Callable[..., Page]) -> None:
+    def test_truncated_response_is_an_error(self, tab: Callable[..., Page]) -> None:
+        page = tab()
+        events = ndjson({"audio": {"duration": 9, "peaks": [1]}})
+        page.route("**/ui/transcribe", lambda route: route.fulfill(body=events))
+        page.click("[data-sample='short.wav']")
+        page.click("#transcribe")
+        expect(page.get_by_role("alert")).to_contain_text("closed before the transcript was complete: try again.")
+
+    def test_recovers_when_the_server_does(self, tab: Callable[..., Page]) -> None:
         page = tab()
         page.route("**/ui/about", lambda route: route.abort(), times=1)
         page.reload()
@@ -254,71 +348,118 @@ class TestErrors:
         page.click("#transcribe")
         expect(page.get_by_role("alert")).to_have_text("The server cannot be reached: is it still running?")
 
-    def test_a_key_is_asked_for(self, tab: Callable[..., Page], server: Running) -> None:
+    def test_asks_for_an_api_key_if_the_service_needs_one(self, tab: Callable[..., Page], server: Running) -> None:
         with serving(server.service.transcriber, api_keys="first,second") as locked:
             page = tab(locked.url)
             page.click("[data-sample='short.wav']")
             page.click("#transcribe")
-            expect(page.get_by_role("alert")).to_contain_text("write one of the service's API keys above")
-            page.get_by_label("This service asks for a key").fill("ключ")  # which no header can hold
+            expect(page.get_by_role("alert")).to_contain_text("enter one of the service's API keys above")
+            page.get_by_label("API key", exact=True).fill("ключ")  # no header can hold it
             page.click("#transcribe")
             expect(page.locator("#status")).to_be_hidden()
-            expect(page.get_by_role("alert")).to_contain_text("The key is missing or wrong")
-            page.get_by_label("This service asks for a key").fill("second")
+            expect(page.get_by_role("alert")).to_contain_text("The API key is missing or wrong")
+            page.get_by_label("API key", exact=True).fill("second")
             page.click("#transcribe")
             expect(page.locator("#transcript")).to_contain_text("Sarah wants")
-            assert downloaded(page, "srt")[1].startswith("1\n00:00:00,280 --> ")
+            assert download(page, "srt")[1].startswith("1\n00:00:00,280 --> ")
 
-    def test_while_the_models_load(self, tab: Callable[..., Page], server: Running) -> None:
-        go_on = threading.Event()
+    def test_api_key_works_where_the_browser_denies_storage(self, tab: Callable[..., Page], server: Running) -> None:
+        with serving(server.service.transcriber, api_keys="first") as locked:
+            page = tab(locked.url)
+            page.add_init_script(
+                "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('denied') } })"
+            )
+            page.reload()
+            page.get_by_label("API key", exact=True).fill("first")
+            transcribe_sample(page, "short.wav")
+
+    def test_says_that_the_models_are_loading(self, tab: Callable[..., Page], server: Running) -> None:
+        loaded = threading.Event()
 
         def load() -> Any:
-            go_on.wait(60)
+            loaded.wait(60)
             return server.service.transcriber
 
-        running = Running(create_app(ServerSettings(), load))
+        running = Running(create_app(ServerSettings(), load, mounts=[mount]))
         with running.running(wait=False):
             until(lambda: running.server.started)
             page = tab(running.url)
-            expect(page.locator("#notice")).to_contain_text("The models are being loaded")
+            expect(page.locator("#notice")).to_contain_text("The models are loading")
             page.click("[data-sample='short.wav']")
             page.click("#transcribe")
             expect(page.get_by_role("alert")).to_contain_text("The models are being loaded: send the request again.")
-            go_on.set()
+            loaded.set()
             expect(page.locator("#notice")).to_be_hidden()
-            transcribed(page, "short.wav")
+            transcribe_sample(page, "short.wav")
 
 
-class TestGivingUp:
-    """Nobody works for a tab that does not wait."""
+class TestCancellation:
+    """The server stops its work when the tab no longer waits for it."""
 
     def begin(self, page: Page, server: Running) -> None:
+        add_options(page, SLOW)
         page.set_input_files("#file", SAMPLES["long"].path)
-        ask(page, SLOWLY)
+        page.click("#transcribe")
         page.wait_for_selector("#transcript .word")
         assert server.service.admission.running == 1
 
-    def test_stop(self, tab: Callable[..., Page], server: Running) -> None:
+    def test_stop_cancels_the_request_and_keeps_its_words(self, tab: Callable[..., Page], server: Running) -> None:
         page = tab()
         self.begin(page, server)
         page.click("#stop")
-        expect(page.get_by_role("alert")).to_have_text("Stopped. What was heard so far stands below.")
+        expect(page.get_by_role("alert")).to_have_text("Stopped. The transcript so far is below.")
         assert page.locator("#transcript .word").count() > 0
         until(lambda: server.service.admission.running == 0)
 
-    def test_stop_before_it_is_sent(self, tab: Callable[..., Page]) -> None:
+    def test_stop_before_the_upload_sends_nothing(self, tab: Callable[..., Page]) -> None:
         page = tab()
-        sample = held(page, "**/ui/samples/*")
+        samples = hold_requests(page, "**/ui/samples/*")
         page.route("**/ui/transcribe", lambda route: route.abort())
         page.click("[data-sample='short.wav']")
         with page.expect_request("**/ui/samples/*"):
             page.click("#transcribe")
         page.click("#stop")
-        sample.pop().continue_()
+        samples.pop().continue_()
         expect(page.get_by_role("alert")).to_have_text("Stopped.")
 
-    def test_a_tab_that_is_closed(self, tab: Callable[..., Page], server: Running) -> None:
+    def test_closing_the_tab_cancels_the_request(self, tab: Callable[..., Page], server: Running) -> None:
         page = tab()
         self.begin(page, server)
         page.close()
         until(lambda: server.service.admission.running == 0)
+
+
+class TestSecurityPolicy:
+    """The Content-Security-Policy in the browser. All tests of tabs check that the page itself does not violate it."""
+
+    def test_browser_blocks_inline_scripts_inline_styles_and_eval(
+        self, visitors: BrowserContext, server: Running
+    ) -> None:
+        violations = list[str]()
+
+        def collect(message: ConsoleMessage) -> None:
+            violations.extend(policy_violations(message))
+
+        with visitors.new_page() as page:
+            page.on("console", collect)
+            open_page(page, server.url)
+            assert violations == []
+            page.evaluate(
+                """() => {
+                    const add = (tag, properties) => document.body.append(
+                        Object.assign(document.createElement(tag), properties));
+                    add("script", { textContent: "document.title = 'inline'" });
+                    add("style", { textContent: "body { color: rgb(1, 2, 3) }" });
+                    document.body.setAttribute("style", "color: rgb(1, 2, 3)");
+                    add("img", { src: "https://example.org/image.png" });
+                    setTimeout("document.title = 'eval'");
+                }"""
+            )
+            until(lambda: page.evaluate("1") == 1 and len(violations) == 5, 10)
+            assert page.title() == "Transcription"
+            assert page.evaluate("getComputedStyle(document.body).color") != "rgb(1, 2, 3)"
+
+    def test_another_site_can_show_the_page_in_a_frame(self, visitors: BrowserContext, server: Running) -> None:
+        with visitors.new_page() as page:
+            page.set_content(f'<iframe src="{server.url}/ui/"></iframe>')
+            expect(page.frame_locator("iframe").get_by_role("button", name="Transcribe")).to_be_visible()

@@ -1,4 +1,4 @@
-"""The page in a real browser: the transcript as everybody sees it, by mouse, keyboard, phone."""
+"""The page in a real browser: how its visitors read a transcript, by mouse, by keyboard and on a phone."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -9,13 +9,22 @@ import av
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.browser import CHROMIUM, PHONE, answered_with, downloaded, heard, held, opened, transcribed
+from tests.browser import (
+    CHROMIUM,
+    PHONE,
+    download,
+    hold_requests,
+    open_page,
+    respond_with_events,
+    transcribe_sample,
+    wait_for_transcript,
+)
 from tests.conftest import SAMPLES
 from tests.serving import Running, until
 from transcription.config import InferenceConfig
-from transcription.formats import FORMATS, talk
+from transcription.formats import FORMATS, merge_by_speaker
 from transcription.transcript import Transcript
-from transcription.ui.names import renamed
+from transcription.ui.speaker_names import rename_speakers
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
 
@@ -24,26 +33,26 @@ HOSTILE = "<img src=x onerror=\"document.title='taken'\"><script>document.title=
 
 @pytest.fixture(scope="module")
 def meeting(server: Running) -> Transcript:
-    """What the service itself makes of the sample, with the words' times."""
+    """Return the service's transcript of the sample, with the words' times."""
     config = InferenceConfig(timestamps="word")
-    found: Transcript = server.service.transcriber.transcribe(SAMPLES["meeting"].audio, config)
-    return found
+    transcript: Transcript = server.service.transcriber.transcribe(SAMPLES["meeting"].audio, config)
+    return transcript
 
 
 @pytest.fixture(scope="module")
 def page(visitors: BrowserContext, server: Running) -> Iterator[Page]:
-    """One transcript that TestTheView looks at."""
-    with visitors.new_page() as found:
-        yield transcribed(opened(found, server.url), "meeting.flac")
+    """Return one page with a transcript for all tests of TestTranscriptView."""
+    with visitors.new_page() as tab:
+        yield transcribe_sample(open_page(tab, server.url), "meeting.flac")
 
 
-class TestTheView:
-    """The transcript on the page."""
+class TestTranscriptView:
+    """The transcript on the page: sound, search, names."""
 
-    def test_a_click_on_a_word_plays_from_there_and_marks_it(self, page: Page, meeting: Transcript) -> None:
+    def test_click_on_a_word_plays_it_and_marks_it(self, page: Page, meeting: Transcript) -> None:
         word = page.locator(".word").nth(20)
         word.click()
-        expect(page.locator(".word.now")).to_have_count(1)
+        expect(page.locator(".word.current")).to_have_count(1)
         until(lambda: not page.evaluate("document.getElementById('audio').paused"), 10)
         assert page.evaluate("document.getElementById('audio').currentTime") >= meeting.words[20].start
         page.get_by_role("button", name="Pause").click()
@@ -52,104 +61,104 @@ class TestTheView:
         )
         expect(word).to_have_attribute("aria-current", "true")
 
-    def test_a_click_on_the_waveform_seeks(self, page: Page, meeting: Transcript) -> None:
-        width = page.locator("#wave").evaluate("wave => wave.clientWidth")
-        page.locator("#wave").click(position={"x": width / 2, "y": 10})
+    def test_click_on_the_waveform_seeks(self, page: Page, meeting: Transcript) -> None:
+        width = page.locator("#waveform").evaluate("slider => slider.clientWidth")
+        page.locator("#waveform").click(position={"x": width / 2, "y": 10})
         time = page.evaluate("document.getElementById('audio').currentTime")
         assert time == pytest.approx(meeting.duration / 2, abs=0.2)
 
-    def test_the_page_follows_its_reader(self, page: Page) -> None:
+    def test_scrolls_to_the_played_word_unless_the_visitor_reads_elsewhere_or_types(self, page: Page) -> None:
         page.set_viewport_size({"width": 900, "height": 480})
-        audio, now, word = page.locator("#audio"), page.locator(".word.now"), page.locator(".word").nth(1)
+        audio, now, word = page.locator("#audio"), page.locator(".word.current"), page.locator(".word").nth(1)
 
-        def heard_until(at: int) -> None:
-            page.wait_for_function("at => document.querySelector('.word.now')?.dataset.at > at", arg=at)
+        def wait_until_after(at: int) -> None:
+            page.wait_for_function("at => document.querySelector('.word.current')?.dataset.index > at", arg=at)
 
-        def far() -> None:
+        def play_near_the_end() -> None:
             audio.evaluate("audio => { audio.currentTime = audio.duration - 5 }")
-            heard_until(20)
-            heard_until(int(page.evaluate("document.querySelector('.word.now')?.dataset.at ?? 20")))
+            wait_until_after(20)
+            wait_until_after(int(page.evaluate("document.querySelector('.word.current')?.dataset.index ?? 20")))
 
         word.click()
-        far()
+        play_near_the_end()
         expect(now).to_be_in_viewport()
         word.click()
         page.evaluate("scrollTo({ top: document.body.scrollHeight, behavior: 'instant' })")
-        there = page.evaluate("scrollY")
-        heard_until(4)
-        assert page.evaluate("scrollY") == there, "who looks elsewhere is left alone"
-        page.locator("#wave").click(position={"x": 20, "y": 10})
+        position = page.evaluate("scrollY")
+        wait_until_after(4)
+        assert page.evaluate("scrollY") == position, "the visitor reads elsewhere"
+        page.locator("#waveform").click(position={"x": 20, "y": 10})
         expect(now).to_be_in_viewport()
         word.click()
         page.evaluate("document.getElementById('search').focus({ preventScroll: true })")
         word.evaluate("word => word.scrollIntoView({ block: 'center', behavior: 'instant' })")
-        there = page.evaluate("scrollY")
-        far()
-        assert page.evaluate("scrollY") == there, "so is who writes"
+        position = page.evaluate("scrollY")
+        play_near_the_end()
+        assert page.evaluate("scrollY") == position, "the visitor types"
         page.get_by_role("button", name="Pause").click()
         page.set_viewport_size({"width": 1280, "height": 720})
 
     def test_turns_have_their_speakers_colours(self, page: Page, meeting: Transcript) -> None:
         order = list(meeting.speakers)
-        shown = page.locator(".turn").evaluate_all(
-            "turns => turns.map(one => [one.querySelector('.name').textContent, one.className])"
+        turns = page.locator(".turn").evaluate_all(
+            "turns => turns.map(turn => [turn.querySelector('.name').textContent, turn.className])"
         )
-        assert [name for name, _ in shown] == [one.speaker for one in talk(meeting)]
-        assert [form for _, form in shown] == [f"turn speaker-{order.index(name)}" for name, _ in shown]
+        assert [name for name, _ in turns] == [turn.speaker for turn in merge_by_speaker(meeting)]
+        assert [classes for _, classes in turns] == [f"turn speaker-{order.index(name)}" for name, _ in turns]
         colours = page.locator(".turn .name").evaluate_all("names => names.map(name => getComputedStyle(name).color)")
         assert len(set(colours)) == len(order)
 
-    def test_search(self, page: Page) -> None:
+    def test_search_finds_phrases_regardless_of_case(self, page: Page) -> None:
         field = page.get_by_role("searchbox")
         field.fill("THE CON")
-        expect(page.locator("#count")).to_have_text("1 of 2")
-        assert page.locator(".word.found").all_text_contents() == ["the", "contract", "the", "contract"]
+        expect(page.locator("#match-count")).to_have_text("1 of 2")
+        assert page.locator(".word.match").all_text_contents() == ["the", "contract", "the", "contract"]
         field.press("Enter")
-        expect(page.locator("#count")).to_have_text("2 of 2")
+        expect(page.locator("#match-count")).to_have_text("2 of 2")
         page.get_by_role("button", name="Previous match").click()
-        expect(page.locator("#count")).to_have_text("1 of 2")
+        expect(page.locator("#match-count")).to_have_text("1 of 2")
         field.fill("elephant")
-        expect(page.locator("#count")).to_have_text("nothing")
+        expect(page.locator("#match-count")).to_have_text("no match")
         field.fill("")
-        expect(page.locator(".word.found")).to_have_count(0)
+        expect(page.locator(".word.match")).to_have_count(0)
 
-    def test_the_keyboard_alone(self, page: Page) -> None:
+    def test_keyboard_moves_between_words_plays_and_seeks(self, page: Page) -> None:
         page.locator(".word").first.focus()
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowDown")
         expect(page.locator(".turn").nth(1).locator(".word").first).to_be_focused()
         page.keyboard.press("Enter")
         until(lambda: not page.evaluate("document.getElementById('audio').paused"), 10)
-        page.locator("#wave").focus()
+        page.locator("#waveform").focus()
         page.keyboard.press(" ")
         assert page.evaluate("document.getElementById('audio').paused")
         page.keyboard.press("Home")
-        expect(page.locator("#wave")).to_have_attribute("aria-valuenow", "0.0")
+        expect(page.locator("#waveform")).to_have_attribute("aria-valuenow", "0.0")
         page.keyboard.press("ArrowRight")
-        expect(page.locator("#wave")).to_have_attribute("aria-valuenow", "5.0")
+        expect(page.locator("#waveform")).to_have_attribute("aria-valuenow", "5.0")
 
-    def test_new_names_are_everywhere(self, page: Page, meeting: Transcript) -> None:
+    def test_new_names_are_in_the_transcript_and_all_downloads(self, page: Page, meeting: Transcript) -> None:
         names = {"SPEAKER_00": "Ada  Lovelace", "SPEAKER_01": HOSTILE}
         for speaker, name in names.items():
             page.get_by_label(f"Name of {speaker}").fill(name)
-        shown = page.locator(".turn .name").all_text_contents()
-        assert shown[:2] == ["Ada  Lovelace", HOSTILE[:80]]
-        called = renamed(meeting, names)
-        assert downloaded(page, "srt")[1] == FORMATS["srt"].render(called)
-        rttm = downloaded(page, "rttm")[1]
-        assert rttm == FORMATS["rttm"].render(called)
+        labels = page.locator(".turn .name").all_text_contents()
+        assert labels[:2] == ["Ada  Lovelace", HOSTILE[:80]]
+        renamed = rename_speakers(meeting, names)
+        assert download(page, "srt")[1] == FORMATS["srt"].render(renamed)
+        rttm = download(page, "rttm")[1]
+        assert rttm == FORMATS["rttm"].render(renamed)
         assert {len(line.split()) for line in rttm.splitlines()} == {10}
         assert page.title() == "Transcription"
 
 
-class TestWhatIsUnsure:
-    """What the models doubt is seen, and never by its colour alone; what they say stays text."""
+class TestWords:
+    """Uncertainty is visible, and not by colour alone. The models' text is never markup."""
 
-    def word(self, text: str, at: float, **known: Any) -> dict[str, Any]:
-        plain = {"probability": 0.9, "speaker": "A", "confidence": 1.0, "second_speaker": None, "overlap": False}
-        return {"word": f" {text}", "start": at, "end": at + 0.5, **plain, **known}
+    def word(self, text: str, at: float, **fields: Any) -> dict[str, Any]:
+        certain = {"probability": 0.9, "speaker": "A", "confidence": 1.0, "second_speaker": None, "overlap": False}
+        return {"word": f" {text}", "start": at, "end": at + 0.5, **certain, **fields}
 
-    def test_marks_and_hostile_text(self, tab: Callable[..., Page]) -> None:
+    def test_uncertainty_is_marked_and_hostile_text_stays_text(self, tab: Callable[..., Page]) -> None:
         page = tab()
         words = [
             self.word("sure", 0), self.word("guess", 1, probability=0.2),
@@ -158,7 +167,7 @@ class TestWhatIsUnsure:
         ]  # fmt: skip
         segment = {"text": "", "start": 0, "end": 5, "speaker": "A", "words": words}
         turns = [{"speaker": HOSTILE, "start": 0, "end": 5}, {"speaker": "A", "start": 0, "end": 5}]
-        answered_with(
+        respond_with_events(
             page,
             {"audio": {"duration": 5, "peaks": [1, 50, 100]}},
             {
@@ -173,68 +182,76 @@ class TestWhatIsUnsure:
         )
         page.set_input_files("#file", {"name": f"{HOSTILE}.wav", "mimeType": "audio/wav", "buffer": b"RIFF"})
         page.click("#transcribe")
-        heard(page)
+        wait_for_transcript(page)
         classes = page.locator("#transcript .word").evaluate_all("words => words.map(word => word.className)")
-        assert classes == ["word", "word doubted", "word unsure", "word crowded", "word"]
+        assert classes == ["word", "word uncertain", "word uncertain-speaker", "word overlap", "word"]
         titles = page.locator("#transcript .word").evaluate_all("words => words.map(word => word.title)")
         assert titles[1:4] == [
-            "1.00 s, A, a guess: 20 % sure", "2.00 s, A, speaker unsure: may be B", "3.00 s, A, several people talk"
+            "1.00 s, A, uncertain: probability 20 %", "2.00 s, A, uncertain speaker: may be B",
+            "3.00 s, A, several people talk",
         ]  # fmt: skip
-        expect(page.locator("#marks")).to_be_visible()
+        expect(page.locator("#legend")).to_be_visible()
         expect(page.locator("#transcript")).to_contain_text(HOSTILE)
         expect(page.locator("#warnings")).to_contain_text(HOSTILE)
         expect(page.locator("#chosen")).to_contain_text(HOSTILE)
-        assert page.locator("#view img, #view script, #chosen img").count() == 0
+        assert page.locator("#result img, #result script, #chosen img").count() == 0
         assert page.title() == "Transcription"
 
-    def test_a_lecture_in_chinese(self, tab: Callable[..., Page]) -> None:
+    def test_text_without_spaces_is_split_by_minutes_and_searchable(self, tab: Callable[..., Page]) -> None:
         page = tab()
         segments = [
             {"text": text, "start": at, "end": at + 30, "speaker": "A"}
-            | {"words": [self.word("", at + number, word=one) for number, one in enumerate(text)]}
+            | {"words": [self.word("", at + index, word=character) for index, character in enumerate(text)]}
             for text, at in (("你们好", 0), ("我们是", 30), ("学生", 60))
         ]
         turns = [{"speaker": "A", "start": 0, "end": 90}]
         transcript = {"segments": segments, "turns": turns, "duration": 90, "language": "zh", "warnings": []}
-        answered_with(page, {"audio": {"duration": 90, "peaks": [1]}}, {"transcript": transcript})
-        transcribed(page, "short.wav")
-        said = page.locator("#transcript .said")
+        respond_with_events(page, {"audio": {"duration": 90, "peaks": [1]}}, {"transcript": transcript})
+        transcribe_sample(page, "short.wav")
+        said = page.locator("#transcript .text")
         assert said.all_text_contents() == ["你们好我们是", "学生"], "a minute at a time"
         assert page.locator("#transcript time").all_text_contents() == ["0:00", "1:00"]
         assert [said.first.get_attribute(name) for name in ("lang", "dir")] == ["zh", "auto"]
         page.get_by_role("searchbox").fill("好我们")
-        expect(page.locator("#count")).to_have_text("1 of 1")
-        assert page.locator(".word.found").all_text_contents() == ["好", "我", "们"]
+        expect(page.locator("#match-count")).to_have_text("1 of 1")
+        assert page.locator(".word.match").all_text_contents() == ["好", "我", "们"]
         page.get_by_label("Name of A").fill("Ada")
         page.keyboard.press("Tab")
         assert page.locator("#transcript .word").first.get_attribute("title") == "0.00 s, Ada"
 
 
-class TestEverybody:
-    """Whatever they look with."""
+class TestAccessibility:
+    """Contrast, phones, the keyboard, and formats that the browser cannot play."""
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
-    def test_contrast_of_all_that_is_read(self, tab: Callable[..., Page], scheme: Literal["light", "dark"]) -> None:
+    def test_all_text_has_enough_contrast(self, tab: Callable[..., Page], scheme: Literal["light", "dark"]) -> None:
         page = tab()
         page.emulate_media(color_scheme=scheme)
         page.reload()
         page.wait_for_selector("#samples button")
-        page.get_by_role("button", name="Options").click()
+        page.get_by_text("Options", exact=True).click()
         page.wait_for_timeout(500)
-        transcribed(page, "meeting.flac")
+        transcribe_sample(page, "meeting.flac")
         page.get_by_role("searchbox").fill("the")
         assert page.evaluate((Path(__file__).parent / "contrast.js").read_text()) == []
 
-    def test_a_phone(self, tab: Callable[..., Page]) -> None:
+    def test_waveform_changes_with_the_colour_scheme(self, tab: Callable[..., Page]) -> None:
+        page = transcribe_sample(tab(), "short.wav")
+        picture = "document.getElementById('canvas').toDataURL()"
+        light = page.evaluate(picture)
+        page.emulate_media(color_scheme="dark")
+        until(lambda: bool(page.evaluate(picture) != light), 10)
+
+    def test_fits_a_phone_with_controls_large_enough_to_touch(self, tab: Callable[..., Page]) -> None:
         page = tab(viewport=PHONE, has_touch=True, is_mobile=True)
-        page.get_by_role("button", name="Options").click()
-        transcribed(page, "meeting.flac")
+        page.get_by_text("Options", exact=True).click()
+        transcribe_sample(page, "meeting.flac")
         page.get_by_label("Name of SPEAKER_00").fill("A name that is much longer than a phone is wide, and then some")
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-        small = "elements => elements.filter(one => one.offsetParent && one.getBoundingClientRect().height < 32).length"
-        assert page.locator("#source button, #result button, #transcribe").evaluate_all(small) == 0
+        small = "elements => elements.filter(e => e.offsetParent && e.getBoundingClientRect().height < 32).length"
+        assert page.locator("button, summary, select").evaluate_all(small) == 0
 
-    def test_from_the_first_tab_key_to_the_transcript(self, tab: Callable[..., Page]) -> None:
+    def test_tab_key_reaches_everything_from_the_sample_to_the_words(self, tab: Callable[..., Page]) -> None:
         page = tab()
 
         def tab_to(selector: str) -> None:
@@ -242,17 +259,17 @@ class TestEverybody:
                 page.keyboard.press("Tab")
                 if page.evaluate("selector => document.activeElement.matches(selector)", selector):
                     return
-            raise AssertionError(f"Tab never comes to {selector}")
+            raise AssertionError(f"the Tab key does not reach {selector}")
 
         tab_to("[data-sample='short.wav']")
         page.keyboard.press("Enter")
         tab_to("#transcribe")
         page.keyboard.press("Enter")
-        heard(page)
+        wait_for_transcript(page)
         tab_to("[data-format=srt]")
         tab_to(".word")
 
-    def test_what_the_browser_cannot_play_is_played_all_the_same(self, tab: Callable[..., Page]) -> None:
+    def test_plays_a_wav_of_what_the_browser_cannot_play(self, tab: Callable[..., Page]) -> None:
         file = io.BytesIO()
         with av.open(file, "w", format="aiff") as container:
             stream = container.add_stream("pcm_s16be", rate=16_000, layout="mono")
@@ -262,24 +279,24 @@ class TestEverybody:
             container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
         page = tab()
-        sound, source = held(page, "**/ui/sound"), "document.getElementById('audio').src"
+        sound, source = hold_requests(page, "**/ui/sound"), "document.getElementById('audio').src"
 
         def transcribe() -> Route:
             page.set_input_files("#file", {"name": "short.aiff", "mimeType": "audio/aiff", "buffer": file.getvalue()})
             with page.expect_request("**/ui/sound"):
                 page.click("#transcribe")
-            heard(page)
+            wait_for_transcript(page)
             return sound.pop()
 
         late = transcribe()
-        transcribed(page, "german.ogg")
+        transcribe_sample(page, "german.ogg")
         before = page.evaluate(source)
         with page.expect_response("**/ui/sound"):
             late.fulfill(body=SAMPLES["short"].path.read_bytes())
         page.wait_for_timeout(100)
-        assert page.evaluate(source) == before, "another recording's sound"
+        assert page.evaluate(source) == before, "the sound of another recording"
         transcribe().fulfill(status=429, body='{"error": {"message": "too many requests are waiting"}}')
-        expect(page.get_by_role("alert")).to_contain_text("play to ask for it again. Too many requests are waiting.")
+        expect(page.get_by_role("alert")).to_contain_text("press Play to try again. Too many requests are waiting.")
         page.unroute("**/ui/sound")
         page.get_by_role("button", name="Play").click()
         until(lambda: bool(page.evaluate("document.getElementById('audio').duration > 6")), 10)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from pyannote.core import Segment
 
+from benchmarks.scores import annotation, strict_der, true_turns
+from benchmarks.truth import Truth
 from tools.model_card import parse_options, report
-from tools.samples import Truth, add_noise, make_conversation, random_voices
-from tools.scores import annotation, strict_der, true_turns
+from tools.samples import add_noise, make_conversation, random_voices
 from tools.speakers import DIARIZATION_VARIANTS
 from tools.voices import Synthesizer, VoiceSplit
 from transcription.audio import SAMPLE_RATE, Audio, Samples

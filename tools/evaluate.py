@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 import jiwer
 import numpy as np
 
+from benchmarks.scores import word_start_errors, words_of
+from benchmarks.truth import Truth
 from tools.model_card import parse_options, report
-from tools.samples import Truth, add_noise, make_recording
-from tools.sentences import Language, words_of
+from tools.samples import add_noise, make_recording
+from tools.sentences import Language
 from tools.voices import VARIANTS, Synthesizer, VoiceSplit
 from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig, ModelSettings, Task
@@ -50,23 +52,6 @@ def boundary_errors(truth: Truth, transcript: Transcript) -> list[float]:
     ends = np.array([segment.end for segment in transcript.segments])
     errors = [float(np.abs(starts - start).min()) for start, _, _ in truth.segments]
     return errors + [float(np.abs(ends - end).min()) for _, end, _ in truth.segments]
-
-
-def word_start_errors(truth: Truth, transcript: Transcript) -> list[float]:
-    """Return |start − true start| of every word that is transcribed correctly, in seconds."""
-    words = [word for word in transcript.words if words_of(word.word)]
-    if not words:
-        return []
-    chunks = jiwer.process_words(
-        " ".join(word.word for word in truth.words), " ".join(words_of(word.word)[0] for word in words)
-    ).alignments[0]
-    errors = []
-    for chunk in chunks:
-        if chunk.type == "equal":
-            references = truth.words[chunk.ref_start_idx : chunk.ref_end_idx]
-            hypotheses = words[chunk.hyp_start_idx : chunk.hyp_end_idx]
-            errors += [abs(true.start - word.start) for true, word in zip(references, hypotheses, strict=True)]
-    return errors
 
 
 def recordings_without_speech(rng: np.random.Generator) -> list[Samples]:

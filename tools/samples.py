@@ -6,52 +6,22 @@ A JSON file beside each recording has its ground truth: text, language, and ever
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.encoding import BIT_RATE, encoded
+from benchmarks.scores import words_of
+from benchmarks.truth import TrueWord, Truth
 from tools.conversations import ConversationStyle, simulate_conversation
-from tools.encoding import BIT_RATE, encoded
-from tools.sentences import BACKCHANNELS, Language, random_sentence, sentence_from_templates, words_of
+from tools.sentences import BACKCHANNELS, Language, random_sentence, sentence_from_templates
 from tools.speakers import random_speaker
 from tools.voices import SAMPLE_RATE, TEST_VARIANTS, Synthesizer, Utterance, Voice
 
 FOLDER = Path(__file__).parent.parent / "samples"
 # Little overlap: the demo Whisper was not trained on simultaneous speakers.
 CALM = ConversationStyle(overlap=0.08, backchannel=0.06)
-
-
-@dataclass(frozen=True)
-class TrueWord:
-    """A spoken word with its times in seconds."""
-
-    word: str
-    start: float
-    end: float
-    speaker: str
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The ground truth of a recording. english: translation of each sentence.
-
-    segments: (start, end, text). turns: (speaker, start, end), which may overlap.
-    """
-
-    text: str
-    english: str
-    language: Language
-    duration: float
-    segments: list[tuple[float, float, str]]
-    words: list[TrueWord]
-    turns: list[tuple[str, float, float]] = field(default_factory=list)
-
-
-def read_truth(path: Path) -> Truth:
-    """Return the ground truth of a recording."""
-    fields = json.loads(path.with_suffix(".json").read_text())
-    return Truth(**{**fields, "words": [TrueWord(**word) for word in fields["words"]]})
 
 
 def make_conversation(
@@ -80,13 +50,13 @@ def make_conversation(
     end = max(utterance.end for utterance in scheduled)
     channels = np.zeros((len(voices), int(end * SAMPLE_RATE) + SAMPLE_RATE // 2), np.float32)
     segments, words, turns = [], [], []
-    for one in scheduled:
-        (text, utterance), name = one.utterance, f"speaker {one.speaker + 1}"
-        first = int(one.start * SAMPLE_RATE)
-        channels[one.speaker, first : first + len(utterance.samples)] += utterance.samples * 10 ** (one.gain / 20)
-        segments.append((round(one.start, 3), round(one.end, 3), text))
-        turns.append((name, round(one.start, 3), round(one.end, 3)))
-        words += _true_words(text, utterance, one.start, name)
+    for item in scheduled:
+        (text, utterance), name = item.utterance, f"speaker {item.speaker + 1}"
+        first = int(item.start * SAMPLE_RATE)
+        channels[item.speaker, first : first + len(utterance.samples)] += utterance.samples * 10 ** (item.gain / 20)
+        segments.append((round(item.start, 3), round(item.end, 3), text))
+        turns.append((name, round(item.start, 3), round(item.end, 3)))
+        words += _true_words(text, utterance, item.start, name)
     text = " ".join(text for _, _, text in segments)
     return channels, Truth(text, text, "en", channels.shape[1] / SAMPLE_RATE, segments, words, turns)
 

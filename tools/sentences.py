@@ -10,6 +10,8 @@ import zlib
 from dataclasses import dataclass
 from typing import Literal
 
+from benchmarks.scores import words_of
+
 Language = Literal["en", "de"]
 TextSplit = Literal["train", "test"]
 
@@ -199,11 +201,6 @@ class Sentence:
     text: str
     language: Language
     english: str
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words in lower case without punctuation, as WER compares them."""
-    return re.findall(r"[a-zäöüß]+", text.lower())
 
 
 def split_of(english: str) -> TextSplit:

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from transformers import WhisperTokenizerFast
 
+from benchmarks.scores import words_of
 from tools.corpus import FRAMES_PER_SECOND, Clip
 from tools.mixing import Mixer, normalize
-from tools.sentences import VOCABULARY, words_of
+from tools.sentences import VOCABULARY
 
 IGNORE = -100
 FRAME_CLASSES = {

@@ -27,8 +27,6 @@ Timestamps = Literal["none", "segment", "word"]
 DType = Literal["auto", "float32", "float16", "bfloat16"]
 DIARIZATION_MODEL = "pyannote/speaker-diarization-community-1"
 """The pipeline for commands that diarize and name no other."""
-SPEAKER_FORMATS = ("diarized_json", "rttm")
-"""Response formats that need speakers."""
 FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Temperatures of openai/whisper, transcribe.py."""
 
@@ -223,10 +221,6 @@ class InferenceConfig(BaseModel):
         description="Transcribe each channel separately, as one speaker per channel (phone calls). It does not use"
         " DIARIZATION_MODEL.",
     )
-    response_format: str = Field(
-        "chunks",
-        description="Format of the transcript: chunks, json, text, verbose_json, diarized_json, srt, vtt, tsv or rttm.",
-    )
 
     @model_validator(mode="before")
     @classmethod
@@ -249,11 +243,6 @@ class InferenceConfig(BaseModel):
         if self.multichannel and (self.diarize or self.speaker_hints):
             raise ValueError("multichannel cannot be combined with diarize or speaker counts")
         return self
-
-    @property
-    def wants_speakers(self) -> bool:
-        """Whether the request requires speakers: it must fail if none can be assigned."""
-        return self.diarize is not False and (self.diarize is True or self.response_format in SPEAKER_FORMATS)
 
     @property
     def speaker_hints(self) -> bool:

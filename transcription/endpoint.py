@@ -1,7 +1,7 @@
-"""EndpointHandler: the door for Hugging Face Inference Endpoints.
+"""EndpointHandler: the handler of Hugging Face Inference Endpoints.
 
-The container loads this file by its path and calls the handler with what a client sent. Every exception
-becomes the answer {"error": str(exception)}, so each message is written for the client.
+The container calls it with the body of each request. Every exception becomes the answer
+{"error": str(exception)}, so each message is written for the client.
 """
 
 from collections.abc import Mapping
@@ -11,29 +11,30 @@ from transcription.audio import load_audio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.errors import InvalidRequest
-from transcription.formats import FORMATS, to_chunks
+from transcription.formats import FORMATS, format_names, formats_of, to_chunks
 from transcription.transcriber import Transcriber, as_engine_failure
 
 
 class EndpointHandler:
-    """Speech to text with its speakers, configured by the environment (see config.ModelSettings)."""
+    """Transcribe recordings with their speakers; see config.ModelSettings for the environment variables."""
 
     settings_class = ModelSettings
     config_class = InferenceConfig
+    response_format = "chunks"  # of a request without one
 
     def __init__(self, path: str = "", transcriber: Transcriber | None = None) -> None:
-        """Loads the models, or takes over those of a transcriber; `path` is where the endpoint's repository lies.
+        """Load the models, unless a transcriber is given. `path` is the folder of the endpoint's repository.
 
-        Raises InvalidSettings.
+        Raises InvalidSettings if the models cannot be loaded.
         """
         self.transcriber = transcriber or Transcriber(self.settings_class.from_environment(path))
 
     def __call__(self, data: Mapping[str, Any], context: RequestContext | None = None) -> dict[str, Any]:
-        """The transcript of one request.
+        """Return the transcript of one request: text, chunks, speakers, language and duration (ChunksDocument).
 
         data: {"inputs": base64 text, bytes or an open file of audio, or {"array", "sampling_rate"};
-        "parameters": InferenceConfig's fields, null or absent}. Returns text, chunks and speakers, always,
-        with language and duration; another response_format than chunks is added under its own name.
+        "parameters": the fields of InferenceConfig and `response_format`, null or absent}. A `response_format`
+        other than chunks adds a key of its own name with that document.
         Raises TranscriptionError.
         """
         with as_engine_failure():
@@ -42,12 +43,23 @@ class EndpointHandler:
     def _answer(self, data: object, context: RequestContext) -> dict[str, Any]:
         if not isinstance(data, Mapping):
             raise InvalidRequest('send {"inputs": "<base64 audio>", "parameters": {}}')
-        config = self.config_class.from_request(data.get("parameters"))
-        if config.response_format not in FORMATS:
-            raise InvalidRequest(f"response_format is one of {', '.join(FORMATS)}", "response_format")
+        config, response_format = self._parameters(data.get("parameters"))
         audio = load_audio(data.get("inputs"), self.transcriber.limits, config.multichannel, context)
         transcript = self.transcriber.transcribe(audio, config, context)
-        answer = to_chunks(transcript)
-        if config.response_format != "chunks":
-            answer[config.response_format] = FORMATS[config.response_format].render(transcript)
+        answer: dict[str, Any] = {**to_chunks(transcript)}
+        if response_format != "chunks":
+            answer[response_format] = FORMATS[response_format].render(transcript)
         return answer
+
+    def _parameters(self, parameters: object) -> tuple[InferenceConfig, str]:
+        """Return the config of a request and its response_format. Raises InvalidRequest."""
+        response_format: object = None
+        if isinstance(parameters, Mapping):
+            response_format = parameters.get("response_format")
+            parameters = {name: value for name, value in parameters.items() if name != "response_format"}
+        config = self.config_class.from_request(parameters)
+        response_format = self.response_format if response_format is None else response_format
+        formats = formats_of("endpoint")
+        if not isinstance(response_format, str) or response_format not in formats:
+            raise InvalidRequest(f"response_format must be {format_names('endpoint')}", "response_format")
+        return formats[response_format].with_speakers(config), response_format

@@ -85,13 +85,13 @@ class Transcriber:
         self.failures = 0
         return transcript
 
-    def check(self, config: InferenceConfig) -> None:
-        """Check a request before its audio is loaded.
+    def check(self, config: InferenceConfig, param: str = "diarize") -> None:
+        """Check a request before its audio is loaded. `param` is the parameter that asks for speakers.
 
         Raises InvalidRequest if it requires speakers and no diarization model is loaded.
         """
-        if self.diarizer is None and config.wants_speakers and not config.multichannel:
-            raise InvalidRequest(self._diarizer_error, "diarize" if config.diarize else "response_format")
+        if self.diarizer is None and config.diarize and not config.multichannel:
+            raise InvalidRequest(self._diarizer_error, param)
 
     def _transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
         if config.multichannel:
@@ -118,7 +118,7 @@ class Transcriber:
                 diarization = future.result()
             except Exception:
                 context.check_cancelled()
-                if config.wants_speakers:
+                if config.diarize:
                     raise
                 logger.exception("diarization failed")
                 transcript = _with_requested_words(transcript, config)

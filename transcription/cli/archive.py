@@ -20,7 +20,7 @@ from transcription.cli.display import archive_progress
 from transcription.cli.options import add_request_options, inference_config, model_settings
 from transcription.config import InferenceConfig, ModelSettings, with_absolute_paths
 from transcription.errors import InvalidSettings, TranscriptionError
-from transcription.formats import FORMATS
+from transcription.formats import FORMATS, formats_of
 
 EPILOG = """examples:
   transcribe-archive recordings --output transcripts --model openai/whisper-large-v3-turbo --gpus 1
@@ -49,9 +49,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="folder for the JSON lines and the Parquet table"
     )
-    documents = [name for name, form in FORMATS.items() if form.extension != "json"]
     command.add_argument(
-        "--format", action="append", default=[], choices=documents,
+        "--format", action="append", default=[], choices=list(formats_of("archive")),
         help="also write a document in this format for each recording; may be repeated",
     )  # fmt: skip
     add_request_options(command)
@@ -90,8 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray's warnings about actors are for Ray's developers
     try:
-        form = "rttm" if "rttm" in options.format else "chunks"  # rttm requires diarization
-        settings, config = with_absolute_paths(model_settings(options)), inference_config(options, form)
+        response_format = next((name for name in options.format if FORMATS[name].needs_speakers), "chunks")
+        settings = with_absolute_paths(model_settings(options))
+        config = inference_config(options, response_format)
         recordings = find_recordings(options.sources)
         with Archive(options.output) as archive:
             return transcribe_into(archive, recordings, options, settings, config)

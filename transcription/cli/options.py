@@ -3,6 +3,7 @@
 import argparse
 
 from transcription.config import DIARIZATION_MODEL, InferenceConfig, ModelSettings
+from transcription.formats import FORMATS
 
 
 def add_request_options(parser: argparse.ArgumentParser) -> None:
@@ -62,13 +63,13 @@ def inference_config(options: argparse.Namespace, response_format: str) -> Infer
     Raises InvalidRequest.
     """
     names_model = options.diarization_model is not None and not options.multichannel
-    return InferenceConfig.from_request(
+    config = InferenceConfig.from_request(
         {
             "language": options.language, "task": options.task, "timestamps": options.timestamps,
             "prompt": options.prompt, "assisted": options.assistant is not None,
             "diarize": True if names_model and options.diarize is None else options.diarize,
             "num_speakers": options.num_speakers, "min_speakers": options.min_speakers,
             "max_speakers": options.max_speakers, "multichannel": options.multichannel,
-            "response_format": response_format,
         }
     )  # fmt: skip
+    return FORMATS[response_format].with_speakers(config)

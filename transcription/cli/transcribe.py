@@ -18,7 +18,7 @@ from transcription.audio import AUDIO_SUFFIXES
 from transcription.cli.options import add_request_options, inference_config, model_settings
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest, TranscriptionError
-from transcription.formats import FORMATS
+from transcription.formats import FORMATS, formats_of
 
 if TYPE_CHECKING:
     from transcription.transcriber import Transcriber
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add_request_options(command)
     command.add_argument(
-        "--format", choices=("transcript", *FORMATS), default="transcript",
+        "--format", choices=("transcript", *formats_of("transcribe")), default="transcript",
         help="format of the output; transcript is text for reading (default: %(default)s)",
     )  # fmt: skip
     command.add_argument(

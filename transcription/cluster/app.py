@@ -16,7 +16,7 @@ from transcription.server.settings import ServerSettings, mounted
 def app(arguments: ClusterArguments) -> Application:
     """Return the application for Ray Serve, with models and limits from the environment. Raises InvalidSettings."""
     models = with_absolute_paths(ModelSettings.from_environment(mounted()))
-    if models.engine not in ("slots", "batching"):
+    if models.engine != "batching":
         raise InvalidSettings("a cluster requires ENGINE=batching, the default: remove ENGINE")
     replicas = [engine_replicas(models, arguments)]
     if models.diarization_model is not None:

@@ -36,8 +36,3 @@ class WindowResponse:
     language_guess: str | None
     language_probability: float | None
     replica: str
-
-
-def plain(config: InferenceConfig) -> InferenceConfig:
-    """A request without what only its door knows: replicas know no doors."""
-    return InferenceConfig.model_construct(**{name: getattr(config, name) for name in InferenceConfig.model_fields})

@@ -5,7 +5,6 @@ from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
 from transcription.audio import Audio
-from transcription.cluster.messages import plain
 from transcription.cluster.remote_dispatcher import RemoteDispatcher
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
@@ -58,7 +57,7 @@ class RemoteDiarizer:
         """
         context = context or RequestContext()
         mono = Audio(audio.samples, audio.sample_rate)
-        future = self._client.begin(self._client.call("diarize", mono, plain(config)))
+        future = self._client.begin(self._client.call("diarize", mono, config))
         try:
             with context.on_cancel(future.cancel):
                 diarization: Diarization = future.result()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from transcription.audio import Samples
-from transcription.cluster.messages import WindowRequest, WindowResponse, plain
+from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.engines.batching.scheduler import Quota, Scheduler
 from transcription.engines.batching.window import DecodingRequest, Window, WindowResult
@@ -75,7 +75,7 @@ class RemoteDispatcher:
     async def _decode(self, window: Window, audio_seconds: float) -> None:
         request = window.request
         message = WindowRequest(
-            request.name, window.samples, plain(request.config), request.language, request.is_short, audio_seconds
+            request.name, window.samples, request.config, request.language, request.is_short, audio_seconds
         )
         finished = False
         try:

@@ -50,7 +50,8 @@ class ReplicaClient:
                     raise
                 continue
             except (RayError, RayServeException) as error:
-                logger.warning("a replica was lost; calling another", extra={"told": {"reason": type(error).__name__}})
+                fields = {"reason": type(error).__name__}
+                logger.warning("a replica was lost; calling another", extra={"fields": fields})
                 continue
             if isinstance(result, TranscriptionError):
                 raise result

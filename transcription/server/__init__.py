@@ -1,1 +1,1 @@
-"""The service over HTTP: OpenAI's audio routes, the Inference Endpoints contract, and what keeps both standing."""
+"""The HTTP server: OpenAI's audio routes, the API of Inference Endpoints, health and metrics."""

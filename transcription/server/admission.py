@@ -1,4 +1,4 @@
-"""AdmissionController: how many come in, how many wait, and when everybody has left."""
+"""AdmissionController: limits how many requests run, wait and upload at the same time."""
 
 import asyncio
 import math
@@ -12,12 +12,12 @@ from transcription.server.api_errors import ApiError
 from transcription.server.settings import ServerSettings
 
 T = TypeVar("T")
-_MEMORY = 0.2  # how much the latest request counts in the mean time of a request
-_LONGEST_WAIT = 60  # seconds that Retry-After says at most
+_LATEST_WEIGHT = 0.2  # of the latest request, in the moving average of seconds per request
+_MAX_RETRY_AFTER = 60  # seconds
 
 
 class AdmissionController:
-    """Bounded: so many requests are worked on, so many wait in line, so many are being received."""
+    """Runs requests in threads, and refuses those above the limits of the settings."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
@@ -25,52 +25,55 @@ class AdmissionController:
         self.draining = False
         self._places = asyncio.Semaphore(settings.max_running)
         self._threads = ThreadPoolExecutor(settings.max_running, "request")
-        self._mean = 1.0  # seconds that a request has lately been worked on
+        self._mean_seconds = 1.0  # per request, a moving average
         self._tasks = set[asyncio.Task[Any]]()
 
     @property
     def load(self) -> float:
-        """How many requests have come in for each that is worked on."""
+        """Requests that run or wait, per running request."""
         return 1 + self.waiting / max(self.running, 1)
 
     def check(self) -> None:
-        """Whether one more may come in. Raises ApiError: better before its upload than after."""
+        """Check that one more request may come in. Called before an upload as well as after it.
+
+        Raises ApiError if the queue is full or the service is shutting down.
+        """
         if self.draining:
             raise ApiError(503, "shutting_down", "the service is shutting down: send the request again", retry_after=5)
         if self._places.locked() and self.waiting >= self.settings.max_waiting:
-            raise self._full("too many requests are waiting: try again later", "queue_full")
+            raise self._too_many("too many requests are waiting: try again later", "queue_full")
 
     @asynccontextmanager
     async def upload(self) -> AsyncIterator[None]:
-        """While a body is received. Raises ApiError."""
+        """Count an upload while it lasts. Raises ApiError if there are too many."""
         self.check()
         if self.uploading >= self.settings.max_uploads:
-            raise self._full("too many uploads at the same time: try again later", "too_many_uploads")
+            raise self._too_many("too many uploads at the same time: try again later", "too_many_uploads")
         self.uploading += 1
         try:
             yield
         finally:
             self.uploading -= 1
 
-    def work(self, function: Callable[[], T], context: RequestContext, begun: Callable[[], None]) -> asyncio.Task[T]:
-        """function, in a thread, when there is a place. A task cancelled stops the context and leaves the queue.
+    def run(self, function: Callable[[], T], context: RequestContext, on_start: Callable[[], None]) -> asyncio.Task[T]:
+        """Return a task that runs the function in a thread when a place is free, and calls `on_start` before.
 
-        The place is free again when the thread has ended, not before. begun: called when it has begun.
+        Cancelling the task cancels the context. The place is free again when the thread has ended.
         """
-        task = asyncio.create_task(self._work(function, context, begun))
+        task = asyncio.create_task(self._run(function, context, on_start))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _work(self, function: Callable[[], T], context: RequestContext, begun: Callable[[], None]) -> T:
+    async def _run(self, function: Callable[[], T], context: RequestContext, on_start: Callable[[], None]) -> T:
         loop = asyncio.get_running_loop()
         async with self._place():
-            begun()
-            began = loop.time()
+            on_start()
+            started = loop.time()
             try:
                 return await run_in_thread(self._threads, function, context)
             finally:
-                self._mean += _MEMORY * (loop.time() - began - self._mean)
+                self._mean_seconds += _LATEST_WEIGHT * (loop.time() - started - self._mean_seconds)
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
@@ -87,12 +90,12 @@ class AdmissionController:
             self.running -= 1
             self._places.release()
 
-    def _full(self, message: str, reason: str) -> ApiError:
-        seconds = self._mean * (self.waiting + 1) / self.settings.max_running
-        return ApiError(429, reason, message, retry_after=min(max(math.ceil(seconds), 1), _LONGEST_WAIT))
+    def _too_many(self, message: str, reason: str) -> ApiError:
+        seconds = self._mean_seconds * (self.waiting + 1) / self.settings.max_running
+        return ApiError(429, reason, message, retry_after=min(max(math.ceil(seconds), 1), _MAX_RETRY_AFTER))
 
-    async def closed(self) -> None:
-        """When the last thread has ended."""
+    async def close(self) -> None:
+        """Wait until the last thread has ended."""
         while self._tasks:
             await asyncio.wait(self._tasks)
         self._threads.shutdown()

@@ -1,21 +1,41 @@
-"""ApiError: a refusal as OpenAI's API words it, and what our own errors become."""
-
-from typing import Any
+"""ApiError: an error as an HTTP response, in the words of OpenAI's API or of Inference Endpoints."""
 
 from starlette.responses import JSONResponse
+from typing_extensions import TypedDict
 
 from transcription.errors import AudioTooLong, EngineFailure, InvalidAudio, InvalidRequest, TranscriptionError
 
-PLAIN = frozenset({"/", "/predict"})
-"""Routes whose errors are {"error": text}."""
+ENDPOINT_PATHS = frozenset({"/", "/predict"})
+"""Paths of Inference Endpoints, whose errors are {"error": message}."""
 _TYPES = {401: "authentication_error", 429: "rate_limit_error"}
 
 
-class ApiError(Exception):
-    """An answer that is not what was asked for.
+class ErrorDetail(TypedDict):
+    """The message, and the parameter that caused the error."""
 
-    status: HTTP's. reason: one word for the metrics, and OpenAI's `code`. retry_after: seconds, None where trying
-    again would bring the same answer.
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(TypedDict):
+    """The error object of OpenAI's API."""
+
+    error: ErrorDetail
+
+
+class EndpointErrorBody(TypedDict):
+    """The error object of Inference Endpoints."""
+
+    error: str
+
+
+class ApiError(Exception):
+    """An error response.
+
+    status: of HTTP. reason: one word for the metrics and for OpenAI's `code`. retry_after: seconds, None if the
+    same request would fail again.
     """
 
     def __init__(
@@ -27,25 +47,29 @@ class ApiError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What tells a client whether, and when, to try again (the openai client reads x-should-retry)."""
+        """Whether and when to retry. The openai client reads x-should-retry."""
         if self.retry_after is None:
             return {"x-should-retry": "false"}
         return {"Retry-After": str(self.retry_after)}
 
     @property
-    def body(self) -> dict[str, Any]:
-        """OpenAI's error object."""
+    def body(self) -> ErrorBody:
+        """The error object of OpenAI's API."""
         kind = _TYPES.get(self.status, "invalid_request_error" if self.status < 500 else "server_error")
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.reason}}
 
-    def response(self, plain: bool = False) -> JSONResponse:
-        """The answer; plain: as Inference Endpoints words it."""
-        return JSONResponse({"error": self.message} if plain else self.body, self.status, self.headers)
+    def response(self, path: str) -> JSONResponse:
+        """Return the response, in the words of the protocol of the path."""
+        if path in ENDPOINT_PATHS:
+            return JSONResponse(EndpointErrorBody(error=self.message), self.status, self.headers)
+        return JSONResponse(self.body, self.status, self.headers)
 
 
-def to_api_error(error: TranscriptionError) -> ApiError:
-    """What one of our errors is to a client."""
+def to_api_error(error: ApiError | TranscriptionError) -> ApiError:
+    """Return the error response for an error."""
     match error:
+        case ApiError():
+            return error
         case AudioTooLong():
             return ApiError(413, "audio_too_long", str(error), "file")
         case InvalidAudio():

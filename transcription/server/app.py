@@ -1,4 +1,4 @@
-"""The service over HTTP, configured by the environment."""
+"""The HTTP application: routes, middleware and error handling around a Service."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from transcription.errors import InvalidSettings, TranscriptionError
-from transcription.server.api_errors import PLAIN, ApiError, to_api_error
+from transcription.server.api_errors import ApiError, to_api_error
 from transcription.server.authentication import authorised
 from transcription.server.bodies import drain
 from transcription.server.request_log import RequestLogMiddleware, record_of
@@ -25,15 +25,15 @@ from transcription.server.settings import ServerSettings
 from transcription.transcriber import Transcriber
 
 Mount = Callable[[FastAPI], None]
+_DESCRIPTION = "Speech to text with speakers: OpenAI's audio routes and the API of Hugging Face Inference Endpoints."
 
 
 def create_app(
     settings: ServerSettings, load: Callable[[], Transcriber], wait: bool = False, mounts: Sequence[Mount] = ()
 ) -> FastAPI:
-    """The application. load: makes the Transcriber, while /health already answers.
+    """Return the application. `load` makes the Transcriber while /health already answers.
 
-    wait: starts only with the models, and not without; for where another one answers meanwhile.
-    mounts: what adds more routes, e.g. the page.
+    wait: start only when the models are loaded. mounts: functions that add more routes, e.g. the page.
     """
     service = Service(settings, load)
 
@@ -46,9 +46,9 @@ def create_app(
                 raise InvalidSettings("the models cannot be loaded: see the log")
         yield
         loading.cancel()
-        await service.admission.closed()
+        await service.admission.close()
 
-    app = FastAPI(title="Transcription", version="1.0", description=__doc__ or "", lifespan=lifespan)
+    app = FastAPI(title="Transcription", version="1.0", description=_DESCRIPTION, lifespan=lifespan)
     app.state.service = service
     app.include_router(status_routes.open_router)
     for routes in (audio_routes, chat_routes, endpoint_routes, status_routes):
@@ -62,28 +62,26 @@ def create_app(
     for mount in mounts:
         mount(app)
     for kind in (ApiError, TranscriptionError, HTTPException, RequestValidationError):
-        app.add_exception_handler(kind, refused)
+        app.add_exception_handler(kind, error_response)
     return app
 
 
-async def refused(request: Request, error: Exception) -> Response:
-    """Any failure, in the words of the route's protocol."""
-    refusal = _refusal(error)
-    record_of(request).refused(refusal.reason)
+async def error_response(request: Request, error: Exception) -> Response:
+    """Return the response of any error, in the words of the route's protocol."""
+    api_error = _api_error(error)
+    record_of(request).refuse(api_error.reason)
     await drain(request)
-    response = refusal.response(plain=request.url.path in PLAIN)
+    response = api_error.response(request.url.path)
     response.headers.update(getattr(error, "headers", None) or {})
     return response
 
 
-def _refusal(error: Exception) -> ApiError:
+def _api_error(error: Exception) -> ApiError:
     match error:
-        case ApiError():
-            return error
-        case TranscriptionError():
+        case ApiError() | TranscriptionError():
             return to_api_error(error)
         case HTTPException():
-            name = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-            return ApiError(error.status_code, name, error.detail)
+            reason = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+            return ApiError(error.status_code, reason, error.detail)
         case _:
             return ApiError(400, "invalid_value", "the request cannot be read: see /docs")

@@ -1,4 +1,4 @@
-"""API keys: who may call the service."""
+"""API keys: who may use the service."""
 
 import hmac
 from typing import Annotated
@@ -9,13 +9,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from transcription.server.api_errors import ApiError
 from transcription.server.service import service_of
 
-_BEARER = HTTPBearer(auto_error=False, description="one of API_KEYS, where any are set")
+_BEARER = HTTPBearer(auto_error=False, description="one of API_KEYS, if any are set")
 
 
 async def authorised(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
-    """Lets in who has one of the keys. Raises ApiError."""
+    """Check the API key of a request. Raises ApiError if it is missing or wrong."""
     keys = [key.get_secret_value().encode() for key in service_of(request).settings.api_keys]
-    given = sent.credentials.encode() if sent else b""
-    matches = [hmac.compare_digest(given, key) for key in keys]  # all of them: time says nothing of which
+    credentials = sent.credentials.encode() if sent else b""
+    matches = [hmac.compare_digest(credentials, key) for key in keys]  # all keys, so that timing shows nothing
     if keys and not any(matches):
         raise ApiError(401, "invalid_api_key", "send one of the service's API keys as Authorization: Bearer")

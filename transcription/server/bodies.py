@@ -1,4 +1,4 @@
-"""Bodies of requests: received in pieces, counted as they come, kept on disk when they are large."""
+"""Bodies of requests: received in chunks, limited in size, and kept on disk if they are large."""
 
 import asyncio
 import json
@@ -16,69 +16,73 @@ from transcription.errors import Cancelled, InvalidRequest
 from transcription.server.api_errors import ApiError
 from transcription.server.request_log import record_of
 
-_IN_MEMORY = 1024 * 1024  # bytes of a body before it goes to disk
-_AROUND = 1024 * 1024  # bytes of a body that are not the file
-_FIELDS, _FIELD = 300, 64 * 1024  # fields of a form, and bytes of one
-_DRAIN_BYTES, _DRAIN_SECONDS = 32 * 1024 * 1024, 2.0  # what is still read of a body that is refused
+_MEMORY_BYTES = 1024 * 1024  # larger bodies are kept on disk
+_OVERHEAD_BYTES = 1024 * 1024  # of a body, around the audio file
+_MAX_FIELDS, _MAX_FIELD_BYTES = 300, 64 * 1024  # of a form
+_DRAIN_BYTES, _DRAIN_SECONDS = 32 * 1024 * 1024, 2.0
 
 
 @dataclass
 class Form:
-    """A multipart body: each field's values in order, and the file. Whoever gets it closes it."""
+    """A multipart body: the values of each field in order, and the files. The caller closes it."""
 
     fields: dict[str, list[str]] = field(default_factory=dict)
     files: dict[str, IO[bytes]] = field(default_factory=dict)
 
     def file(self) -> IO[bytes]:
-        """The audio. Raises InvalidRequest."""
-        if set(self.files) - {"file"}:
-            raise InvalidRequest(f"send the audio as file, not as {min(set(self.files) - {'file'})[:40]!r}", "file")
+        """Return the audio file. Raises InvalidRequest if it is missing or has another name."""
+        if wrong := set(self.files) - {"file"}:
+            raise InvalidRequest(f"send the audio as file, not as {min(wrong)[:40]!r}", "file")
         if not self.files:
             raise InvalidRequest("file is missing: send an audio file", "file")
         return self.files["file"]
 
     def close(self) -> None:
-        """Gives the disk back."""
+        """Close the files, which frees their disk space."""
         for file in self.files.values():
             file.close()
 
 
-async def read_form(request: Request, most: int) -> Form:
-    """A multipart body whose file has at most so many bytes. Raises ApiError, InvalidRequest, Cancelled."""
+async def read_form(request: Request, max_file_bytes: int) -> Form:
+    """Return the multipart body of a request. The caller closes it.
+
+    Raises ApiError if it is too large or no multipart body, InvalidRequest if it is malformed, Cancelled.
+    """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise ApiError(415, "unsupported_media_type", "send multipart/form-data with a file")
+    chunks = _limited(request, max_file_bytes + _OVERHEAD_BYTES)
     parser = MultiPartParser(
-        request.headers, _counted(request, most + _AROUND), max_files=1, max_fields=_FIELDS, max_part_size=_FIELD
+        request.headers, chunks, max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
     )
     try:
         items = (await parser.parse()).multi_items()
     except MultiPartException as error:
         raise InvalidRequest(f"the multipart body cannot be read: {error.message}") from None
-    found = Form()
+    form = Form()
     for name, value in items:
         if isinstance(value, UploadFile):
-            found.files[name] = cast("IO[bytes]", value.file)
+            form.files[name] = cast("IO[bytes]", value.file)
         else:
-            found.fields.setdefault(name, []).append(value)
-    return found
+            form.fields.setdefault(name, []).append(value)
+    return form
 
 
-def json_limit(most: int) -> int:
-    """Bytes of the largest JSON body that holds a file of so many, in base64."""
-    return most * 4 // 3 + _AROUND
+def max_json_bytes(max_file_bytes: int) -> int:
+    """Return the size of the largest JSON body, which holds a file as base64 text."""
+    return max_file_bytes * 4 // 3 + _OVERHEAD_BYTES
 
 
-async def read_body(request: Request, most: int) -> IO[bytes]:
-    """A body of at most so many bytes as a file. Whoever gets it closes it. Raises ApiError, Cancelled."""
-    return await to_file(_counted(request, most))
+async def read_body(request: Request, max_bytes: int) -> IO[bytes]:
+    """Return the body of a request as a file. The caller closes it. Raises ApiError if it is too large, Cancelled."""
+    return await to_file(_limited(request, max_bytes))
 
 
 async def to_file(content: AsyncIterable[bytes] | bytes) -> IO[bytes]:
-    """A file of the content, on disk when it is large. Whoever gets it closes it."""
-    file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  it outlives this function
+    """Return a file with the content, on disk if it is large. The caller closes it."""
+    file = SpooledTemporaryFile(_MEMORY_BYTES)  # noqa: SIM115  it outlives this function
     try:
         async for chunk in _chunks(content):
-            if file.tell() + len(chunk) > _IN_MEMORY:
+            if file.tell() + len(chunk) > _MEMORY_BYTES:
                 await asyncio.to_thread(file.write, chunk)
             else:
                 file.write(chunk)
@@ -98,35 +102,35 @@ async def _chunks(content: AsyncIterable[bytes] | bytes) -> AsyncIterator[bytes]
 
 
 def read_json(file: IO[bytes]) -> dict[str, Any]:
-    """The JSON object in a file. Raises InvalidRequest."""
+    """Return the JSON object in a file. Raises InvalidRequest if there is none."""
     try:
-        found = json.load(file)
+        value = json.load(file)
     except (ValueError, RecursionError):
         raise InvalidRequest("the body is not JSON") from None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise InvalidRequest("the body is not a JSON object")
-    return found
+    return value
 
 
-async def _counted(request: Request, most: int) -> AsyncGenerator[bytes, None]:
-    """The body in chunks, up to `most` bytes of it."""
-    refusal = ApiError(413, "body_too_large", f"the body is larger than the {most} bytes allowed here", "file")
-    claimed = request.headers.get("content-length", "")
-    if claimed.isdecimal() and (len(claimed) > 18 or int(claimed) > most):
-        raise refusal
+async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """Yield the chunks of a body. Raises ApiError above `max_bytes`, Cancelled if the client disconnects."""
+    error = ApiError(413, "body_too_large", f"the body is larger than the {max_bytes} bytes allowed here", "file")
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and (len(length) > 18 or int(length) > max_bytes):
+        raise error
     count = 0
     try:
         async for chunk in request.stream():
             count += len(chunk)
-            if count > most:
-                raise refusal
+            if count > max_bytes:
+                raise error
             yield chunk
     except ClientDisconnect:
         raise Cancelled from None
 
 
 async def drain(request: Request) -> None:
-    """Reads on, for a while, a body that is refused: who is still sending would not see the answer."""
+    """Read the rest of a refused body, within limits: a client that is still sending would miss the response."""
     record, count = record_of(request), 0
     with suppress(TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):
@@ -135,6 +139,6 @@ async def drain(request: Request) -> None:
 
 
 async def disconnected(request: Request) -> None:
-    """Returns when the client has gone."""
+    """Wait until the client has disconnected."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

@@ -1,35 +1,39 @@
-"""OpenAI's parameters, honoured or refused: AudioRequest is an InferenceConfig that also says how to answer."""
+"""TranscriptionRequest: the form fields of OpenAI's audio routes, and the InferenceConfig that they mean."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, Task, describe, split_list
 from transcription.errors import InvalidRequest
+from transcription.formats import FORMATS, Format, FormatField, format_names, formats_of
 from transcription.server.api_errors import ApiError
 
-ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 Granularity = Literal["word", "segment"]
 
-STREAMED = ("json", "text", "diarized_json")
-_SPEAKERLESS = ("json", "text")  # formats that cannot show who speaks
-# Names of InferenceConfig for what a route or one of OpenAI's parameters says.
-SAID_OTHERWISE = {
-    "task": "the route says it: /v1/audio/transcriptions or /v1/audio/translations",
+UNSUPPORTED = {
+    "task": "the route decides: /v1/audio/transcriptions or /v1/audio/translations",
     "timestamps": "send timestamp_granularities",
     "logprobs": "send include",
-    "sampling_rate": "the file says it",
+    "sampling_rate": "the file has its own",
     "known_speaker_names": "speakers are named A, B, … here",
     "known_speaker_references": "speakers are named A, B, … here",
 }
+"""Parameters that the audio routes refuse, and why."""
 _KEY = re.compile(r"(\w+)\[(\w*)\]")  # name[] or name[key]
 
 
-def _parsed(value: object) -> object:
-    """An object that a form brings as JSON text."""
+def _offered(name: str) -> str:
+    if name not in formats_of("openai"):
+        raise ValueError(f"must be {format_names('openai')}")
+    return name
+
+
+def _parse_object(value: object) -> object:
+    """Parse an object that a form sends as JSON text."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             return json.loads(value)
@@ -39,7 +43,7 @@ def _parsed(value: object) -> object:
 
 
 class ServerVad(BaseModel):
-    """OpenAI's voice activity detection, with its defaults: pauses are left out, what is said is packed."""
+    """OpenAI's voice activity detection, with its defaults: long pauses are left out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,103 +53,129 @@ class ServerVad(BaseModel):
     prefix_padding_ms: int = Field(300, ge=0, le=10_000)
 
 
-class AudioRequest(InferenceConfig):
-    """One request to an audio route; other names than these are refused."""
+class TranscriptionRequest(BaseModel):
+    """The parameters of one request to an audio route.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    OpenAI's own parameters are fields. Those of InferenceConfig are extra fields, which `to_config` validates.
+    """
 
-    model: str = Field("", max_length=200, description="any name: the one model that is served answers")
-    response_format: ResponseFormat = Field("json", description="how the transcript is written down")
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    model: str = Field("", max_length=200, description="Any name: the service has one model.")
+    response_format: Annotated[str, AfterValidator(_offered)] = Field(
+        "json", description="Format of the transcript.", json_schema_extra={"enum": list(formats_of("openai"))}
+    )
     timestamp_granularities: Annotated[tuple[Granularity, ...], BeforeValidator(split_list)] = Field(
-        (), description="word, segment: with verbose_json"
+        (), description=f"word or segment. word needs {format_names('openai', 'shows_words')}."
     )
     include: Annotated[tuple[Literal["logprobs"], ...], BeforeValidator(split_list)] = Field(
-        (), description="logprobs: with json"
+        (), description=f"logprobs: log-probability of each token; needs {format_names('openai', 'shows_logprobs')}."
     )
-    chunking_strategy: Annotated[Literal["auto"] | ServerVad | None, BeforeValidator(_parsed)] = Field(
-        None, description="auto: cut in pauses; server_vad: pauses are left out too"
+    chunking_strategy: Annotated[Literal["auto"] | ServerVad | None, BeforeValidator(_parse_object)] = Field(
+        None, description="auto: split the audio at pauses; server_vad: also leave out long pauses."
     )
-    stream: bool = Field(False, description="send the text as it is heard: with json, text and diarized_json")
-
-    @model_validator(mode="after")
-    def _fitting(self) -> Self:
-        wanted = self.response_format
-        if "word" in self.timestamp_granularities and wanted != "verbose_json":  # segment is what all have
-            raise ValueError("timestamp_granularities word needs response_format verbose_json")
-        if self.include and wanted != "json":
-            raise ValueError("include logprobs needs response_format json")
-        if self.stream and wanted not in STREAMED:
-            raise ValueError(f"stream needs response_format {', '.join(STREAMED)}")
-        if wanted in _SPEAKERLESS and (self.diarize or self.speaker_hints):
-            raise ValueError("speakers are shown by response_format diarized_json, verbose_json, srt and vtt")
-        if wanted == "diarized_json" and self.diarize is False:
-            raise ValueError("diarize is what response_format diarized_json is for")
-        if self.vad_filter and self.chunking_strategy:
-            raise ValueError("chunking_strategy and vad_filter say the same: leave one out")
-        return self
+    stream: bool = Field(
+        False, description=f"Send the text while it is decoded; needs {format_names('openai', 'streams')}."
+    )
 
     @classmethod
-    def read(cls, parameters: Mapping[str, Any], task: Task) -> Self:
-        """The parameters of a request. Raises InvalidRequest, ApiError."""
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
+        """Return the request with these parameters.
+
+        Raises ApiError if a parameter is unknown or unsupported, InvalidRequest if a value is wrong.
+        """
         for name in parameters:
-            if name in SAID_OTHERWISE:
-                message = f"{name} has no effect here ({SAID_OTHERWISE[name]}): leave it out"
+            if name in UNSUPPORTED:
+                message = f"{name} has no effect here ({UNSUPPORTED[name]}): leave it out"
                 raise ApiError(400, "unsupported_parameter", message, name)
-            if name not in cls.model_fields:
+            if name not in cls.model_fields and name not in InferenceConfig.model_fields:
                 raise ApiError(400, "unknown_parameter", f"unknown parameter {name[:40]!r}: leave it out", name[:40])
         try:
-            found = cls.model_validate(dict(parameters))
+            return cls.model_validate(dict(parameters))
         except ValidationError as error:
             place = error.errors()[0]["loc"]
             raise InvalidRequest(describe(error), str(place[0]) if place else None) from None
-        return found.model_copy(update={"task": task} | found._meaning())
 
-    def _meaning(self) -> dict[str, Any]:
-        """What OpenAI's parameters mean for the engine."""
-        timed = self.response_format in ("srt", "vtt") or "word" in self.timestamp_granularities
-        meant: dict[str, Any] = {
-            "timestamps": "word" if timed else "segment",
+    @property
+    def format(self) -> Format:
+        """The row of FORMATS."""
+        return FORMATS[self.response_format]
+
+    @property
+    def speakers_param(self) -> str:
+        """The parameter that asks for speakers."""
+        return "diarize" if "diarize" in (self.model_extra or {}) else "response_format"
+
+    def to_config(self, task: Task) -> InferenceConfig:
+        """Return the parameters of the transcription. Raises InvalidRequest if they contradict each other."""
+        config = InferenceConfig.from_request(self.model_extra)
+        if problem := self._contradiction(config):
+            raise InvalidRequest(problem)
+        has_word_times = self.format.needs_words or "word" in self.timestamp_granularities
+        changes: dict[str, Any] = {
+            "task": task,
+            "timestamps": "word" if has_word_times else "segment",
             "logprobs": "logprobs" in self.include,
-            "diarize": False if self.response_format in _SPEAKERLESS and not self.multichannel else self.diarize,
         }
-        if self.temperature == (0.0,):  # OpenAI's reference: thresholds then decide whether it is raised
-            meant["temperature"] = FALLBACK_TEMPERATURES
+        if not self.format.shows_speakers and not config.multichannel:
+            changes["diarize"] = False
+        if config.temperature == (0.0,):  # OpenAI: 0 raises the temperature until the thresholds are met
+            changes["temperature"] = FALLBACK_TEMPERATURES
         if isinstance(self.chunking_strategy, ServerVad):
-            meant |= {
+            changes |= {
                 "vad_filter": True,
                 "vad_threshold": self.chunking_strategy.threshold,
                 "vad_silence_ms": self.chunking_strategy.silence_duration_ms,
                 "vad_padding_ms": self.chunking_strategy.prefix_padding_ms,
             }
-        return meant
+        return self.format.with_speakers(config.model_copy(update=changes))
+
+    def _contradiction(self, config: InferenceConfig) -> str | None:
+        """Return a message about parameters that contradict each other, None if there are none."""
+        needs: list[tuple[bool, str, FormatField]] = [
+            ("word" in self.timestamp_granularities, "timestamp_granularities word needs", "shows_words"),
+            (bool(self.include), "include logprobs needs", "shows_logprobs"),
+            (self.stream, "stream needs", "streams"),
+            (bool(config.diarize or config.speaker_hints), "speakers need", "shows_speakers"),
+        ]
+        for is_requested, subject, field in needs:
+            if is_requested and not getattr(self.format, field):
+                return f"{subject} response_format {format_names('openai', field)}"
+        if self.format.needs_speakers and config.diarize is False:
+            return f"response_format {self.response_format} needs speakers: leave diarize out"
+        if config.vad_filter and self.chunking_strategy:
+            return "chunking_strategy cannot be combined with vad_filter: leave one out"
+        return None
 
 
-def parameters(fields: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """A form's fields: `name[]` and repeated names are lists, `name[key]` are objects; what is empty is absent.
+def form_parameters(fields: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return the parameters in the fields of a form.
 
-    Raises InvalidRequest.
+    `name[]` and repeated names are lists, `name[key]` are objects, empty values are left out.
+    Raises InvalidRequest if a parameter is both an object and something else.
     """
-    found: dict[str, Any] = {}
-    for sent, values in fields.items():
-        given = [value for value in values if value.strip()]
-        if not given:
+    parameters: dict[str, Any] = {}
+    for field, values in fields.items():
+        filled = [value for value in values if value.strip()]
+        if not filled:
             continue
-        key = _KEY.fullmatch(sent)
-        if key is None:
-            found[sent] = _together(sent, found.get(sent), given if len(given) > 1 else given[0])
-        elif key[2]:
-            found[key[1]] = _together(key[1], found.get(key[1]), {key[2]: given[0]})
-        else:
-            found[key[1]] = _together(key[1], found.get(key[1]), given)
-    return found
+        key = _KEY.fullmatch(field)
+        name = key[1] if key else field
+        value: Any = filled
+        if key is None and len(filled) == 1:
+            value = filled[0]
+        elif key and key[2]:
+            value = {key[2]: filled[0]}
+        parameters[name] = _merged(name, parameters.get(name), value)
+    return parameters
 
 
-def _together(name: str, before: Any, now: Any) -> Any:
-    """A parameter that came under two spellings of its name."""
-    if before is None:
-        return now
-    if isinstance(before, dict) and isinstance(now, dict):
-        return before | now
-    if isinstance(before, dict) or isinstance(now, dict):
+def _merged(name: str, first: Any, second: Any) -> Any:
+    """Return the value of a parameter that came in two spellings of its name."""
+    if first is None:
+        return second
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first | second
+    if isinstance(first, dict) or isinstance(second, dict):
         raise InvalidRequest(f"{name} is given twice", name)
-    return [value for part in (before, now) for value in (part if isinstance(part, list) else [part])]
+    return [value for part in (first, second) for value in (part if isinstance(part, list) else [part])]

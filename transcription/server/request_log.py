@@ -1,4 +1,4 @@
-"""One RequestRecord a request: its id, its stages and what became of it, for the log and the metrics."""
+"""RequestRecord: id, timings and outcome of one request, for the log and the metrics."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from transcription.server.api_errors import PLAIN, ApiError
+from transcription.server.api_errors import ApiError
 from transcription.server.metrics import Metrics
 
 logger = logging.getLogger("transcription")
@@ -25,52 +25,56 @@ _PROBES = frozenset({"/health", "/ready", "/ping", "/metrics"})
 
 @dataclass
 class RequestRecord:
-    """What is known of one request; no word of what was said in it."""
+    """What is logged of one request. It never holds text of a transcript."""
 
     id: str
     metrics: Metrics
-    began: float = field(default_factory=time.perf_counter)
-    stages: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
+    stages: dict[str, float] = field(default_factory=dict)  # name: seconds
     audio_seconds: float | None = None
     refusal: str | None = None
-    received: bool = False  # all of its body
+    received: bool = False  # the whole body
     status: int = 0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Times a part of the work."""
-        began = time.perf_counter()
+        """Measure the duration of a stage of the work."""
+        started = time.perf_counter()
         try:
             yield
         finally:
-            self.took(name, time.perf_counter() - began)
+            self.add_stage(name, time.perf_counter() - started)
 
-    def took(self, name: str, seconds: float) -> None:
-        """A part of the work took so long."""
+    def add_stage(self, name: str, seconds: float) -> None:
+        """Record the duration of a stage of the work."""
         self.stages[name] = round(seconds, 4)
         self.metrics.stages.labels(name).observe(seconds)
 
-    def heard(self, seconds: float) -> None:
-        """So much audio was transcribed."""
+    def add_audio(self, seconds: float) -> None:
+        """Record the duration of the transcribed audio."""
         self.audio_seconds = round(seconds, 3)
         self.metrics.audio.inc(seconds)
         if seconds and self.stages.get("transcribe"):
             self.metrics.real_time_factor.observe(self.stages["transcribe"] / seconds)
 
-    def refused(self, reason: str) -> None:
-        """No answer, and why."""
+    def add_first_text(self) -> None:
+        """Record that a stream has its first text now."""
+        self.metrics.first_delta.observe(time.perf_counter() - self.started)
+
+    def refuse(self, reason: str) -> None:
+        """Record why the request is refused."""
         self.refusal = reason
         self.metrics.refusals.labels(reason).inc()
 
 
 def record_of(request: Request) -> RequestRecord:
-    """The record of a request that came through RequestLogMiddleware."""
+    """Return the record that RequestLogMiddleware made for a request."""
     record: RequestRecord = request.state.record
     return record
 
 
 class RequestLogMiddleware:
-    """ASGI middleware: an id in and out, a log line and the metrics of every request."""
+    """ASGI middleware that gives each request an id, a log line and its metrics."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics
@@ -79,47 +83,47 @@ class RequestLogMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        sent = Headers(scope=scope).get("x-request-id", "")
-        record = RequestRecord(sent if _ID.fullmatch(sent) else f"req_{uuid.uuid4().hex}", self.metrics)
+        sent_id = Headers(scope=scope).get("x-request-id", "")
+        record = RequestRecord(sent_id if _ID.fullmatch(sent_id) else f"req_{uuid.uuid4().hex}", self.metrics)
         scope.setdefault("state", {})["record"] = record
 
-        async def received() -> Message:
+        async def receive_and_record() -> Message:
             message = await receive()
             if message["type"] == "http.disconnect" or not message.get("more_body", False):
                 record.received = True
             return message
 
-        async def answered(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = record.id
             await send(message)
 
         try:
-            await self.app(scope, received, answered)
+            await self.app(scope, receive_and_record, send_with_id)
         except Exception as error:
             logger.error("a request failed", exc_info=error, extra={"request_id": record.id})
             if not record.status:
                 failure = ApiError(500, "internal_error", "the service failed: see its log")
-                record.refused(failure.reason)
-                await failure.response(scope["path"] in PLAIN)(scope, received, answered)
+                record.refuse(failure.reason)
+                await failure.response(scope["path"])(scope, receive_and_record, send_with_id)
         finally:
-            self._close(record, scope)
+            self._finish(record, scope)
 
-    def _close(self, record: RequestRecord, scope: Scope) -> None:
-        """Probes are counted, and not logged."""
-        seconds = time.perf_counter() - record.began
-        route = getattr(scope.get("route"), "path", "none")  # of an unknown path anyone could make a new label
+    def _finish(self, record: RequestRecord, scope: Scope) -> None:
+        """Count the request, and log it unless it is a probe."""
+        seconds = time.perf_counter() - record.started
+        route = getattr(scope.get("route"), "path", "none")  # unknown paths share one label, or anyone could add many
         self.metrics.requests.labels(route, str(record.status)).inc()
         self.metrics.seconds.labels(route).observe(seconds)
         if route not in _PROBES:
-            told: dict[str, Any] = {"route": route, "status": record.status, "seconds": round(seconds, 4)}
-            told |= {"audio_seconds": record.audio_seconds, "stages": record.stages, "refusal": record.refusal}
-            logger.info("request", extra={"request_id": record.id, "told": told})
+            fields: dict[str, Any] = {"route": route, "status": record.status, "seconds": round(seconds, 4)}
+            fields |= {"audio_seconds": record.audio_seconds, "stages": record.stages, "refusal": record.refusal}
+            logger.info("request", extra={"request_id": record.id, "fields": fields})
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, message, request_id and what else a record tells."""
+    """Formats a log record as a line of JSON: time, level, message, request_id and its `fields`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -129,22 +133,22 @@ class JsonFormatter(logging.Formatter):
         }
         if hasattr(record, "request_id"):
             line["request_id"] = record.request_id
-        line |= {name: value for name, value in getattr(record, "told", {}).items() if value not in (None, {})}
+        line |= {name: value for name, value in getattr(record, "fields", {}).items() if value not in (None, {})}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
 
 
 def propagate_transformers_logs() -> None:
-    """transformers, once it is loaded, writes lines of its own unless it is told not to."""
-    from transformers.utils import logging as own
+    """Send the logs of transformers to our handler: it adds a handler of its own when it is imported."""
+    from transformers.utils import logging as transformers_logging
 
-    own.disable_default_handler()
-    own.enable_propagation()
+    transformers_logging.disable_default_handler()
+    transformers_logging.enable_propagation()
 
 
 def configure_logging() -> None:
-    """Sends every log of the process to standard error as JSON lines."""
+    """Send every log of the process to standard error, as lines of JSON."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -1,63 +1,116 @@
-"""Transcripts as OpenAI's routes answer them."""
+"""Transcripts as OpenAI's audio routes send them: whole, or as a stream of events."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Literal
 
 from starlette.responses import JSONResponse, Response
+from typing_extensions import TypedDict
 
-from transcription.formats import FORMATS
-from transcription.server.parameters import AudioRequest
-from transcription.transcript import Transcript
+from transcription.formats.answers import LanguageEntry, Notes, Usage
+from transcription.formats.documents import to_diarized_json, to_logprob
+from transcription.server.parameters import TranscriptionRequest
+from transcription.server.sse import Delta, ServerSentEvents
+from transcription.transcript import TokenLogprob, Transcript
 
-_POSITIONS = 50  # of the encoder, a second: what the model reads
+
+class InputTokens(TypedDict):
+    """The input tokens by kind."""
+
+    audio_tokens: int
+    text_tokens: int
 
 
-def answer(transcript: Transcript, asked: AudioRequest) -> Response:
-    """The whole answer in the format that was asked for."""
-    document = FORMATS[asked.response_format].render(transcript)
+class TokenUsage(TypedDict):
+    """OpenAI's usage by tokens."""
+
+    type: Literal["tokens"]
+    input_tokens: int
+    input_token_details: InputTokens
+    output_tokens: int
+    total_tokens: int
+
+
+_ENCODER_POSITIONS = 50  # per second of audio, in Whisper's encoder
+
+
+def transcription_response(transcript: Transcript, request: TranscriptionRequest) -> Response:
+    """Return the transcript in the requested format."""
+    document = request.format.render(transcript)
     if isinstance(document, str):
-        return Response(document, media_type=FORMATS[asked.response_format].media_type)
-    if asked.response_format == "verbose_json":
-        document["language"] = language_name(transcript.language)
-        if "segment" not in (asked.timestamp_granularities or ("segment",)):
-            del document["segments"]
-    if asked.response_format == "json":
-        document |= languages(transcript)
-    return JSONResponse(document | {"usage": usage(transcript)} | notes(transcript))
+        return Response(document, media_type=request.format.media_type)
+    content: dict[str, Any] = {**document}
+    if request.response_format == "verbose_json":
+        content["language"] = language_name(transcript.language)
+        if "segment" not in (request.timestamp_granularities or ("segment",)):
+            del content["segments"]
+    if request.response_format == "json":
+        content |= languages(transcript)
+    return JSONResponse(content | {"usage": usage(transcript)} | notes(transcript))
+
+
+class TranscriptionEvents(ServerSentEvents):
+    """OpenAI's events transcript.text.delta, transcript.text.segment (diarized_json) and transcript.text.done."""
+
+    def __init__(self, request: TranscriptionRequest) -> None:
+        super().__init__()
+        self._request = request
+
+    def delta_event(self, delta: Delta) -> dict[str, Any]:
+        """Return transcript.text.delta."""
+        return {"type": "transcript.text.delta", "delta": delta.text, **self._logprobs(delta.logprobs)}
+
+    def last_events(self, transcript: Transcript) -> Iterable[dict[str, Any]]:
+        """Yield transcript.text.segment for each segment of diarized_json, and transcript.text.done."""
+        if self._request.response_format == "diarized_json":
+            yield from ({**segment} for segment in to_diarized_json(transcript)["segments"])
+        yield {
+            "type": "transcript.text.done",
+            "text": transcript.text,
+            **languages(transcript),
+            **self._logprobs(token for segment in transcript.segments for token in segment.logprobs),
+            "usage": token_usage(transcript),
+            **notes(transcript),
+        }
+
+    def _logprobs(self, tokens: Iterable[TokenLogprob]) -> dict[str, Any]:
+        return {"logprobs": [to_logprob(token) for token in tokens]} if self._request.include else {}
 
 
 def language_name(code: str | None) -> str | None:
-    """A language's English name, as OpenAI's verbose_json has it."""
+    """Return the English name of a language, as OpenAI's verbose_json has it."""
     from transformers.models.whisper.tokenization_whisper import LANGUAGES  # loaded with the model
 
     return None if code is None else LANGUAGES.get(code, code)
 
 
-def languages(transcript: Transcript) -> dict[str, Any]:
-    """OpenAI's languages, where one is known."""
+def languages(transcript: Transcript) -> dict[str, list[LanguageEntry]]:
+    """Return OpenAI's languages, empty if the language is unknown."""
     return {"languages": [{"code": transcript.language}]} if transcript.language else {}
 
 
-def notes(transcript: Transcript) -> dict[str, Any]:
-    """What the reader should know besides, where there is anything."""
-    return {
-        **({"partial": True} if transcript.partial else {}),
-        **({"warnings": list(transcript.warnings)} if transcript.warnings else {}),
-    }
+def notes(transcript: Transcript) -> Notes:
+    """Return what a reader should know about the transcript, empty if there is nothing."""
+    result: Notes = {}
+    if transcript.partial:
+        result["partial"] = True
+    if transcript.warnings:
+        result["warnings"] = list(transcript.warnings)
+    return result
 
 
-def usage(transcript: Transcript) -> dict[str, Any]:
-    """OpenAI's usage, by duration."""
+def usage(transcript: Transcript) -> Usage:
+    """Return OpenAI's usage by duration."""
     return {"type": "duration", "seconds": round(transcript.duration, 3)}
 
 
-def token_usage(transcript: Transcript) -> dict[str, Any]:
-    """OpenAI's usage, by tokens: the encoder's positions in, the decoder's tokens out."""
-    heard = round(transcript.duration * _POSITIONS)
-    written = sum(len(segment.tokens) for segment in transcript.segments)
+def token_usage(transcript: Transcript) -> TokenUsage:
+    """Return OpenAI's usage by tokens: positions of the encoder and tokens of the decoder."""
+    audio_tokens = round(transcript.duration * _ENCODER_POSITIONS)
+    text_tokens = sum(len(segment.tokens) for segment in transcript.segments)
     return {
         "type": "tokens",
-        "input_tokens": heard,
-        "input_token_details": {"audio_tokens": heard, "text_tokens": 0},
-        "output_tokens": written,
-        "total_tokens": heard + written,
+        "input_tokens": audio_tokens,
+        "input_token_details": {"audio_tokens": audio_tokens, "text_tokens": 0},
+        "output_tokens": text_tokens,
+        "total_tokens": audio_tokens + text_tokens,
     }

@@ -1,198 +1,82 @@
-"""What the routes take and give, for the OpenAPI document."""
+"""The request bodies and responses of the OpenAPI document, beyond what FastAPI finds by itself."""
 
 import base64
 import io
+import operator
 import wave
+from functools import reduce
 from typing import Any
 
-from pydantic import BaseModel, Field
+from transcription.config import InferenceConfig
+from transcription.formats import format_names, formats_of
+from transcription.server.api_errors import ErrorBody
+from transcription.server.parameters import UNSUPPORTED, TranscriptionRequest
 
-from transcription.formats import FORMATS
-from transcription.server.parameters import SAID_OTHERWISE, AudioRequest
+Responses = dict[int | str, dict[str, Any]]
 
-
-class ErrorDetail(BaseModel):
-    """What was wrong, and with which parameter."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class Error(BaseModel):
-    """OpenAI's error object."""
-
-    error: ErrorDetail
-
-
-class PlainError(BaseModel):
-    """Inference Endpoints' error object."""
-
-    error: str
+ERRORS: Responses = {
+    400: {"model": ErrorBody, "description": "the request is wrong; the message says what to change"},
+    401: {"model": ErrorBody, "description": "the API key is missing or wrong"},
+    408: {"model": ErrorBody, "description": "the body did not arrive in time"},
+    413: {"model": ErrorBody, "description": "the audio is too large or too long"},
+    415: {"model": ErrorBody, "description": "the body is not multipart/form-data"},
+    429: {"model": ErrorBody, "description": "too many requests; retry after the seconds in Retry-After"},
+    500: {"model": ErrorBody, "description": "the model failed"},
+    503: {"model": ErrorBody, "description": "loading or shutting down; retry after the seconds in Retry-After"},
+    504: {"model": ErrorBody, "description": "the request took too long"},
+}
+_TEXT = {"schema": {"type": "string"}}
+_EVENT = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}}}
+EVENT_STREAM = {"text/event-stream": {"itemSchema": _EVENT}}
+"""Server-sent events; itemSchema describes one of them, as in OpenAPI 3.2."""
 
 
-class Usage(BaseModel):
-    """By duration, or, at the end of a stream, by tokens."""
-
-    type: str
-    seconds: float | None = None
-
-
-class Language(BaseModel):
-    """An ISO 639-1 code."""
-
-    code: str
-
-
-class Logprob(BaseModel):
-    """One token."""
-
-    token: str
-    bytes: list[int]
-    logprob: float
+def transcription_responses() -> Responses:
+    """Return the responses of an audio route, in each of OpenAI's formats."""
+    rows = formats_of("openai").values()
+    texts = {row.media_type: _TEXT for row in rows if row.document is str}
+    transcript = {
+        "model": reduce(operator.or_, [row.document for row in rows if row.document is not str]),
+        "description": "the transcript in the requested format",
+        "content": texts | EVENT_STREAM,
+    }
+    return {200: transcript, **ERRORS}
 
 
-class Transcription(BaseModel):
-    """response_format json."""
-
-    text: str
-    languages: list[Language] | None = None
-    logprobs: list[Logprob] | None = None
-    usage: Usage
-
-
-class Word(BaseModel):
-    """A word; who says it, how surely, and who else where speakers were told apart."""
-
-    word: str
-    start: float
-    end: float
-    probability: float | None
-    speaker: str | None = None
-    confidence: float | None = None
-    second_speaker: str | None = None
-    overlap: bool | None = None
+def transcription_body() -> dict[str, Any]:
+    """Return the multipart body of an audio route."""
+    own, config = TranscriptionRequest.model_json_schema(), InferenceConfig.model_json_schema()
+    definitions = own.get("$defs", {}) | config.get("$defs", {})
+    fields = {
+        name: _without_null(field, definitions)
+        for name, field in (own["properties"] | config["properties"]).items()
+        if name not in UNSUPPORTED
+    }
+    file = {"type": "string", "format": "binary", "description": "The recording, in any audio or video container."}
+    form = {
+        "type": "object",
+        "properties": {"file": file, **fields},
+        "required": ["file"],
+        "additionalProperties": False,
+    }
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
 
 
-class VerboseSegment(BaseModel):
-    """A stretch between two time stamps of Whisper."""
-
-    id: int
-    seek: int
-    start: float
-    end: float
-    text: str
-    tokens: list[int]
-    temperature: float
-    avg_logprob: float | None
-    compression_ratio: float | None
-    no_speech_prob: float | None
-    speaker: str | None = None
-
-
-class VerboseTranscription(BaseModel):
-    """response_format verbose_json."""
-
-    task: str
-    language: str | None
-    duration: float
-    text: str
-    segments: list[VerboseSegment] | None = None
-    words: list[Word] | None = None
-    usage: Usage
-
-
-class DiarizedSegment(BaseModel):
-    """A turn of talk; speaker is null where nobody's turn is near."""
-
-    type: str
-    id: str
-    start: float
-    end: float
-    text: str
-    speaker: str | None
-
-
-class DiarizedTranscription(BaseModel):
-    """response_format diarized_json."""
-
-    task: str
-    duration: float
-    text: str
-    segments: list[DiarizedSegment]
-    usage: Usage
-
-
-class EndpointAnswer(BaseModel):
-    """The handler's answer; another response_format adds a key of its own name."""
-
-    text: str
-    chunks: list[dict[str, Any]]
-    speakers: list[dict[str, Any]]
-    language: str | None
-    duration: float
-
-
-class Model(BaseModel):
-    """A model that is served."""
-
-    id: str
-    object: str = "model"
-    created: int
-    owned_by: str
-
-
-class Models(BaseModel):
-    """All of them."""
-
-    object: str = "list"
-    data: list[Model]
-
-
-class Health(BaseModel):
-    """Whether the service works."""
-
-    status: str = Field(examples=["ok"])
-
-
-class ChatMessage(BaseModel):
-    """The transcript."""
-
-    role: str
-    content: str
-
-
-class ChatChoice(BaseModel):
-    """There is one."""
-
-    index: int
-    message: ChatMessage
-    finish_reason: str
-
-
-class ChatCompletion(BaseModel):
-    """chat.completion."""
-
-    id: str
-    object: str
-    created: int
-    model: str
-    choices: list[ChatChoice]
-    usage: dict[str, int]
-
-
-def _silence() -> str:
-    """A tenth of a second of it, as base64 text of a wav file: for examples that can be tried."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as sound:
-        sound.setparams((1, 1, 8000, 0, "NONE", "NONE"))
-        sound.writeframes(bytes([128]) * 800)
-    return base64.b64encode(file.getvalue()).decode()
+def _without_null(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a form field: forms have no null, and definitions are inlined."""
+    kinds = [
+        definitions[kind["$ref"].rsplit("/", 1)[1]] if "$ref" in kind else kind
+        for kind in field.get("anyOf", ())
+        if kind.get("type") != "null"
+    ]
+    rest = {name: value for name, value in field.items() if name != "anyOf"}
+    if not isinstance(rest.get("default"), str | int | float):  # null or an empty list
+        rest.pop("default", None)
+    return {**rest, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})}
 
 
 def chat_body() -> dict[str, Any]:
-    """The JSON body of a chat completion."""
+    """Return the JSON body of a chat completion."""
     audio = {"type": "object", "properties": {"data": {"type": "string"}, "format": {"type": "string"}}}
     part = {
         "type": "object",
@@ -225,12 +109,13 @@ def chat_body() -> dict[str, Any]:
 
 
 def endpoint_body() -> dict[str, Any]:
-    """The body of the Inference Endpoints contract: JSON, or the recording itself."""
+    """Return the body of the Inference Endpoints API: JSON, or the bytes of an audio file."""
+    parameters = f"Fields of InferenceConfig, and response_format ({format_names('endpoint')}); may be null or absent."
     body = {
         "type": "object",
         "properties": {
-            "inputs": {"type": "string", "description": "base64 text of an audio file"},
-            "parameters": {"type": "object", "description": "as in the README; null or absent"},
+            "inputs": {"type": "string", "description": "Base64 text of an audio file."},
+            "parameters": {"type": "object", "description": parameters},
         },
         "required": ["inputs"],
     }
@@ -242,56 +127,10 @@ def endpoint_body() -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def audio_body() -> dict[str, Any]:
-    """The multipart body of an audio route."""
-    schema = AudioRequest.model_json_schema()
-    shown = {
-        name: _without_null(field, schema["$defs"])
-        for name, field in schema["properties"].items()
-        if name not in SAID_OTHERWISE
-    }
-    file = {"type": "string", "format": "binary", "description": "the recording, in any container"}
-    form = {
-        "type": "object",
-        "properties": {"file": file, **shown},
-        "required": ["file"],
-        "additionalProperties": False,
-    }
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
-
-
-def _without_null(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """A form leaves out what has no value; definitions stand where they are used."""
-    kinds = [
-        definitions[kind["$ref"].rsplit("/", 1)[1]] if "$ref" in kind else kind
-        for kind in field.get("anyOf", ())
-        if kind.get("type") != "null"
-    ]
-    rest = {name: value for name, value in field.items() if name != "anyOf"}
-    if not isinstance(rest.get("default"), str | int | float):  # an empty list, or nothing
-        rest.pop("default", None)
-    return {**rest, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds else {})}
-
-
-ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Error, "description": "the request cannot be served as it is: the message says what to do"},
-    401: {"model": Error, "description": "the API key is missing or wrong"},
-    408: {"model": Error, "description": "the body did not arrive in time"},
-    413: {"model": Error, "description": "the audio is too large or too long"},
-    415: {"model": Error, "description": "the body is not multipart/form-data"},
-    429: {"model": Error, "description": "too many requests: Retry-After says when to try again"},
-    500: {"model": Error, "description": "the model failed"},
-    503: {"model": Error, "description": "loading or shutting down: Retry-After says when to try again"},
-    504: {"model": Error, "description": "the request took too long"},
-}
-TRANSCRIPTS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "model": Transcription | VerboseTranscription | DiarizedTranscription,
-        "description": "the transcript, in the format that was asked for",
-        "content": {
-            **{FORMATS[name].media_type: {"schema": {"type": "string"}} for name in ("text", "srt", "vtt")},
-            "text/event-stream": {"schema": {"type": "string"}},
-        },
-    },
-    **ERRORS,
-}
+def _silence() -> str:
+    """Return a tenth of a second of silence, a WAV file as base64 text."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as silence:
+        silence.setparams((1, 1, 8000, 0, "NONE", "NONE"))
+        silence.writeframes(bytes([128]) * 800)
+    return base64.b64encode(file.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""Service: the models, and how one request gets from its body to its answer."""
+"""Service: the models and the limits that the routes share, and the steps of a request."""
 
 import asyncio
 import contextlib
@@ -29,14 +29,14 @@ from transcription.transcript import Transcript
 
 logger = logging.getLogger("transcription")
 T = TypeVar("T")
-_FAILING = 5  # failures in a row
+_MAX_FAILURES = 5  # in a row, of a service that is ok
 
 
 class Service:
-    """What the routes share. The models are loaded while it already answers."""
+    """The models, which load while /health already answers, and the steps of a request."""
 
     def __init__(self, settings: ServerSettings, load: Callable[[], Transcriber]) -> None:
-        """load: makes the Transcriber; raises InvalidSettings."""
+        """Take the function that loads the models; it raises InvalidSettings if it cannot."""
         self.settings, self._load = settings, load
         self.admission = AdmissionController(settings)
         self.fetcher = Fetcher(settings.audio_url_hosts)
@@ -46,140 +46,152 @@ class Service:
         self.metrics = Metrics(lambda: self.admission.running, lambda: self.admission.waiting, self._out_of_memory)
 
     async def load(self) -> None:
-        """Loads the models; `failed` when they cannot be."""
-        began = time.perf_counter()
+        """Load the models, or set `failed`."""
+        started = time.perf_counter()
         try:
-            transcriber = await self._warmed()
+            transcriber = await self._load_in_thread()
         except Exception as error:
             self.failed = True
-            told = str(error) if isinstance(error, InvalidSettings) else "the models cannot be loaded"
-            logger.error(told, exc_info=None if isinstance(error, InvalidSettings) else error)
+            is_known = isinstance(error, InvalidSettings)
+            logger.error(
+                str(error) if is_known else "the models cannot be loaded", exc_info=None if is_known else error
+            )
             return
         self.handler = EndpointHandler(transcriber=transcriber)
-        logger.info("ready", extra={"told": {"seconds": round(time.perf_counter() - began, 1), "model": self.model}})
+        seconds = round(time.perf_counter() - started, 1)
+        logger.info("ready", extra={"fields": {"seconds": seconds, "model": self.model}})
 
-    async def _warmed(self) -> Transcriber:
-        """In a thread that nobody has to wait for: a download that hangs would hold up the end of the process."""
+    async def _load_in_thread(self) -> Transcriber:
+        """Load the models in a daemon thread: a download that hangs does not delay the end of the process."""
         loop = asyncio.get_running_loop()
-        found: asyncio.Future[Transcriber] = loop.create_future()
+        loaded: asyncio.Future[Transcriber] = loop.create_future()
 
-        def work() -> None:
+        def load() -> None:
             try:
-                transcriber = self._warm()
+                transcriber = self._load_and_warm_up()
             except Exception as error:
-                tell(found.set_exception, error)
+                finish(loaded.set_exception, error)
             else:
-                tell(found.set_result, transcriber)
+                finish(loaded.set_result, transcriber)
 
-        def tell(how: Callable[[Any], None], what: object) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(lambda: None if found.done() else how(what))
+        def finish(set_outcome: Callable[[Any], None], outcome: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(lambda: None if loaded.done() else set_outcome(outcome))
 
-        threading.Thread(target=work, name="load", daemon=True).start()
-        return await found
+        threading.Thread(target=load, name="load", daemon=True).start()
+        return await loaded
 
-    def _warm(self) -> Transcriber:
-        """The models, after a first request of a second of silence: what is loaded when it is first used is there."""
+    def _load_and_warm_up(self) -> Transcriber:
+        """Load the models and warm them up with one second of silence."""
         transcriber = self._load()
         file = io.BytesIO()
-        with wave.open(file, "wb") as sound:
-            sound.setparams((1, 2, SAMPLE_RATE, 0, "NONE", "NONE"))
-            sound.writeframes(bytes(2 * SAMPLE_RATE))
+        with wave.open(file, "wb") as silence:
+            silence.setparams((1, 2, SAMPLE_RATE, 0, "NONE", "NONE"))
+            silence.writeframes(bytes(2 * SAMPLE_RATE))
         transcriber.transcribe(load_audio(file.getvalue()), InferenceConfig())
         propagate_transformers_logs()
         return transcriber
 
     @property
     def status(self) -> str:
-        """ok, loading, or failing: the models have failed on several requests in a row, and on none since."""
+        """Return ok, loading, or failing: the models failed on the last requests."""
         if self.handler is None:
             return "loading"
-        return "ok" if self.handler.transcriber.failures < _FAILING else "failing"
+        return "ok" if self.handler.transcriber.failures < _MAX_FAILURES else "failing"
 
     @property
     def ready(self) -> bool:
-        """Whether a request would be worked on."""
+        """Whether new requests are accepted."""
         return self.status == "ok" and not self.admission.draining
 
     @property
     def endpoint(self) -> EndpointHandler:
-        """The handler, which holds the transcriber. Raises ApiError while it is being loaded."""
+        """The handler of Inference Endpoints. Raises ApiError while the models are loading."""
         if self.handler is None:
-            raise ApiError(503, "loading", "the models are being loaded: send the request again", retry_after=5)
+            raise ApiError(503, "loading", "the models are loading: send the request again", retry_after=5)
         return self.handler
 
     @property
     def transcriber(self) -> Transcriber:
-        """Raises ApiError while it is being loaded."""
+        """The transcriber. Raises ApiError while the models are loading."""
         return self.endpoint.transcriber
 
     @property
+    def max_audio_bytes(self) -> int:
+        """The size of the largest audio file. Raises ApiError while the models are loading."""
+        return self.transcriber.settings.max_audio_bytes
+
+    @property
     def model(self) -> str:
-        """What clients call the model: no path of this machine."""
+        """The name of the model, which shows no path of this machine."""
         from transcription.whisper.loading import display_name  # here, as torch takes seconds to import
 
         return self.settings.served_model_name or display_name(self.transcriber.settings.asr_model)
 
-    async def receive(self, request: Request, read: Callable[[Request, int], Awaitable[T]], most: int) -> T:
-        """A body as `read` reads it. Raises ApiError, InvalidRequest, Cancelled."""
+    async def receive(self, request: Request, read: Callable[[Request, int], Awaitable[T]], max_bytes: int) -> T:
+        """Receive the body of a request with `read`. Raises ApiError, InvalidRequest, Cancelled."""
         record = record_of(request)
         try:
-            async with self.admission.upload(), asyncio.timeout(self.remaining(record)):
+            async with self.admission.upload(), asyncio.timeout(self.remaining_seconds(record)):
                 with record.stage("upload"):
-                    return await read(request, most)
+                    return await read(request, max_bytes)
         except TimeoutError:
             raise ApiError(408, "upload_too_slow", "the body did not arrive in time: send less, or faster") from None
 
-    async def fetch(self, request: Request, url: str, most: int) -> IO[bytes]:
-        """A recording by its address: an upload too, of which somebody else sends the bytes.
+    async def fetch(self, request: Request, url: str, max_bytes: int) -> IO[bytes]:
+        """Download the audio at a URL; it counts as an upload. The caller closes the file.
 
         Raises ApiError, Cancelled.
         """
         async with self.admission.upload():
             with record_of(request).stage("upload"):
-                return await self.finished(request, asyncio.create_task(self.fetcher.fetch(url, most)))
+                return await self.result_of(request, asyncio.create_task(self.fetcher.fetch(url, max_bytes)))
 
     def begin(self, request: Request, work: Callable[[], T], context: RequestContext) -> asyncio.Task[T]:
-        """`work` in a thread of its own, when its turn has come."""
-        record, asked = record_of(request), time.perf_counter()
-        return self.admission.work(work, context, lambda: record.took("queue", time.perf_counter() - asked))
+        """Return a task that does the work in a thread when a place is free."""
+        record, queued = record_of(request), time.perf_counter()
+        return self.admission.run(work, context, lambda: record.add_stage("queue", time.perf_counter() - queued))
 
-    async def finished(self, request: Request, task: asyncio.Task[T]) -> T:
-        """What comes of a task, while the client waits for it. Raises ApiError, Cancelled, and what the task raises."""
-        gone = asyncio.create_task(disconnected(request))
+    async def result_of(self, request: Request, task: asyncio.Task[T]) -> T:
+        """Wait for a task, and cancel it if the client disconnects or the deadline passes.
+
+        Raises ApiError after the deadline, Cancelled if the client disconnects, and the errors of the task.
+        """
+        disconnect = asyncio.create_task(disconnected(request))
         try:
-            await asyncio.wait(
-                {task, gone}, timeout=self.remaining(record_of(request)), return_when=asyncio.FIRST_COMPLETED
-            )
+            timeout = self.remaining_seconds(record_of(request))
+            await asyncio.wait({task, disconnect}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            raise Cancelled if gone.done() else self.late()
+            raise Cancelled if disconnect.done() else self.deadline_error()
         finally:
-            gone.cancel()
+            disconnect.cancel()
             task.cancel()
 
     def transcribe(
         self, file: IO[bytes], config: InferenceConfig, context: RequestContext, record: RequestRecord,
-        decoded: Callable[[Audio], None] | None = None,
+        on_audio: Callable[[Audio], None] = lambda _: None,
     ) -> Transcript:  # fmt: skip
-        """The work itself, for a thread. decoded: told the audio, before it is heard. Raises TranscriptionError."""
+        """Decode and transcribe a file, in the calling thread. `on_audio` gets the decoded audio.
+
+        Raises TranscriptionError.
+        """
         transcriber = self.transcriber
         with as_engine_failure():
             with record.stage("decode"):
                 audio = load_audio(file, transcriber.limits, config.multichannel, context)
-            if decoded is not None:
-                decoded(audio)
+            on_audio(audio)
             with record.stage("transcribe"):
                 transcript = transcriber.transcribe(audio, config, context)
-        record.heard(transcript.duration)
+        record.add_audio(transcript.duration)
         return transcript
 
-    def remaining(self, record: RequestRecord) -> float:
-        """Seconds that a request still has."""
-        return max(record.began + self.settings.request_seconds - time.perf_counter(), 0.0)
+    def remaining_seconds(self, record: RequestRecord) -> float:
+        """Return the seconds until the deadline of a request."""
+        return max(record.started + self.settings.request_seconds - time.perf_counter(), 0.0)
 
-    def late(self) -> ApiError:
-        """The answer to a request that has taken too long."""
+    def deadline_error(self) -> ApiError:
+        """Return the error of a request whose deadline has passed."""
         seconds = self.settings.request_seconds
         return ApiError(504, "deadline", f"the request took longer than {seconds:g} s: send shorter audio")
 
@@ -188,6 +200,6 @@ class Service:
 
 
 def service_of(request: Request) -> Service:
-    """The service that a request came to."""
+    """Return the service of the application that received a request."""
     service: Service = request.app.state.service
     return service

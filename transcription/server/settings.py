@@ -6,43 +6,50 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from transcription.config import describe
+from transcription.config import describe, split_list
 from transcription.errors import InvalidSettings
 
-MOUNTED = Path("/repository")  # where Inference Endpoints puts the model of a custom container
+REPOSITORY = Path("/repository")  # where Inference Endpoints mounts the model of a custom container
 
-
-def _listed(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
-Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_listed)]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_list)]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(split_list)]
 
 
 class ServerSettings(BaseSettings):
-    """How the server listens, whom it lets in and how many."""
+    """Address, API keys and limits of the server."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore")
 
-    host: str = Field("127.0.0.1", description="address to listen on; the image sets 0.0.0.0, everybody's")
-    port: int = Field(8000, ge=0, le=65_535, description="port to listen on")
-    api_keys: Secrets = Field((), description="who may call, separated by commas; empty: anyone")
-    cors_origins: Names = Field((), description="web pages that may call, separated by commas; empty: none")
-    ui: bool = Field(True, description="the page at /ui, where gradio is installed")
-    served_model_name: str | None = Field(None, description="what /v1/models calls the model; absent: its own name")
-    max_running: int = Field(32, ge=1, le=1024, description="requests worked on at the same time")
-    max_waiting: int = Field(128, ge=0, le=100_000, description="requests that may wait; past them 429")
-    max_uploads: int = Field(64, ge=1, le=100_000, description="bodies received at the same time; past them 429")
-    request_seconds: float = Field(900.0, gt=0, description="longest time for one request, from its first byte")
-    shutdown_seconds: float = Field(900.0, ge=0, description="after SIGTERM, how long running requests may take")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. 0.0.0.0 is all interfaces, as in the container image."
+    )
+    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on.")
+    api_keys: Secrets = Field(
+        (), description="API keys that requests may send, separated by commas. Without any, requests need no key."
+    )
+    cors_origins: Names = Field((), description="Origins of web pages that may use the API, separated by commas.")
+    ui: bool = Field(True, description="Serve the page at /ui.")
+    served_model_name: str | None = Field(
+        None, description="Name of the model in /v1/models. The default is the name in ASR_MODEL."
+    )
+    max_running: int = Field(32, ge=1, le=1024, description="Maximum number of running requests.")
+    max_waiting: int = Field(
+        128, ge=0, le=100_000, description="Maximum number of waiting requests. Further ones get status 429."
+    )
+    max_uploads: int = Field(
+        64, ge=1, le=100_000, description="Maximum number of concurrent uploads. Further ones get status 429."
+    )
+    request_seconds: float = Field(900.0, gt=0, description="Deadline of a request, in seconds after its first byte.")
+    shutdown_seconds: float = Field(900.0, ge=0, description="Seconds that running requests have after SIGTERM.")
     audio_url_hosts: Names = Field(
-        (), description="hosts that audio_url may name, separated by commas, *.example.org for all below; empty: none"
+        (),
+        description="Hosts from which audio_url may be downloaded, separated by commas. *.example.org allows all"
+        " subdomains.",
     )
 
     @classmethod
     def from_environment(cls, **changes: object) -> Self:
-        """Raises InvalidSettings."""
+        """Return the settings of the environment with `changes`. Raises InvalidSettings."""
         try:
             return cls(**changes)  # type: ignore[arg-type]
         except ValidationError as error:
@@ -50,5 +57,5 @@ class ServerSettings(BaseSettings):
 
 
 def mounted() -> str:
-    """The folder whose checkpoint is served where ASR_MODEL is not set."""
-    return str(MOUNTED if MOUNTED.is_dir() else Path.cwd())
+    """Return the folder whose checkpoint is served if ASR_MODEL is not set."""
+    return str(REPOSITORY if REPOSITORY.is_dir() else Path.cwd())

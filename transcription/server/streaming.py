@@ -1,192 +1,149 @@
-"""Server-sent events: a transcript while it is made."""
+"""EventStream: sends the events of a request to its client while worker threads make them."""
 
 import asyncio
-import json
-import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from transcription.audio import Audio
 from transcription.context import RequestContext
 from transcription.errors import Cancelled, TranscriptionError
-from transcription.formats import to_diarized_json, to_logprob
 from transcription.server.api_errors import ApiError, to_api_error
 from transcription.server.bodies import disconnected
-from transcription.server.parameters import AudioRequest
-from transcription.server.request_log import RequestRecord, record_of
-from transcription.server.responses import languages, notes, token_usage
+from transcription.server.request_log import record_of
 from transcription.server.service import service_of
-from transcription.transcript import Segment, TokenLogprob, Transcript
+from transcription.transcript import Segment, Transcript
 
-T = TypeVar("T")
-KEEP_ALIVE = 15.0  # seconds without an event after which a comment is sent: proxies hang up on silence
-HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-
-
-@dataclass(frozen=True)
-class Delta:
-    """More of the text."""
-
-    text: str
-    logprobs: tuple[TokenLogprob, ...] = ()
+KEEP_ALIVE_SECONDS = 15.0  # without an event; proxies close silent connections
+_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
-Part = Delta | Transcript | None
-"""Deltas, None while nothing happens, the transcript at the end."""
-Events = Callable[[Delta | Transcript], Iterable[dict[str, Any] | str]]
-"""A part as the protocol's events."""
+class Encoder(Protocol):
+    """Writes events in a protocol. Each method returns bytes to send, empty if the protocol has no such event.
+
+    Threads call `segments` in order, one at a time.
+    """
+
+    media_type: str
+    keep_alive: bytes
+
+    def audio(self, audio: Audio) -> bytes:
+        """Encode that the audio is decoded."""
+        ...
+
+    def progress(self, stage: str, seconds: float, total: float) -> bytes:
+        """Encode the progress of "transcribe" or "diarize", in seconds of audio."""
+        ...
+
+    def segments(self, segments: Sequence[Segment]) -> bytes:
+        """Encode the segments of one more window."""
+        ...
+
+    def transcript(self, transcript: Transcript) -> bytes:
+        """Encode the last events, made of the whole transcript."""
+        ...
+
+    def error(self, error: ApiError) -> bytes:
+        """Encode an error, which ends the stream."""
+        ...
 
 
-class Text:
-    """Joins what windows say as Transcript.text does: without white space at either end."""
+class EventStream:
+    """The events of one request. Its `context` receives them from worker threads."""
 
-    def __init__(self) -> None:
-        self._sent, self._heard = "", ""
-        self._logprobs: tuple[TokenLogprob, ...] = ()
-
-    def more(self, segments: Sequence[Segment]) -> Delta | None:
-        """What can be sent after one more window, None where it is nothing yet."""
-        self._heard += "".join(segment.text for segment in segments)
-        self._logprobs += tuple(token for segment in segments for token in segment.logprobs)
-        return self.upto(self._heard.strip())
-
-    def upto(self, known: str) -> Delta | None:
-        """What is not yet sent of the text, as far as it is known."""
-        new = known.removeprefix(self._sent) if known.startswith(self._sent) else ""
-        if not new:
-            return None
-        self._sent, logprobs, self._logprobs = known, self._logprobs, ()
-        return Delta(new, logprobs)
-
-
-class Feed(Generic[T]):
-    """What one request's threads tell, on its way to the client."""
-
-    def __init__(self) -> None:
-        self._queue = asyncio.Queue[T | None]()
+    def __init__(self, request: Request, encoder: Encoder) -> None:
+        self._request, self._encoder = request, encoder
         self._loop = asyncio.get_running_loop()
+        self._queue = asyncio.Queue[bytes | None]()  # None: the task has ended, or the client has disconnected
+        self._has_text = False
+        self.context = RequestContext(self._report_progress, self._report_segments)
 
-    def tell(self, item: T) -> None:
-        """From any thread."""
-        self._loop.call_soon_threadsafe(self._queue.put_nowait, item)
+    def report_audio(self, audio: Audio) -> None:
+        """Send that the audio is decoded. For any thread."""
+        self._put(self._encoder.audio(audio))
 
-    async def told(self, request: Request, task: asyncio.Task[Transcript]) -> AsyncGenerator[T | None]:
-        """Until the task has ended, None where nothing is told for a while; closed early, it ends the task.
+    def _report_progress(self, stage: str, seconds: float, total: float) -> None:
+        self._put(self._encoder.progress(stage, seconds, total))
 
-        Raises ApiError after the deadline, Cancelled when the client has gone.
+    def _report_segments(self, segments: Sequence[Segment]) -> None:
+        if event := self._encoder.segments(segments):
+            self._record_first_text()
+            self._put(event)
+
+    def _put(self, event: bytes) -> None:
+        if event:
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
+
+    def _record_first_text(self) -> None:
+        if not self._has_text:
+            self._has_text = True
+            record_of(self._request).add_first_text()
+
+    async def response(self, task: asyncio.Task[Any]) -> StreamingResponse:
+        """Return the response of a task that makes a Transcript, when it has its first event.
+
+        Raises ApiError or TranscriptionError if the task fails before, so that the error has a status of its own.
         """
-        service, record = service_of(request), record_of(request)
-        gone = asyncio.create_task(disconnected(request))
-        for end in (task, gone):
+        events = self._events(task)
+        first = await anext(events)
+        return _EventResponse(self._with_error(first, events), events, self._encoder.media_type)
+
+    async def _events(self, task: asyncio.Task[Transcript]) -> AsyncGenerator[bytes]:
+        """Yield events until the task has ended. Closing the generator cancels the task.
+
+        Raises ApiError after the deadline, Cancelled when the client has disconnected, and the errors of the task.
+        """
+        disconnect = asyncio.create_task(disconnected(self._request))
+        for end in (task, disconnect):
             end.add_done_callback(lambda _: self._queue.put_nowait(None))
         try:
             while not (task.done() and self._queue.empty()):
-                left = service.remaining(record)
-                try:
-                    item = await asyncio.wait_for(self._queue.get(), min(left, KEEP_ALIVE))
-                except TimeoutError:
-                    if left <= KEEP_ALIVE:
-                        raise service.late() from None
-                    yield None
-                    continue
-                if item is not None:
-                    yield item
+                event = await self._next_event()
+                if event is not None:
+                    yield event
                 elif not task.done():
                     raise Cancelled
+            transcript = task.result()
+            if transcript.text:
+                self._record_first_text()
+            yield await asyncio.to_thread(self._encoder.transcript, transcript)  # megabytes for long audio
         finally:
-            gone.cancel()
+            disconnect.cancel()
             task.cancel()
 
+    async def _next_event(self) -> bytes | None:
+        service = service_of(self._request)
+        remaining = service.remaining_seconds(record_of(self._request))
+        try:
+            return await asyncio.wait_for(self._queue.get(), min(remaining, KEEP_ALIVE_SECONDS))
+        except TimeoutError:
+            if remaining <= KEEP_ALIVE_SECONDS:
+                raise service.deadline_error() from None
+            return self._encoder.keep_alive
 
-class Stream:
-    """One request's words on their way from its thread to the client."""
-
-    def __init__(self) -> None:
-        self._feed = Feed[Sequence[Segment]]()
-        self.context = RequestContext(segments=self._feed.tell)
-
-    async def response(self, request: Request, task: asyncio.Task[Transcript], events: Events) -> StreamingResponse:
-        """The answer, begun when there is something to say: until then, what fails has a status of its own.
-
-        Raises TranscriptionError, ApiError.
-        """
-        parts, record = self._parts(request, task), record_of(request)
-        first = await anext(parts)
-        lines = _lines(first, parts, events, record)
-        return Closed(lines, media_type="text/event-stream", headers=HEADERS)
-
-    async def _parts(self, request: Request, task: asyncio.Task[Transcript]) -> AsyncGenerator[Part]:
-        text = Text()
-        async with aclosing(self._feed.told(request, task)) as told:
-            async for found in told:
-                delta = None if found is None else text.more(found)
-                if delta or found is None:
-                    yield delta
-        transcript = task.result()
-        if delta := text.upto(transcript.text):
-            yield delta
-        yield transcript
+    async def _with_error(self, first: bytes, events: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+        """Yield all events. An error becomes the last one, because the status is already sent."""
+        try:
+            yield first
+            async for event in events:
+                yield event
+        except (ApiError, TranscriptionError) as error:
+            api_error = to_api_error(error)
+            record_of(self._request).refuse(api_error.reason)
+            yield self._encoder.error(api_error)
 
 
-class Closed(StreamingResponse):
-    """Whose lines are closed when it ends, however that is, and with them the work."""
+class _EventResponse(StreamingResponse):
+    """Closes the events when it ends, for whatever reason, which cancels the task."""
+
+    def __init__(self, content: AsyncGenerator[bytes], events: AsyncGenerator[bytes], media_type: str) -> None:
+        super().__init__(content, media_type=media_type, headers=_HEADERS)
+        self._content, self._events = content, events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        lines = cast("AsyncGenerator[str]", self.body_iterator)
-        async with aclosing(lines):
+        async with aclosing(self._events), aclosing(self._content):
             await super().__call__(scope, receive, send)
-
-
-async def _lines(
-    first: Part, parts: AsyncGenerator[Part], events: Events, record: RequestRecord
-) -> AsyncGenerator[str]:
-    """Parts as lines of the event stream; a failure is an event too, as the status is long sent."""
-    part, waiting = first, True
-    try:
-        while True:
-            if waiting and isinstance(part, Delta):
-                waiting = False
-                record.metrics.first_delta.observe(time.perf_counter() - record.began)
-            if part is None:
-                yield ": still at work\n\n"
-            else:
-                for event in events(part):
-                    yield f"data: {event if isinstance(event, str) else json.dumps(event, ensure_ascii=False)}\n\n"
-            if isinstance(part, Transcript):
-                return
-            part = await anext(parts)
-    except (ApiError, TranscriptionError) as error:
-        refusal = error if isinstance(error, ApiError) else to_api_error(error)
-        record.refused(refusal.reason)
-        yield f"data: {json.dumps(refusal.body)}\n\n"
-    finally:
-        await parts.aclose()
-
-
-def audio_events(asked: AudioRequest) -> Events:
-    """OpenAI's transcript.text.delta, .segment (diarized_json) and .done."""
-
-    def logprobs(tokens: Iterable[TokenLogprob]) -> dict[str, Any]:
-        return {"logprobs": [to_logprob(token) for token in tokens]} if asked.logprobs else {}
-
-    def events(part: Delta | Transcript) -> Iterable[dict[str, Any]]:
-        if isinstance(part, Delta):
-            yield {"type": "transcript.text.delta", "delta": part.text, **logprobs(part.logprobs)}
-            return
-        if asked.response_format == "diarized_json":
-            yield from to_diarized_json(part)["segments"]
-        yield {
-            "type": "transcript.text.done",
-            "text": part.text,
-            **languages(part),
-            **logprobs(token for segment in part.segments for token in segment.logprobs),
-            "usage": token_usage(part),
-            **notes(part),
-        }
-
-    return events

@@ -1,1 +1,1 @@
-"""The web page, and the routes that it calls."""
+"""The web page and the routes that it calls."""

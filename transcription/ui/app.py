@@ -1,6 +1,7 @@
-"""The page by itself, and a Space's entry: `python app.py`, configured by the environment as transcribe-server is.
+"""The server with the page at its front, as a Space runs it: `python app.py`.
 
-Without ASR_MODEL it shows the demo models. It listens on port 7860, where a Space is expected to answer.
+The environment configures it, as it does transcribe-server. Without ASR_MODEL it runs the demo models. It listens on
+port 7860, where a Space must answer.
 """
 
 import importlib.util
@@ -25,11 +26,37 @@ from transcription.transcriber import Transcriber
 from transcription.ui.mounting import mount
 
 logger = logging.getLogger("transcription")
+PORT = 7860
 MODELS = Path(__file__).parents[2] / "models"
 
 
-def models() -> ModelSettings:
-    """The models that the environment names, else the demo ones with their diarization. Raises InvalidSettings."""
+def main() -> int:
+    """Serve until a signal ends it. Return the exit code."""
+    configure_logging()
+    try:
+        server, models = server_settings(), model_settings()
+    except InvalidSettings as error:
+        logger.error(error)
+        return 2
+    return serve(create_space(server, lambda: Transcriber(models)))
+
+
+def create_space(settings: ServerSettings, load: Callable[[], Transcriber]) -> FastAPI:
+    """Return the server's application with a redirect from / to the page."""
+    app = create_app(settings, load, mounts=[mount])
+    app.router.routes.insert(0, Route("/", _redirect_to_page))
+    return app
+
+
+async def _redirect_to_page(_: Request) -> RedirectResponse:
+    return RedirectResponse("ui/")  # relative: a proxy may add a prefix
+
+
+def model_settings() -> ModelSettings:
+    """Return the models of the environment, or the demo models.
+
+    Raises InvalidSettings if the environment is wrong.
+    """
     if any(os.environ.get(name) for name in ("ASR_MODEL", "MODEL_ID")):
         return ModelSettings.from_environment()
     demo: dict[str, Any] = {"asr_model": str(MODELS / "demo-whisper")}
@@ -39,37 +66,15 @@ def models() -> ModelSettings:
 
 
 def _has_pyannote() -> bool:
-    """Asked of the package first: to look into one that is absent is an error."""
+    # The namespace first: to look for a module in an absent one is an error.
     return all(importlib.util.find_spec(name) for name in ("pyannote", "pyannote.audio"))
 
 
-def settings() -> ServerSettings:
-    """The server's, with a Space's address and port where nothing else is said. Raises InvalidSettings."""
-    usual = {"port": 7860, **({"host": "0.0.0.0"} if os.environ.get("SPACE_ID") else {})}
-    absent: dict[str, Any] = {name: value for name, value in usual.items() if not os.environ.get(name.upper())}
-    return ServerSettings.from_environment(**absent, ui=True)
+def server_settings() -> ServerSettings:
+    """Return the server's settings, by default with a Space's port and address. The page is always on.
 
-
-def main() -> int:
-    """Serves until it is told to end; the exit code."""
-    configure_logging()
-    if importlib.util.find_spec("gradio") is None:
-        logger.error("the page needs gradio: pip install gradio")
-        return 2
-    try:
-        asked, wanted = settings(), models()
-    except InvalidSettings as error:
-        logger.error(error)
-        return 2
-    return serve(application(asked, lambda: Transcriber(wanted)))
-
-
-def application(settings: ServerSettings, load: Callable[[], Transcriber]) -> FastAPI:
-    """The server's, with the page at its front."""
-    app = create_app(settings, load, mounts=[mount])
-    app.router.routes.insert(0, Route("/", _front))
-    return app
-
-
-async def _front(_: Request) -> RedirectResponse:
-    return RedirectResponse("ui/")
+    Raises InvalidSettings if the environment is wrong.
+    """
+    defaults = {"port": PORT, **({"host": "0.0.0.0"} if os.environ.get("SPACE_ID") else {})}
+    unset: dict[str, Any] = {name: value for name, value in defaults.items() if not os.environ.get(name.upper())}
+    return ServerSettings.from_environment(**unset, ui=True)

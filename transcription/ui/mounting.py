@@ -1,7 +1,6 @@
-"""How the page is put below /ui of the server."""
+"""The page at /ui of the server: its files, and the routes that it calls."""
 
-import importlib.util
-import logging
+from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI
@@ -10,32 +9,38 @@ from starlette.staticfiles import StaticFiles
 
 from transcription.server.authentication import authorised
 from transcription.ui import routes
-from transcription.ui.shell import BROWSER, Shell
 
-logger = logging.getLogger("transcription")
+BROWSER = Path(__file__).parent / "browser"
+"""What the browser loads, exactly as it is."""
+HEADERS = {
+    # frame-ancestors is absent because huggingface.co shows a Space in a frame, as may any site that embeds it. The
+    # page has no cookie or login that a frame could misuse.
+    "content-security-policy": (
+        "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-cache",  # a browser revalidates each file: scripts and markup of two versions never meet
+}
+
+
+class PageFiles(StaticFiles):
+    """The files of the page, with security headers."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Return the file, or 304 if the browser has it."""
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(HEADERS)
+        return response
 
 
 def mount(app: FastAPI) -> None:
-    """Serve the page, unless the setting UI is off or Gradio is not installed.
+    """Add the page to the server, unless the setting UI is off.
 
-    The page itself is open, as it holds nothing: it asks its visitor for the key and sends it with every request.
+    The files need no API key, as they hold no secret: the page asks its visitor for the key.
     """
     if not app.state.service.settings.ui:
         return
-    if importlib.util.find_spec("gradio") is None:
-        logger.info("no page at /ui: install gradio to have it")
-        return
     app.include_router(routes.open_router)
     app.include_router(routes.router, dependencies=[Depends(authorised)])
-    app.mount("/ui/page", Fresh(directory=BROWSER))
-    app.mount("/ui", Shell())
-
-
-class Fresh(StaticFiles):
-    """Files that a browser asks for anew, so that scripts and markup of two versions never meet."""
-
-    def file_response(self, *arguments: Any, **named: Any) -> Response:
-        """With the header that says so; what has not changed is still answered with 304."""
-        response = super().file_response(*arguments, **named)
-        response.headers["Cache-Control"] = "no-cache"
-        return response
+    app.mount("/ui", PageFiles(directory=BROWSER, html=True))

@@ -1,4 +1,4 @@
-"""The page's own routes, below /ui: a recording in and its events out, documents, samples, sound."""
+"""The routes of the page, below /ui: transcription with events, downloads, samples and playable audio."""
 
 import asyncio
 import json
@@ -16,16 +16,17 @@ from pydantic import BaseModel, ValidationError
 
 from transcription.audio import Audio, load_audio
 from transcription.config import InferenceConfig
-from transcription.context import RequestContext
 from transcription.errors import InvalidRequest
-from transcription.formats import FORMATS
+from transcription.formats import FORMATS, format_names, formats_of
 from transcription.server.api_errors import ApiError
 from transcription.server.bodies import Form, read_body, read_form
+from transcription.server.jobs import Job, run
 from transcription.server.request_log import record_of
 from transcription.server.service import service_of
+from transcription.server.streaming import EventStream
 from transcription.transcript import Transcript
-from transcription.ui.following import Following
-from transcription.ui.names import renamed
+from transcription.ui.events import PageEvents
+from transcription.ui.speaker_names import rename_speakers
 
 SAMPLES = {
     "meeting.flac": "Three people in a meeting",
@@ -33,12 +34,10 @@ SAMPLES = {
     "german.ogg": "German",
     "short.wav": "A short note",
 }
-"""Which of the repository's recordings the page offers, where they are there, and as what."""
-DOCUMENTS = {"text": "txt", "srt": "srt", "vtt": "vtt", "verbose_json": "json", "rttm": "rttm"}
-"""What can be downloaded: a format's name, and what its file's name ends in."""
+"""The recordings in samples/ that the page offers, and their titles."""
 _ROOT = Path(__file__).resolve().parents[2]
-_FOLDER = _ROOT / "samples"
-_DOCUMENT = 64 * 1024**2  # bytes of a transcript that comes back to be written down: days of talk
+_SAMPLES_FOLDER = _ROOT / "samples"
+_MAX_TRANSCRIPT_BYTES = 64 * 1024**2  # of a transcript that the page sends back: days of speech
 _BLOCK = 1 << 20  # samples, or bytes
 
 open_router = APIRouter(prefix="/ui", include_in_schema=False)
@@ -47,23 +46,23 @@ router = APIRouter(prefix="/ui", include_in_schema=False)
 
 @open_router.get("")
 async def front() -> RedirectResponse:
-    """To where the page's relative addresses are right. Relative itself: a proxy may have a prefix."""
+    """Redirect to ui/, where relative URLs work. The redirect is relative because a proxy may add a prefix."""
     return RedirectResponse("ui/")
 
 
 @open_router.get("/about")
 async def about(request: Request) -> JSONResponse:
-    """What the page needs to know before it is used; no secret."""
+    """Return what the page shows before it is used."""
     service = service_of(request)
     loaded = service.status != "loading"
     return JSONResponse(
         {
             "status": "shutting down" if service.admission.draining else service.status,
             "needs_key": bool(service.settings.api_keys),
-            "max_bytes": service.transcriber.settings.max_audio_bytes if loaded else None,
+            "max_bytes": service.max_audio_bytes if loaded else None,
             "demo": loaded and Path(service.transcriber.settings.asr_model).resolve().is_relative_to(_ROOT / "models"),
-            "samples": {name: told for name, told in SAMPLES.items() if (_FOLDER / name).is_file()},
-            "documents": DOCUMENTS,
+            "samples": {name: title for name, title in SAMPLES.items() if (_SAMPLES_FOLDER / name).is_file()},
+            "documents": {name: row.extension for name, row in formats_of("page").items()},
         },
         headers={"Cache-Control": "no-store"},
     )
@@ -71,57 +70,50 @@ async def about(request: Request) -> JSONResponse:
 
 @open_router.get("/samples/{name}")
 async def sample(name: str) -> FileResponse:
-    """One of the recordings to try. Raises ApiError."""
-    if name not in SAMPLES or not (_FOLDER / name).is_file():
+    """Return a sample recording. Raises ApiError if there is none of this name."""
+    if name not in SAMPLES or not (_SAMPLES_FOLDER / name).is_file():
         raise ApiError(404, "sample_not_found", "there is no such sample")
-    return FileResponse(_FOLDER / name)
+    return FileResponse(_SAMPLES_FOLDER / name)
 
 
 @router.post("/transcribe")
-async def transcribe(request: Request) -> StreamingResponse:
-    """A recording and its options in, what becomes of it out: see following.py."""
+async def transcribe(request: Request) -> Response:
+    """Transcribe a recording with the options of the page, and stream its events (PageEvents)."""
     service, record = service_of(request), record_of(request)
-    form = await service.receive(request, read_form, service.transcriber.settings.max_audio_bytes)
-    try:
+
+    async def prepare(form: Form) -> Job[Transcript]:
         file, config = form.file(), _config(form)
         service.transcriber.check(config)
-        following = Following()
-        work = service.begin(
-            request,
-            lambda: service.transcribe(file, config, following.context, record, following.decoded),
-            following.context,
-        )
-    except BaseException:
-        form.close()
-        raise
-    work.add_done_callback(lambda _: form.close())
-    return await following.response(request, work)
+        stream = EventStream(request, PageEvents())
+        return Job(lambda context: service.transcribe(file, config, context, record, stream.report_audio), stream)
+
+    return await run(request, read_form, service.max_audio_bytes, prepare)
 
 
 def _config(form: Form) -> InferenceConfig:
-    """Raises InvalidRequest."""
+    """Return the parameters in the options of a form. Raises InvalidRequest."""
     try:
-        chosen = json.loads(form.fields.get("options", ["{}"])[0])
+        options = json.loads(form.fields.get("options", ["{}"])[0])
     except ValueError:
         raise InvalidRequest("the options are not JSON", "options") from None
-    if not isinstance(chosen, dict):
+    if not isinstance(options, dict):
         raise InvalidRequest("the options are not a JSON object", "options")
-    return InferenceConfig.from_request(_parameters(chosen))
+    return InferenceConfig.from_request(_parameters(options))
 
 
-def _parameters(chosen: dict[str, Any]) -> dict[str, Any]:
-    """A request's parameters of what the controls hold: empty is absent, and the page needs the words' times.
+def _parameters(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters that the options mean: empty ones are absent, and the page needs word times.
 
-    diarize: unticked is a wish, ticked is what happens anyway where the service can.
+    A ticked `diarize` is absent too: then the service works also without a diarization model.
     """
-    given = {name: value for name, value in chosen.items() if value not in ("", None)}
-    if given.get("diarize"):
-        del given["diarize"]
-    return given | {"timestamps": "word"}
+    parameters = {name: value for name, value in options.items() if value not in ("", None)}
+    if parameters.get("diarize"):
+        del parameters["diarize"]
+    return parameters | {"timestamps": "word"}
 
 
-class Written(BaseModel):
-    """A transcript that comes back from its page, and what its speakers are called there."""
+class DocumentRequest(BaseModel):
+    """A transcript that the page sends back, and the names of its speakers."""
 
     transcript: Transcript
     names: dict[str, str] = {}
@@ -129,47 +121,52 @@ class Written(BaseModel):
 
 @router.post("/document/{name}")
 async def document(request: Request, name: str) -> Response:
-    """A transcript in one of the formats, with its speakers' names. Nothing of it stays here.
+    """Return a transcript in a format, with the names of its speakers. The server keeps nothing of it.
 
-    Raises ApiError, InvalidRequest.
+    Raises ApiError if the page does not offer the format, InvalidRequest if the transcript cannot be read.
     """
-    if name not in DOCUMENTS:
-        raise ApiError(404, "format_not_found", f"no such format: take {', '.join(DOCUMENTS)}")
-    body = await service_of(request).receive(request, read_body, _DOCUMENT)
+    if name not in formats_of("page"):
+        raise ApiError(404, "format_not_found", f"the format must be {format_names('page')}")
+    body = await service_of(request).receive(request, read_body, _MAX_TRANSCRIPT_BYTES)
     with body:
-        text = await asyncio.to_thread(_written, body.read(), name)
+        text = await asyncio.to_thread(_document, body.read(), name)
     return Response(text, media_type=FORMATS[name].media_type)
 
 
-def _written(body: bytes, name: str) -> str:
+def _document(body: bytes, name: str) -> str:
     try:
-        asked = Written.model_validate_json(body)
+        sent = DocumentRequest.model_validate_json(body)
     except ValidationError:
         raise InvalidRequest("the transcript cannot be read: transcribe the recording again") from None
-    found = FORMATS[name].render(renamed(asked.transcript, asked.names))
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, indent=1) + "\n"
+    rendered = FORMATS[name].render(rename_speakers(sent.transcript, sent.names))
+    return rendered if isinstance(rendered, str) else json.dumps(rendered, ensure_ascii=False, indent=1) + "\n"
 
 
 @router.post("/sound")
-async def sound(request: Request) -> StreamingResponse:
-    """A recording that the browser cannot play, as 16-bit wav of 16 kHz."""
-    service, context = service_of(request), RequestContext()
-    body = await service.receive(request, read_body, service.transcriber.settings.max_audio_bytes)
-    work = service.begin(request, lambda: _wav(load_audio(body, service.transcriber.limits, context=context)), context)
-    work.add_done_callback(lambda _: body.close())
-    file = await service.finished(request, work)
-    size = file.seek(0, SEEK_END)
-    return StreamingResponse(_blocks(file), media_type="audio/wav", headers={"Content-Length": str(size)})
+async def sound(request: Request) -> Response:
+    """Return a recording that the browser cannot play as WAV, 16 bit and 16 kHz."""
+    service = service_of(request)
+
+    async def prepare(file: IO[bytes]) -> Job[IO[bytes]]:
+        limits = service.transcriber.limits
+        return Job(lambda context: _to_wav(load_audio(file, limits, context=context)), _wav_response)
+
+    return await run(request, read_body, service.max_audio_bytes, prepare)
 
 
-def _wav(audio: Audio) -> IO[bytes]:
-    """On disk: whoever reads it may be slow."""
+def _to_wav(audio: Audio) -> IO[bytes]:
+    """Return a WAV file on disk, because clients may read it slowly."""
     file = TemporaryFile()  # noqa: SIM115  it outlives this function
     with wave.open(file, "wb") as sound:
         sound.setparams((1, 2, audio.sample_rate, 0, "NONE", "NONE"))
         for at in range(0, len(audio.samples), _BLOCK):
             sound.writeframesraw((np.clip(audio.samples[at : at + _BLOCK], -1, 1) * 32767).astype("<i2").tobytes())
     return file
+
+
+def _wav_response(file: IO[bytes]) -> StreamingResponse:
+    size = file.seek(0, SEEK_END)
+    return StreamingResponse(_blocks(file), media_type="audio/wav", headers={"Content-Length": str(size)})
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:

@@ -1,1 +1,1 @@
-"""The routes of the HTTP service, a module for each protocol."""
+"""The routes of the HTTP server, one module for each protocol."""

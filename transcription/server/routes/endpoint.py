@@ -1,53 +1,48 @@
-"""The Inference Endpoints contract: POST / and /predict, JSON or the bytes of a recording."""
+"""The API of Inference Endpoints: POST / and /predict, with JSON or the bytes of an audio file."""
 
 from typing import IO, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from transcription.context import RequestContext
-from transcription.server.bodies import json_limit, read_body, read_json
-from transcription.server.request_log import RequestRecord, record_of
-from transcription.server.schemas import ERRORS, EndpointAnswer, PlainError, endpoint_body
-from transcription.server.service import Service, service_of
+from transcription.formats.answers import ChunksDocument
+from transcription.server.api_errors import EndpointErrorBody
+from transcription.server.bodies import max_json_bytes, read_body, read_json
+from transcription.server.jobs import Job, run
+from transcription.server.request_log import record_of
+from transcription.server.schemas import ERRORS, Responses, endpoint_body
+from transcription.server.service import service_of
 
 router = APIRouter(tags=["Inference Endpoints"])
 
-_RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"model": EndpointAnswer},
-    **{status: {**known, "model": PlainError} for status, known in ERRORS.items() if status != 415},
+_RESPONSES: Responses = {
+    200: {"model": ChunksDocument, "description": "another response_format adds a key of its own name"},
+    **{status: {**error, "model": EndpointErrorBody} for status, error in ERRORS.items() if status != 415},
 }
 
 
 @router.post("/", responses=_RESPONSES, openapi_extra=endpoint_body())
 @router.post("/predict", responses=_RESPONSES, openapi_extra=endpoint_body())
-async def predict(request: Request) -> JSONResponse:
-    """The handler's answer: text, chunks and speakers. The bytes of a recording may be of any content type or none."""
-    service, record, context = service_of(request), record_of(request), RequestContext()
-    most = service.transcriber.settings.max_audio_bytes
-    as_json = _is_json(request)
-    file = await service.receive(request, read_body, json_limit(most) if as_json else most)
+async def predict(request: Request) -> Response:
+    """Return text, chunks and speakers. The bytes of an audio file may have any content type or none."""
+    service, record = service_of(request), record_of(request)
+    is_json = _content_type(request) == "application/json"
     query = dict(request.query_params)
-    work = service.begin(request, lambda: _answer(service, file, as_json, query, context, record), context)
-    work.add_done_callback(lambda _: file.close())
-    return JSONResponse(await service.finished(request, work))
+
+    async def prepare(file: IO[bytes]) -> Job[dict[str, Any]]:
+        def work(context: RequestContext) -> dict[str, Any]:
+            data = read_json(file) if is_json else {"inputs": file, "parameters": query}
+            with record.stage("transcribe"):
+                answer = service.endpoint(data, context)
+            record.add_audio(answer["duration"])
+            return answer
+
+        return Job(work, JSONResponse)
+
+    max_bytes = max_json_bytes(service.max_audio_bytes) if is_json else service.max_audio_bytes
+    return await run(request, read_body, max_bytes, prepare)
 
 
-def _is_json(request: Request) -> bool:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
-
-
-def _answer(
-    service: Service,
-    file: IO[bytes],
-    as_json: bool,
-    query: dict[str, str],
-    context: RequestContext,
-    record: RequestRecord,
-) -> dict[str, Any]:
-    """The work itself, for a thread. Raises TranscriptionError."""
-    data = read_json(file) if as_json else {"inputs": file, "parameters": query}
-    with record.stage("transcribe"):
-        answer = service.endpoint(data, context)
-    record.heard(answer["duration"])
-    return answer
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()

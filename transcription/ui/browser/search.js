@@ -1,63 +1,64 @@
-// Search in the transcript, over the borders of words.
-import { seen } from "./transcript.js";
-import { byId } from "./tools.js";
+// Search in the transcript. A match may span several words.
+import { byId } from "./dom.js";
+import { scrollToWord } from "./transcript.js";
 
 export class Search {
   constructor(transcript) {
     this.transcript = transcript;
-    this.matches = [];
-    this.at = -1;
-    byId("search").addEventListener("input", () => this.again());
+    this.matches = []; // lists of elements
+    this.index = -1;
+    byId("search").addEventListener("input", () => this.run());
     byId("search").addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return;
       event.preventDefault();
-      this.go(event.shiftKey ? -1 : 1);
+      this.move(event.shiftKey ? -1 : 1);
     });
-    byId("previous").addEventListener("click", () => this.go(-1));
-    byId("next").addEventListener("click", () => this.go(1));
+    byId("previous").addEventListener("click", () => this.move(-1));
+    byId("next").addEventListener("click", () => this.move(1));
   }
 
-  /** Finds what stands in the field, from the start. */
-  again() {
-    for (const match of this.matches) for (const element of match) element.classList.remove("found", "here");
-    this.matches = found(this.transcript.words, byId("search").value);
-    for (const match of this.matches) for (const element of match) element.classList.add("found");
-    this.at = -1;
-    this.go(1);
+  /** Search for the text in the field and go to the first match. */
+  run() {
+    for (const match of this.matches) for (const word of match) word.classList.remove("match", "current-match");
+    this.matches = findMatches(this.transcript.words, byId("search").value);
+    for (const match of this.matches) for (const word of match) word.classList.add("match");
+    this.index = -1;
+    this.move(1);
   }
 
-  go(step) {
+  move(step) {
     const count = this.matches.length;
     byId("previous").disabled = byId("next").disabled = !count;
-    byId("count").textContent = byId("search").value.trim() && !count ? "nothing" : "";
+    byId("match-count").textContent = byId("search").value.trim() && !count ? "no match" : "";
     if (!count) return;
-    for (const element of this.matches[this.at] ?? []) element.classList.remove("here");
-    this.at = (this.at + step + count) % count;
-    for (const element of this.matches[this.at]) element.classList.add("here");
-    seen(this.matches[this.at][0]);
-    byId("count").textContent = `${this.at + 1} of ${count}`;
+    for (const word of this.matches[this.index] ?? []) word.classList.remove("current-match");
+    this.index = (this.index + step + count) % count;
+    for (const word of this.matches[this.index]) word.classList.add("current-match");
+    scrollToWord(this.matches[this.index][0]);
+    byId("match-count").textContent = `${this.index + 1} of ${count}`;
   }
 }
 
-/** Runs of words in which the text stands, whatever its case. A word has its space with it, where there is one. */
-function found(words, text) {
-  const sought = plain(text).trim();
-  if (!sought) return [];
-  const starts = [];
-  let whole = "";
+/** Return the elements of each match, regardless of case. The words' own spaces separate them. */
+function findMatches(words, text) {
+  const query = normalize(text).trim();
+  if (!query) return [];
+  const starts = []; // of each word, in the joined text
+  let joined = "";
   for (const { data } of words) {
-    const said = plain(data.word);
-    starts.push(whole.length);
-    whole += whole.endsWith(" ") ? said.trimStart() : said;
+    const word = normalize(data.word);
+    starts.push(joined.length);
+    joined += joined.endsWith(" ") ? word.trimStart() : word;
   }
   const matches = [];
-  for (let at = whole.indexOf(sought), word = 0; at >= 0; at = whole.indexOf(sought, at + sought.length)) {
-    while (starts[word + 1] <= at) word++;
-    let last = word;
-    while (starts[last + 1] < at + sought.length) last++;
-    matches.push(words.slice(word, last + 1).map(({ element }) => element));
+  let first = 0;
+  for (let at = joined.indexOf(query); at >= 0; at = joined.indexOf(query, at + query.length)) {
+    while (starts[first + 1] <= at) first++;
+    let last = first;
+    while (starts[last + 1] < at + query.length) last++;
+    matches.push(words.slice(first, last + 1).map((word) => word.element));
   }
   return matches;
 }
 
-const plain = (text) => text.normalize("NFC").toLowerCase().replace(/\s+/g, " ");
+const normalize = (text) => text.normalize("NFC").toLowerCase().replace(/\s+/g, " ");

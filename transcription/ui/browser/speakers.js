@@ -1,30 +1,48 @@
-// Who speaks, for how long, and what they are called.
-import { byId, made, seconds } from "./tools.js";
+// The speakers: how long each talks, and their names.
+import { byId, element } from "./dom.js";
+import { duration, percent } from "./text.js";
+
+const MAX_NAME = 80; // characters, as on the server
+const COLOURS = 8; // in palette.css
+
+/** Return the class that sets a speaker's colour. */
+export const speakerClass = (index) => `speaker-${index % COLOURS}`;
 
 export class Speakers {
-  constructor(called) {
-    this.called = called;
-    this.names = {};
+  /** onRename(names, isFinal): called at each change; isFinal when the field is left. */
+  constructor(onRename) {
+    this.onRename = onRename;
+    this.names = {}; // by label
   }
 
-  show({ turns, duration }, order) {
+  show({ turns, duration: total }, labels) {
     this.names = {};
-    byId("people").hidden = !order.length;
-    byId("speakers").replaceChildren(...order.map((speaker, at) => {
-      const talk = turns.filter((turn) => turn.speaker === speaker).reduce((sum, turn) => sum + turn.end - turn.start, 0);
-      const field = made("input", { value: speaker, placeholder: speaker, maxLength: 80, autocomplete: "off", spellcheck: false });
-      field.setAttribute("aria-label", `Name of ${speaker}`);
-      for (const name of ["input", "change"]) field.addEventListener(name, () => this.call(speaker, field.value, name === "change"));
-      const share = duration ? `, ${Math.round((100 * talk) / duration)} %` : "";
-      return made("li", { className: `speaker-${at % 8}` },
-        made("span", { className: "face", textContent: String(at + 1), ariaHidden: "true" }), field,
-        made("span", { className: "share", textContent: `${seconds(talk)}${share}` }));
-    }));
+    byId("speakers").hidden = !labels.length;
+    byId("speaker-list").replaceChildren(...labels.map((label, index) => this.item(label, index, turns, total)));
   }
 
-  call(speaker, name, settled) {
-    if (name.trim() && name.trim() !== speaker) this.names[speaker] = name.trim();
-    else delete this.names[speaker];
-    this.called({ ...this.names }, settled);
+  item(label, index, turns, total) {
+    const talk = turns.filter((turn) => turn.speaker === label).reduce((sum, turn) => sum + turn.end - turn.start, 0);
+    const share = total ? `, ${percent(talk / total)}` : "";
+    return element("li", { className: speakerClass(index) },
+      element("span", { className: "badge", textContent: String(index + 1), ariaHidden: "true" }),
+      this.field(label),
+      element("span", { className: "talk", textContent: duration(talk) + share }));
+  }
+
+  field(label) {
+    const field = element("input", { value: label, placeholder: label, maxLength: MAX_NAME });
+    Object.assign(field, { autocomplete: "off", spellcheck: false });
+    field.setAttribute("aria-label", `Name of ${label}`);
+    field.addEventListener("input", () => this.rename(label, field.value, false));
+    field.addEventListener("change", () => this.rename(label, field.value, true));
+    return field;
+  }
+
+  rename(label, text, isFinal) {
+    const name = text.trim();
+    if (name && name !== label) this.names[label] = name;
+    else delete this.names[label];
+    this.onRename({ ...this.names }, isFinal);
   }
 }

@@ -1,85 +1,92 @@
-// The words: who says them, how sure that is, which one is being played.
-import { byId, calm, clock, made } from "./tools.js";
+// The transcript: turns of words that play the sound, with their speakers and uncertainty.
+import { byId, element, prefersReducedMotion } from "./dom.js";
+import { speakerClass } from "./speakers.js";
+import { clock, percent } from "./text.js";
 
-const GUESS = 0.5; // a word less probable is marked
-const LONGEST = 60; // seconds of one speaker's talk that stand together
-const UNSURE = 2 / 3; // so is one whose speaker is less sure
-const TOGETHER = 8; // people who may talk at once: as many as there may be channels
-const SHORTEST = 0.02; // seconds a word lasts
-const STAYS = 0.3; // seconds it stays marked where none follows
+const MIN_PROBABILITY = 0.5; // a word below it is marked as uncertain
+const MIN_CONFIDENCE = 2 / 3; // a word's speaker below it is marked as uncertain
+const MAX_PARAGRAPH = 60; // seconds of one speaker's talk in one paragraph
+const MAX_SIMULTANEOUS = 8; // speakers at one time: the maximum number of channels
+const MIN_WORD = 0.02; // seconds
+const HOLD = 0.3; // seconds that a word stays marked if no other follows
 
 export class Transcript {
-  constructor(play) {
-    this.play = play;
+  constructor(playFrom) {
+    this.playFrom = playFrom;
     this.root = byId("transcript");
     this.clear();
-    this.root.addEventListener("click", (event) => this.clicked(event));
-    this.root.addEventListener("keydown", (event) => this.key(event));
-    for (const name of ["focusin", "mouseover"]) this.root.addEventListener(name, (event) => this.about(event.target));
+    this.root.addEventListener("click", (event) => this.handleClick(event));
+    this.root.addEventListener("keydown", (event) => this.handleKey(event));
+    for (const name of ["focusin", "mouseover"]) {
+      this.root.addEventListener(name, (event) => this.showDescription(event.target));
+    }
   }
 
   clear() {
     this.root.replaceChildren();
-    this.words = []; // {data, element}, in order
-    this.timed = null; // the same by their starts, which are another order where people talk at once
-    this.asked = null; // the word to play
-    this.order = []; // speakers, as they appear
-    this.language = ""; // not known yet
-    this.names = {};
-    this.now = this.before = this.last = null;
-    byId("about-word").textContent = "";
+    this.words = []; // {data, element}, in order of the text
+    this.byStart = null; // the same in order of their starts; they differ where speakers talk at once
+    this.requested = null; // the word that the visitor plays
+    this.speakers = []; // labels, in order of their first turns
+    this.language = ""; // unknown
+    this.names = {}; // by label
+    this.current = this.lastPlayed = this.tabStop = null; // elements
+    byId("word-description").textContent = "";
   }
 
-  /** One more window, before it is known who says it. */
-  more(segments) {
-    for (const segment of segments) this.turn([segment]);
+  /** Add segments whose speakers are not known yet. */
+  append(segments) {
+    for (const segment of segments) this.addTurn([segment]);
   }
 
   show({ segments, turns, language, task }) {
     this.clear();
-    this.language = task === "translate" ? "en" : language ?? "en"; // none: the model knows no other
-    this.order = [...new Set((turns ?? []).map((turn) => turn.speaker))];
-    for (const part of talk(segments, turns !== null)) this.turn(part);
-    this.enter(this.words[0]?.element);
-    const marked = (name) => this.root.querySelector(`.${name}`) !== null;
-    byId("marks").hidden = !(marked("doubted") || marked("unsure") || marked("crowded"));
+    this.language = task === "translate" ? "en" : language ?? "en"; // null: a model for English only
+    this.speakers = [...new Set((turns ?? []).map((turn) => turn.speaker))];
+    for (const paragraph of paragraphs(segments, turns !== null)) this.addTurn(paragraph);
+    this.setTabStop(this.words[0]?.element);
+    byId("legend").hidden = !this.root.querySelector(".uncertain, .uncertain-speaker, .overlap");
   }
 
-  turn(segments) {
+  addTurn(segments) {
     const { speaker, start } = segments[0];
-    const said = made("p", { className: "said", lang: this.language, dir: "auto" });
-    const lane = this.order.indexOf(speaker);
-    const turn = made("section", { className: `turn ${lane < 0 ? "nobody" : `speaker-${lane % 8}`}` }, made("time", { textContent: clock(start) }));
-    if (lane >= 0) turn.append(made("span", { className: "name", textContent: this.name(speaker) }));
-    if (lane >= 0) turn.lastChild.dataset.speaker = speaker;
-    for (const segment of segments) for (const word of spoken(segment)) this.word(word, said);
-    turn.append(said);
+    const index = this.speakers.indexOf(speaker);
+    const turn = element("section", { className: `turn ${index < 0 ? "no-speaker" : speakerClass(index)}` });
+    turn.append(element("time", { textContent: clock(start) }));
+    if (index >= 0) {
+      const name = element("span", { className: "name", textContent: this.name(speaker) });
+      name.dataset.speaker = speaker;
+      turn.append(name);
+    }
+    const text = element("p", { className: "text", lang: this.language, dir: "auto" });
+    for (const segment of segments) for (const word of wordsOf(segment)) this.addWord(word, text);
+    turn.append(text);
     this.root.append(turn);
   }
 
-  word(data, said) {
-    const text = data.word.trimStart();
-    const element = made("span", { className: "word", textContent: text, tabIndex: -1 });
-    element.setAttribute("role", "button");
-    element.dataset.start = data.start;
-    element.dataset.end = data.end;
-    element.dataset.at = this.words.length;
-    element.classList.toggle("doubted", data.probability !== null && data.probability < GUESS);
-    element.classList.toggle("unsure", data.confidence !== null && data.confidence < UNSURE);
-    element.classList.toggle("crowded", data.overlap);
-    const word = { data, element };
-    element.title = this.told(word);
+  addWord(data, text) {
+    const written = data.word.trimStart();
+    const span = element("span", { className: "word", textContent: written, tabIndex: -1 });
+    span.setAttribute("role", "button");
+    Object.assign(span.dataset, { start: data.start, end: data.end, index: this.words.length });
+    span.classList.toggle("uncertain", data.probability !== null && data.probability < MIN_PROBABILITY);
+    span.classList.toggle("uncertain-speaker", data.confidence !== null && data.confidence < MIN_CONFIDENCE);
+    span.classList.toggle("overlap", data.overlap);
+    const word = { data, element: span };
+    span.title = this.describe(word);
     this.words.push(word);
-    this.timed = null;
-    said.append(data.word.slice(0, data.word.length - text.length), element);
+    this.byStart = null;
+    text.append(data.word.slice(0, data.word.length - written.length), span);
   }
 
-  /** All that is known of a word, in words. */
-  told({ data, element }) {
+  /** Return all that is known of a word, as text. */
+  describe({ data, element: { classList } }) {
     const parts = [`${data.start.toFixed(2)} s`];
     if (data.speaker) parts.push(this.name(data.speaker));
-    if (element.classList.contains("doubted")) parts.push(`a guess: ${percent(data.probability)} sure`);
-    if (element.classList.contains("unsure")) parts.push(`speaker unsure${data.second_speaker ? `: may be ${this.name(data.second_speaker)}` : ""}`);
+    if (classList.contains("uncertain")) parts.push(`uncertain: probability ${percent(data.probability)}`);
+    if (classList.contains("uncertain-speaker")) {
+      parts.push(`uncertain speaker${data.second_speaker ? `: may be ${this.name(data.second_speaker)}` : ""}`);
+    }
     if (data.overlap) parts.push("several people talk");
     return parts.join(", ");
   }
@@ -88,45 +95,44 @@ export class Transcript {
     return this.names[speaker] || speaker;
   }
 
-  /** The speakers' new names. settled: nobody is writing them any more. */
-  call(names, settled) {
+  /** Show new names. isFinal: also in the words' descriptions, which are too many to change at each key. */
+  rename(names, isFinal) {
     this.names = names;
-    for (const element of this.root.querySelectorAll(".name")) element.textContent = this.name(element.dataset.speaker);
-    if (settled) for (const word of this.words) word.element.title = this.told(word); // tens of thousands in a long one
+    for (const label of this.root.querySelectorAll(".name")) label.textContent = this.name(label.dataset.speaker);
+    if (isFinal) for (const word of this.words) word.element.title = this.describe(word);
   }
 
-  clicked(event) {
-    const element = event.target.closest(".word");
-    if (!element || String(getSelection())) return; // text is being selected
-    this.enter(element);
-    this.playFrom(element);
+  handleClick(event) {
+    const word = event.target.closest(".word");
+    if (!word || String(getSelection())) return; // the visitor selects text
+    this.setTabStop(word);
+    this.playWord(word);
   }
 
-  playFrom(element) {
-    this.asked = this.words[element.dataset.at];
-    this.play(this.asked.data.start);
+  playWord(word) {
+    this.requested = this.words[word.dataset.index];
+    this.playFrom(this.requested.data.start);
   }
 
-  key(event) {
-    const element = event.target.closest(".word");
-    if (!element) return;
+  handleKey(event) {
+    const word = event.target.closest(".word");
+    if (!word) return;
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
-      this.playFrom(element);
-      return;
+      return this.playWord(word);
     }
-    const to = this.neighbour(element, event.key);
-    if (!to) return;
+    const target = this.neighbour(word, event.key);
+    if (!target) return;
     event.preventDefault();
-    this.enter(to);
-    to.focus();
+    this.setTabStop(target);
+    target.focus();
   }
 
-  neighbour(element, key) {
-    const at = Number(element.dataset.at), turn = element.closest(".turn");
+  neighbour(word, key) {
+    const index = Number(word.dataset.index), turn = word.closest(".turn");
     switch (key) {
-      case "ArrowRight": return this.words[at + 1]?.element;
-      case "ArrowLeft": return this.words[at - 1]?.element;
+      case "ArrowRight": return this.words[index + 1]?.element;
+      case "ArrowLeft": return this.words[index - 1]?.element;
       case "ArrowDown": return turn.nextElementSibling?.querySelector(".word");
       case "ArrowUp": return turn.previousElementSibling?.querySelector(".word");
       case "Home": return this.words[0].element;
@@ -134,76 +140,86 @@ export class Transcript {
     }
   }
 
-  /** Tab comes back to this word. */
-  enter(element) {
-    if (this.last) this.last.tabIndex = -1;
-    this.last = element ?? null;
-    if (element) element.tabIndex = 0;
+  /** Make this word the only one that the Tab key reaches. */
+  setTabStop(word) {
+    if (this.tabStop) this.tabStop.tabIndex = -1;
+    this.tabStop = word ?? null;
+    if (word) word.tabIndex = 0;
   }
 
-  about(target) {
-    const element = target.closest?.(".word");
-    if (element) byId("about-word").textContent = `${element.textContent}: ${element.title}`;
+  showDescription(target) {
+    const word = target.closest?.(".word");
+    if (word) byId("word-description").textContent = `${word.textContent}: ${word.title}`;
   }
 
-  /** Marks the word at this time. sought: the reader went there, and did not come there by listening. */
-  at(time, sought) {
-    if (this.asked && !during(this.asked, time, SHORTEST)) this.asked = null;
-    const now = (this.asked ?? this.heard(time))?.element ?? null;
-    if (now === this.now) return;
-    this.now?.classList.remove("now");
-    this.now?.removeAttribute("aria-current");
-    this.now = now;
-    if (!now) return;
-    now.classList.add("now");
-    now.setAttribute("aria-current", "true");
-    const follows = sought || !this.before || inSight(this.before); // and does not look elsewhere meanwhile
-    const writes = document.activeElement.matches("input, textarea");
-    if (follows && !writes && !byId("audio").paused && !calm()) seen(now);
-    this.before = now;
+  /** Mark the word at this time. isSeek: the visitor moved there. */
+  markWordAt(time, isSeek) {
+    if (this.requested && !contains(this.requested, time, MIN_WORD)) this.requested = null;
+    const word = (this.requested ?? this.wordAt(time))?.element ?? null;
+    if (word === this.current) return;
+    this.current?.classList.remove("current");
+    this.current?.removeAttribute("aria-current");
+    this.current = word;
+    if (!word) return;
+    word.classList.add("current");
+    word.setAttribute("aria-current", "true");
+    this.follow(word, isSeek);
+    this.lastPlayed = word;
   }
 
-  /** The word at this time; of several, the one begun last. */
-  heard(time) {
-    this.timed ??= [...this.words].sort((one, other) => one.data.start - other.data.start);
-    let low = 0, high = this.timed.length;
+  /** Scroll to the word that plays, unless the visitor reads elsewhere or types. */
+  follow(word, isSeek) {
+    const isFollowing = isSeek || !this.lastPlayed || isVisible(this.lastPlayed);
+    const isTyping = document.activeElement.matches("input, textarea");
+    if (isFollowing && !isTyping && !byId("audio").paused && !prefersReducedMotion()) scrollToWord(word);
+  }
+
+  /** Return the word at this time; of several, the one that begins last. */
+  wordAt(time) {
+    this.byStart ??= [...this.words].sort((one, other) => one.data.start - other.data.start);
+    let low = 0, high = this.byStart.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (begun(this.timed[middle], time)) low = middle + 1;
+      if (hasBegun(this.byStart[middle], time)) low = middle + 1;
       else high = middle;
     }
-    return this.timed.slice(Math.max(0, low - TOGETHER), low).findLast((word) => during(word, time, STAYS));
+    const latest = this.byStart.slice(Math.max(0, low - MAX_SIMULTANEOUS), low);
+    return latest.findLast((word) => contains(word, time, HOLD));
   }
 }
 
-const begun = ({ data }, time) => data.start <= time + 0.001;
-const during = (word, time, least) => begun(word, time) && time < Math.max(word.data.end, word.data.start + least);
+const hasBegun = ({ data }, time) => data.start <= time + 0.001; // browsers round the time when they seek
 
-/** Scrolls to a word that is out of sight. */
-export function seen(element) {
-  if (!inSight(element)) element.scrollIntoView({ block: "center", behavior: calm() ? "auto" : "smooth" });
+function contains(word, time, minDuration) {
+  return hasBegun(word, time) && time < Math.max(word.data.end, word.data.start + minDuration);
 }
 
-function inSight(element) {
-  const box = element.getBoundingClientRect(), above = byId("player").getBoundingClientRect().bottom;
-  return box.top >= above && box.bottom <= innerHeight - 24;
+/** Scroll to a word that is not visible. */
+export function scrollToWord(word) {
+  if (isVisible(word)) return;
+  word.scrollIntoView({ block: "center", behavior: prefersReducedMotion() ? "auto" : "smooth" });
 }
 
-/** Segments of one speaker that follow each other, together for a while; each alone where nobody knows who speaks. */
-function talk(segments, known) {
-  const parts = [];
+function isVisible(word) {
+  const box = word.getBoundingClientRect(), top = byId("player").getBoundingClientRect().bottom;
+  return box.top >= top && box.bottom <= innerHeight - 24;
+}
+
+/** Join consecutive segments of one speaker, up to MAX_PARAGRAPH. Without speakers, keep the segments. */
+function paragraphs(segments, hasSpeakers) {
+  const joined = [];
   for (const segment of segments) {
-    const part = parts.at(-1);
-    if (known && part?.[0].speaker === segment.speaker && segment.start < part[0].start + LONGEST) part.push(segment);
-    else parts.push([segment]);
+    const last = joined.at(-1)?.[0];
+    const continues = hasSpeakers && last?.speaker === segment.speaker && segment.start < last.start + MAX_PARAGRAPH;
+    if (last && continues) joined.at(-1).push(segment);
+    else joined.push([segment]);
   }
-  return parts;
+  return joined;
 }
 
-/** A segment's words; all of it as one where it has none. */
-function spoken(segment) {
-  return segment.words.length ? segment.words
-    : [{ word: segment.text, start: segment.start, end: segment.end, probability: null, speaker: segment.speaker, confidence: null, second_speaker: null, overlap: false }];
+/** Return a segment's words; a segment without words is one word. */
+function wordsOf({ words, text, start, end, speaker }) {
+  if (words.length) return words;
+  const unknown = { probability: null, confidence: null, second_speaker: null, overlap: false };
+  return [{ word: text, start, end, speaker, ...unknown }];
 }
-
-const percent = (share) => `${Math.round(100 * share)} %`;

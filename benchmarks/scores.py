@@ -1,5 +1,6 @@
 """Error rates of transcripts and speaker turns: DER, WER, cpWER and tcpWER."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,11 +9,15 @@ import meeteval
 from pyannote.core import Annotation, Segment
 from pyannote.metrics.diarization import DiarizationErrorRate
 
-from tools.samples import Truth
-from tools.sentences import words_of
+from benchmarks.truth import Truth
 from transcription.transcript import SpeakerTurn, Transcript, Word
 
 COLLAR = 5.0  # seconds by which tcpWER lets a word be off
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words in lower case without punctuation, as WER compares them."""
+    return re.findall(r"[a-zäöüß]+", text.lower())
 
 
 def strict_der() -> Any:
@@ -68,3 +73,20 @@ def _row(speaker: str, word: str, start: float, end: float) -> dict[str, Any]:
         "session_id": "audio", "speaker": speaker, "words": word.lower(),
         "start_time": start, "end_time": max(end, start + 0.01),
     }  # fmt: skip
+
+
+def word_start_errors(truth: Truth, transcript: Transcript) -> list[float]:
+    """Return |start − true start| of every word that is transcribed correctly, in seconds."""
+    words = [word for word in transcript.words if words_of(word.word)]
+    if not words:
+        return []
+    chunks = jiwer.process_words(
+        " ".join(word.word for word in truth.words), " ".join(words_of(word.word)[0] for word in words)
+    ).alignments[0]
+    errors = []
+    for chunk in chunks:
+        if chunk.type == "equal":
+            references = truth.words[chunk.ref_start_idx : chunk.ref_end_idx]
+            hypotheses = words[chunk.hyp_start_idx : chunk.hyp_end_idx]
+            errors += [abs(true.start - word.start) for true, word in zip(references, hypotheses, strict=True)]
+    return errors

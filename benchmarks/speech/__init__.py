@@ -1,0 +1,1 @@
+"""Accuracy on real speech, ours and our peers': `python -m benchmarks.speech --help`."""

@@ -1,0 +1,118 @@
+"""Real weights on real recordings: what holds, and what is known to fail.
+
+Neither is part of the repository. The tests run with `--real-models DIR --real-speech DIR`, or where REAL_MODELS and
+REAL_SPEECH are set (benchmarks/README.md, Real speech).
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.speech.recordings import Recording, read_manifest
+from benchmarks.speech.scoring import Errors, edit_errors, recording_errors, split_units, turn_start_errors
+from transcription.audio import SAMPLE_RATE, Audio, Samples
+from transcription.config import InferenceConfig, ModelSettings
+from transcription.transcriber import Transcriber
+
+CLEAN = (
+    "fleurs-en-000.ogg", "libri-1995-1837-0001.flac", "libri-2033-164914-0000.flac", "libri-2412-153948-0000.flac",
+    "libri-2609-156975-0001.flac", "libri-3331-159605-0000.flac", "libri-367-130732-0001.flac",
+    "libri-533-1066-0000.flac", "ps-sense_and_sensibility_01_austen-0870.flac", "sb-spk1_snt3.flac",
+)  # fmt: skip
+ONE_OF_EACH_LANGUAGE = (
+    "fleurs-de-000.ogg", "fleurs-es-000.ogg", "fleurs-fr-000.ogg", "fleurs-pt-000.ogg",
+    "fleurs_ja_1837_clip4.flac", "zh-aishell-BAC009S0764W0121.flac",
+)  # fmt: skip
+
+
+def folder_of(config: pytest.Config, name: str) -> Path:
+    """Return the folder that was given for `name`; skip the test if there is none."""
+    value = config.getoption(f"--real-{name}")
+    if not value:
+        pytest.skip(f"no real {name}: give --real-{name} DIR or set REAL_{name.upper()}")
+    return Path(value)
+
+
+@pytest.fixture(scope="module")
+def recordings(request: pytest.FixtureRequest) -> dict[str, Recording]:
+    """Return the recordings by file name."""
+    manifest = folder_of(request.config, "speech") / "manifest.jsonl"
+    return {recording.file: recording for recording in read_manifest(manifest)}
+
+
+@pytest.fixture(scope="module")
+def whisper_base(request: pytest.FixtureRequest) -> Transcriber:
+    """openai/whisper-base with the default settings."""
+    folder = folder_of(request.config, "models") / "whisper-base"
+    return Transcriber(ModelSettings.from_environment(asr_model=str(folder)))
+
+
+@pytest.fixture(scope="module")
+def jfk(recordings: dict[str, Recording]) -> Recording:
+    """11 s with one sentence of 22 words."""
+    return recordings["jfk-whisper.flac"]
+
+
+@pytest.fixture(scope="module")
+def jfk_28s(jfk: Recording) -> tuple[Samples, list[str]]:
+    """Return the sentence two and a half times, with speech until the end, and its 56 words."""
+    words = split_units(jfk.text or "", "en", "words")
+    return np.tile(jfk.load(), 3)[: 28 * SAMPLE_RATE], [*words, *words, *words[:12]]
+
+
+def words_in(transcriber: Transcriber, samples: Samples, **parameters: object) -> list[str]:
+    """Return the normalised English words that are transcribed."""
+    config = InferenceConfig.from_request({"language": "en", **parameters})
+    return split_units(transcriber.transcribe(Audio(samples), config).text, "en", "words")
+
+
+def test_transcribes_a_sentence_word_for_word(whisper_base: Transcriber, jfk: Recording) -> None:
+    transcript = whisper_base.transcribe(Audio(jfk.load()), InferenceConfig())
+    assert recording_errors(jfk, transcript.text) == Errors(hits=22)
+    assert transcript.language == "en"
+
+
+def test_ten_clean_clips_have_few_word_errors(whisper_base: Transcriber, recordings: dict[str, Recording]) -> None:
+    total = Errors()
+    for file in CLEAN:
+        transcript = whisper_base.transcribe(Audio(recordings[file].load()), InferenceConfig())
+        total += recording_errors(recordings[file], transcript.text) or Errors()
+    assert total.length > 150
+    assert total.rate is not None
+    assert total.rate <= 0.12
+
+
+@pytest.mark.parametrize("file", ONE_OF_EACH_LANGUAGE)
+def test_detects_the_language(whisper_base: Transcriber, recordings: dict[str, Recording], file: str) -> None:
+    samples = recordings[file].load()[: 10 * SAMPLE_RATE]
+    assert whisper_base.transcribe(Audio(samples), InferenceConfig()).language == recordings[file].language
+
+
+def test_turns_start_where_they_are_known_to(whisper_base: Transcriber, recordings: dict[str, Recording]) -> None:
+    recording = recordings["conv-2spk-367-533.flac"]
+    end = next(turn.start for turn in recording.turns if turn.start > 25)
+    turns = [turn for turn in recording.turns if turn.start < end]
+    samples = recording.load()[: round(end * SAMPLE_RATE)]
+    transcript = whisper_base.transcribe(Audio(samples), InferenceConfig(timestamps="word"))
+    words = [(word.word, word.start, word.end) for word in transcript.words]
+    errors = turn_start_errors(turns, words, "en")
+    assert [error for error in errors if error is None or abs(error) > 0.5] == []
+
+
+def test_sequential_transcribes_speech_until_the_end(
+    whisper_base: Transcriber, jfk_28s: tuple[Samples, list[str]]
+) -> None:
+    samples, words = jfk_28s
+    assert edit_errors(words, words_in(whisper_base, samples, sequential=True)).deletions == 0
+
+
+@pytest.mark.xfail(strict=True, reason="a window's last words are lost if the model ends after a whole segment")
+def test_transcribes_speech_until_the_end(whisper_base: Transcriber, jfk_28s: tuple[Samples, list[str]]) -> None:
+    samples, words = jfk_28s
+    assert edit_errors(words, words_in(whisper_base, samples)).deletions == 0
+
+
+@pytest.mark.xfail(strict=True, reason='Whisper writes "you" for 30 s of zeros')
+def test_writes_nothing_for_digital_silence(whisper_base: Transcriber) -> None:
+    assert words_in(whisper_base, np.zeros(30 * SAMPLE_RATE, np.float32)) == []

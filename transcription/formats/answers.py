@@ -1,0 +1,138 @@
+"""The shapes of the JSON documents. FastAPI describes them in the OpenAPI document."""
+
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict  # pydantic accepts typing's own from Python 3.12
+
+
+class SpeakerConfidence(TypedDict):
+    """The speaker of a word, present only if speakers are known."""
+
+    speaker: NotRequired[str | None]
+    confidence: NotRequired[float | None]  # of the speaker, 0 to 1
+    second_speaker: NotRequired[str]  # another possible speaker
+    overlap: NotRequired[Literal[True]]  # several people talk during the word
+
+
+class Chunk(SpeakerConfidence):
+    """A word if words are timed, else a segment."""
+
+    text: str
+    timestamp: list[float]  # start and end, in seconds
+
+
+class SpeakerText(TypedDict):
+    """Consecutive segments of one speaker."""
+
+    speaker: str | None
+    text: str
+    timestamp: list[float]
+
+
+class Notes(TypedDict):
+    """What a reader should know about the transcript."""
+
+    partial: NotRequired[Literal[True]]  # the file was truncated
+    warnings: NotRequired[list[str]]
+
+
+class ChunksDocument(Notes):
+    """The answer of the endpoint."""
+
+    text: str
+    chunks: list[Chunk]
+    speakers: list[SpeakerText]
+    language: str | None
+    duration: float
+    num_speakers: NotRequired[int]
+
+
+class LogprobEntry(TypedDict):
+    """One token of the text."""
+
+    token: str
+    bytes: list[int]
+    logprob: float
+
+
+class Usage(TypedDict):
+    """OpenAI's usage by duration."""
+
+    type: Literal["duration"]
+    seconds: float
+
+
+class OpenAIDocument(Notes):
+    """What the server adds to each of OpenAI's documents."""
+
+    usage: NotRequired[Usage]
+
+
+class LanguageEntry(TypedDict):
+    """A language by its ISO 639-1 code."""
+
+    code: str
+
+
+class JsonDocument(OpenAIDocument):
+    """OpenAI's json."""
+
+    text: str
+    languages: NotRequired[list[LanguageEntry]]
+    logprobs: NotRequired[list[LogprobEntry]]
+
+
+class VerboseSegment(TypedDict):
+    """A segment with the measures of its decoding."""
+
+    id: int
+    seek: int  # in feature frames of 10 ms
+    start: float
+    end: float
+    text: str
+    tokens: list[int]
+    temperature: float
+    avg_logprob: float | None
+    compression_ratio: float | None
+    no_speech_prob: float | None
+    speaker: NotRequired[str | None]
+
+
+class VerboseWord(SpeakerConfidence):
+    """A word with its times and its probability."""
+
+    word: str
+    start: float
+    end: float
+    probability: float | None
+
+
+class VerboseDocument(OpenAIDocument):
+    """OpenAI's verbose_json."""
+
+    task: str
+    language: str | None
+    duration: float
+    text: str
+    segments: NotRequired[list[VerboseSegment]]
+    words: NotRequired[list[VerboseWord]]
+
+
+class DiarizedSegment(TypedDict):
+    """Consecutive segments of one speaker; the speaker is null if it is unknown."""
+
+    type: Literal["transcript.text.segment"]
+    id: str
+    start: float
+    end: float
+    text: str
+    speaker: str | None
+
+
+class DiarizedDocument(OpenAIDocument):
+    """OpenAI's diarized_json."""
+
+    task: str
+    duration: float
+    text: str
+    segments: list[DiarizedSegment]
