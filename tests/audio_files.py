@@ -3,6 +3,7 @@
 import io
 import struct
 import wave
+from typing import Any
 
 import av
 import numpy as np
@@ -56,6 +57,21 @@ def encoded_mp3(samples: FloatArray, rate: int, layout: str = "mono", container:
         stream = out.add_stream("aac" if container == "adts" else "libmp3lame", rate=rate, layout=layout)
         resampler = av.AudioResampler(stream.format.name, layout, rate, frame_size=stream.codec_context.frame_size)
         frame = av.AudioFrame.from_ndarray((samples[None] * 32767).astype(np.int16), format="s16p", layout="mono")
+        frame.sample_rate = SAMPLE_RATE
+        for ready in [*resampler.resample(frame), *resampler.resample(None), None]:
+            out.mux(stream.encode(ready))
+    return file.getvalue()
+
+
+def surround(samples: FloatArray, codec: str, container: str, layout: str) -> bytes:
+    """Return a file with the same samples on all channels of a layout. Its decoder returns planar frames."""
+    file, rate = io.BytesIO(), 48_000
+    count = av.AudioLayout(layout).nb_channels
+    with av.open(file, "w", format=container) as out:
+        stream: Any = out.add_stream(codec, rate=rate, layout=layout)
+        resampler = av.AudioResampler(stream.format.name, layout, rate, stream.codec_context.frame_size or 1024)
+        packed = (np.repeat(samples, count)[None] * 32767).astype(np.int16)
+        frame = av.AudioFrame.from_ndarray(packed, format="s16", layout=layout)
         frame.sample_rate = SAMPLE_RATE
         for ready in [*resampler.resample(frame), *resampler.resample(None), None]:
             out.mux(stream.encode(ready))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.recordings import KINDS, recording, sphere
-from tests.audio_files import encoded_mp3, float_wav, loud_from_to, tone, wav
+from tests.audio_files import encoded_mp3, float_wav, loud_from_to, surround, tone, wav
 from transcription.audio import SAMPLE_RATE, AudioLimits, decode_audio, from_array, load_audio
 from transcription.errors import InvalidAudio
 
@@ -23,6 +23,16 @@ def test_many_channels_are_averaged_to_mono(count: int, rate: int) -> None:
     assert audio.duration == pytest.approx(1, abs=0.01)
     if rate == SAMPLE_RATE:
         np.testing.assert_allclose(audio.samples, gains.mean() * tone(1), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "layout"),
+    [("aac", "ipod", "7.1"), ("libopus", "ogg", "7.1"), ("wavpack", "matroska", "hexadecagonal")],
+)
+def test_many_channels_of_planar_codecs_are_averaged_to_mono(codec: str, container: str, layout: str) -> None:
+    audio = decode_audio(surround(tone(2), codec, container, layout))
+    assert audio.duration == pytest.approx(2, abs=0.05)
+    assert np.sqrt(np.mean(audio.samples**2)) == pytest.approx(0.5 / np.sqrt(2), abs=0.06)  # aac filters one channel
 
 
 def test_eight_channels_are_kept_on_request() -> None:
@@ -146,10 +156,10 @@ def test_an_unknown_codec_is_an_error_that_says_so() -> None:
 
 def test_a_stream_that_appears_after_the_header_is_no_failure() -> None:
     """Regression: IndexError."""
-    data = recording(SIX_SECONDS, "flv", video_seconds=6)
-    tag = b"\x12" + (10).to_bytes(3, "big") + bytes(7) + b"\x02\x00\x07unknown"[:10]
-    late = data + tag + (len(tag)).to_bytes(4, "big")
-    assert decode_audio(late).duration == pytest.approx(6, abs=0.1)
+    text = b"\x02\0\x0aonTextData\x03\0\4text\x02\0\5hello\0\0\x09"  # a stream of subtitles, in FLV's form
+    tag = b"\x12" + len(text).to_bytes(3, "big") + bytes(7) + text
+    data = recording(SIX_SECONDS, "flv", video_seconds=6) + tag + len(tag).to_bytes(4, "big")
+    assert decode_audio(data).duration == pytest.approx(6, abs=0.1)
 
 
 def test_tags_that_are_not_utf_8_do_not_matter() -> None:
