@@ -70,7 +70,7 @@ class Transcript:
     language: Whisper's code, e.g. "en", given or detected; None for an English-only model or without audio.
     language_probability: probability of the detected language; None if the request gave the language.
     duration: seconds of audio.
-    partial: the file was truncated.
+    partial: a part of the recording is missing, because the file was truncated or damaged.
     turns: speaker turns sorted by start, which may overlap; None if no speakers were assigned.
     warnings: messages for the reader, one sentence each.
     """
