@@ -46,7 +46,7 @@ def test_every_word_has_the_right_speaker(transcribe: TranscribeSample, name: st
     truth = read_truth(SAMPLES[name].path)
     attributed, _ = cp_wer(truth, transcript.words)
     assert attributed - wer(truth, transcript) <= MAX_SPEAKER_ERRORS.get(name, 0.02)
-    assert transcript.warnings == ()
+    assert [warning for warning in transcript.warnings if "speakers were found" in warning] == []
 
 
 def test_finds_four_speakers_in_ten_minutes(transcribe: TranscribeSample) -> None:
