@@ -247,8 +247,8 @@ def test_int8_gives_nearly_the_same_text() -> None:
 
     small = new_engine(slots=2, quantization="int8", assistant_model=str(ASSISTANT))
     for name in ("short", "meeting", "noisy"):
-        said = SAMPLES[name].truth["text"]
-        assert jiwer.wer(said, small.transcribe(SAMPLES[name].audio, SEGMENTS).text) <= 0.12
+        truth = SAMPLES[name].truth["text"]
+        assert jiwer.wer(truth, small.transcribe(SAMPLES[name].audio, SEGMENTS).text) <= 0.12
 
 
 def test_words_have_times_also_without_an_end_of_text(engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch) -> None:

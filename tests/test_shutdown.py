@@ -20,6 +20,8 @@ import pytest
 from tests.clients import SLOWLY, TRANSCRIPTIONS, events, http, occupied, post, sample
 from tests.conftest import DEMO, ROOT
 from tests.serving import until
+from transcription.cli import serve
+from transcription.server.settings import ServerSettings
 
 KEY = "the-key-of-a-client"
 
@@ -185,3 +187,19 @@ def test_exits_with_2_if_the_settings_are_invalid(environment: dict[str, str], m
         code, log = server.wait()
     assert code == 2
     assert [(line["level"], line["message"]) for line in log] == [("error", message)]
+
+
+def test_help_lists_the_variables_and_starts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_code:
+        serve.main(["--help"])
+    text = capsys.readouterr().out
+    assert exit_code.value.code == 0
+    assert [name for name in ServerSettings.model_fields if name.upper() not in text] == []
+
+
+def test_an_unknown_option_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_code:
+        serve.main(["--prot", "80"])
+    assert (exit_code.value.code, capsys.readouterr().err.splitlines()[-1]) == (
+        2, "transcribe-server: error: unrecognized arguments: --prot 80",
+    )  # fmt: skip

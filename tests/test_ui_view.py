@@ -208,10 +208,10 @@ class TestWords:
         transcript = {"segments": segments, "turns": turns, "duration": 90, "language": "zh", "warnings": []}
         respond_with_events(page, {"audio": {"duration": 90, "peaks": [1]}}, {"transcript": transcript})
         transcribe_sample(page, "short.wav")
-        said = page.locator("#transcript .text")
-        assert said.all_text_contents() == ["你们好我们是", "学生"], "a minute at a time"
+        lines = page.locator("#transcript .text")
+        assert lines.all_text_contents() == ["你们好我们是", "学生"], "a minute at a time"
         assert page.locator("#transcript time").all_text_contents() == ["0:00", "1:00"]
-        assert [said.first.get_attribute(name) for name in ("lang", "dir")] == ["zh", "auto"]
+        assert [lines.first.get_attribute(name) for name in ("lang", "dir")] == ["zh", "auto"]
         page.get_by_role("searchbox").fill("好我们")
         expect(page.locator("#match-count")).to_have_text("1 of 1")
         assert page.locator(".word.match").all_text_contents() == ["好", "我", "们"]

@@ -2,5 +2,5 @@
 
 import os
 
-# OpenMP threads that spin while they wait would take the cores of whoever has work. It must be set before torch.
+# OpenMP threads that spin while they wait would take the cores that other work needs. It must be set before torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

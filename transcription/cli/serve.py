@@ -1,7 +1,9 @@
 """The command `transcribe-server`: the service over HTTP. It reads its settings from the environment."""
 
+import argparse
 import logging
 import sys
+from collections.abc import Sequence
 
 from prometheus_client import disable_created_metrics
 
@@ -17,8 +19,19 @@ from transcription.ui.mounting import mount
 logger = logging.getLogger("transcription")
 
 
-def main() -> int:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, whose help lists the environment variables."""
+    fields = {**ServerSettings.model_fields, **ModelSettings.model_fields}
+    variables = "\n".join(f"  {name.upper():24}{field.description}" for name, field in fields.items())
+    return argparse.ArgumentParser(
+        prog="transcribe-server", description="Serve a Whisper model over HTTP until SIGTERM or Ctrl-C.",
+        epilog=f"environment variables:\n{variables}", formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM or Ctrl-C, and return the exit code."""
+    parser().parse_args(arguments)
     configure_logging()
     disable_created_metrics()  # type: ignore[no-untyped-call]  # else every counter has a second, useless series
     try:
