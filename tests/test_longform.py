@@ -131,3 +131,20 @@ def test_a_failed_window_fails_the_request() -> None:
 
 def test_empty_audio_is_an_empty_transcript() -> None:
     assert transcribe(np.zeros(0, np.float32), whole_window) == (Transcript(language="en"), [])
+
+
+def test_speech_between_two_segments_is_decoded_again_and_stands_between_them() -> None:
+    long = np.concatenate([SPEECH, SPEECH, SPEECH])  # 6.8 s each
+
+    def without_the_middle(samples: Samples) -> WindowResult:
+        if len(samples) == len(long):
+            return WindowResult((Segment(" one", 0.3, 6.6), Segment(" three", 13.9, 20.3)), end=20.3)
+        return WindowResult((Segment(" two", 0.2, len(samples) / SAMPLE_RATE),), end=len(samples) / SAMPLE_RATE)
+
+    transcript, decoded = transcribe(long, without_the_middle)
+    assert len(decoded) > 1
+    words = [segment.text for segment in transcript.segments]
+    assert (words[0], set(words[1:-1]), words[-1]) == (" one", {" two"}, " three")
+    starts = [segment.start for segment in transcript.segments]
+    assert starts == sorted(starts)
+    assert transcript.warnings == ()

@@ -1,17 +1,17 @@
 """LongFormTranscriber: audio of any length as windows, decoded in parallel or one after the other, joined in order.
 
 Voice activity detection is the evidence: a window without speech has no text and is not decoded, a segment without
-speech is dropped, speech behind the text of a window is decoded again, and speech that is left without text is
-reported.
+speech is dropped, speech between and behind the segments of a window is decoded again, and speech that is left without
+text is reported.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
-from transcription.audio import SAMPLE_RATE, Audio
+from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig
 from transcription.context import RequestContext
 from transcription.engines.batching.window import SHORT_WINDOWS, DecodingRequest, WindowDecoder, WindowResult
@@ -25,22 +25,32 @@ _EVIDENCE_TOLERANCE = 1.0  # likewise, where all speech near a segment counts as
 _MAX_BYTES_PER_SECOND = 60  # of UTF-8 text; fast speech has 20 in Latin script and Chinese, 30 in Cyrillic
 _MIN_REST = 0.2  # seconds of speech that are worth another window, behind an unfinished segment
 _MIN_FINISHED_REST = 1.0  # likewise, behind a finished segment: its end may be early by some words
+_MIN_GAP = 1.0  # likewise, between two segments
+_GAP_PADDING = 0.2  # seconds that are added to such a gap on both sides
 _MIN_UNCOVERED = 0.6  # seconds of speech without text that are reported
 _MAX_REPORTED = 20
 
 
 @dataclass(eq=False)
 class _Part:
-    """A window, its speech, and the future of its result."""
+    """A window, its speech, and the future of its result.
+
+    start, end: the part of the window whose segments are meant, in seconds; the rest is in other parts. is_gap: it lies
+    between the segments of another window. was_continued: speech without text in it was submitted again.
+    """
 
     chunk: Chunk
     activity: SpeechActivity
     future: Future[WindowResult]
-    was_continued: bool = field(default=False)
+    start: float = 0.0
+    end: float = float("inf")
+    is_gap: bool = False
+    was_continued: bool = False
 
     def segments(self) -> list[Segment]:
-        """Return the segments that lie where somebody speaks, with their times in the recording."""
-        return [self.chunk.to_recording_time(one) for one in self.future.result().segments if self._is_spoken(one)]
+        """Return the segments that lie where somebody speaks, in seconds of the window."""
+        segments = self.future.result().segments
+        return [one for one in segments if self.start <= one.start < self.end and self._is_spoken(one)]
 
     def _is_spoken(self, segment: Segment) -> bool:
         """Return whether there is enough speech for the text of a segment."""
@@ -56,6 +66,13 @@ class _Part:
             return None
         min_speech = _MIN_FINISHED_REST if result.is_finished else _MIN_REST
         return result.end if self.activity.speech_seconds(result.end) >= min_speech else None
+
+    def gaps(self, end: float) -> list[Interval]:
+        """Return the speech before `end` that no segment covers, in seconds of the window."""
+        if self.is_gap or not self.future.result().segments:
+            return []
+        speech = [(start, min(finish, end)) for start, finish in self.activity.intervals(_MIN_GAP) if start < end]
+        return _uncovered(speech, self.segments(), _MIN_GAP)
 
 
 Parts = Generator[_Part, None, None]
@@ -78,93 +95,114 @@ class LongFormTranscriber:
             config, self._capabilities.check(config), is_short=audio.duration <= SHORT_WINDOWS * config.chunk_length_s,
             is_streaming=context.is_streaming, pending_seconds=audio.duration,
         )  # fmt: skip
+        recording = _Recording(self._decoder, audio.samples, request, context)
         segments: list[Segment] = []
-        uncovered: list[Interval] = []
-        decode = self._sequential if config.sequential else self._parallel
-        with closing(decode(audio, request, context)) as parts:
+        with closing(recording.sequential() if config.sequential else recording.parallel()) as parts:
             for part in parts:
-                new = part.segments()
+                new = [part.chunk.to_recording_time(segment) for segment in part.segments()]
                 segments += new
-                uncovered += _uncovered(part, new)
                 context.report_segments(new)
                 context.report_progress("transcribe", part.chunk.end / SAMPLE_RATE, audio.duration)
         context.report_progress("transcribe", audio.duration, audio.duration)
         return Transcript(
             tuple(segments), request.language or request.language_guess, audio.duration, config.task,
-            request.language_probability, partial=audio.partial, warnings=_warnings(uncovered),
+            request.language_probability, partial=audio.partial, warnings=_warnings(recording.speech, segments),
         )  # fmt: skip
 
-    def _parallel(self, audio: Audio, request: DecodingRequest, context: RequestContext) -> Parts:
+
+class _Recording:
+    """One recording while its windows are decoded.
+
+    speech: intervals of clear speech so far, in seconds of the recording.
+    """
+
+    def __init__(
+        self, decoder: WindowDecoder, samples: Samples, request: DecodingRequest, context: RequestContext
+    ) -> None:
+        self._decoder, self._samples, self._request, self._context = decoder, samples, request, context
+        self.speech: list[Interval] = []
+
+    def parallel(self) -> Parts:
         """Yield each window as soon as it and those before it are done."""
-        chunks = windows(audio.samples, request.config)
+        chunks = windows(self._samples, self._request.config)
         parts: list[_Part] = []
         try:
             while True:
-                while self._has_room(parts, request) and (chunk := next(chunks, None)) is not None:
-                    parts.append(self._submit(audio, request, chunk, SpeechActivity.of(chunk.of(audio.samples))))
+                while self._has_room(parts) and (chunk := next(chunks, None)) is not None:
+                    parts.append(self._submit_window(chunk))
                 if not parts:
                     return
-                _wait_for_any([part.future for part in parts if not part.future.done()], context)
-                self._continue(audio, request, parts)
-                while parts and parts[0].future.done() and parts[0].was_continued:
+                _wait_for_any([part.future for part in parts if not part.future.done()], self._context)
+                for index in reversed(range(len(parts))):
+                    if parts[index].future.done() and not parts[index].was_continued:
+                        parts[index : index + 1] = self._continue(parts[index])
+                while parts and parts[0].was_continued:
                     yield parts.pop(0)
         finally:
             for part in parts:
                 part.future.cancel()
 
-    def _continue(self, audio: Audio, request: DecodingRequest, parts: list[_Part]) -> None:
-        """Submit the rest of each window that is done and was not decoded to its end, right behind it."""
-        for index in reversed(range(len(parts))):
-            part = parts[index]
-            if part.future.done() and not part.was_continued:
-                part.was_continued = True
-                start = part.rest_start()
-                if start is not None:
-                    rest = self._submit(audio, request, part.chunk.after(start), part.activity.after(start))
-                    parts.insert(index + 1, rest)
-                    part.chunk, part.activity = part.chunk.until(start), part.activity.until(start)
-
-    def _submit(self, audio: Audio, request: DecodingRequest, chunk: Chunk, activity: SpeechActivity) -> _Part:
-        if activity.has_speech():
-            return _Part(chunk, activity, self._decoder.submit(request, chunk.of(audio.samples)))
-        silent: Future[WindowResult] = Future()
-        silent.set_result(WindowResult(()))
-        return _Part(chunk, activity, silent)
-
-    def _has_room(self, parts: Sequence[_Part], request: DecodingRequest) -> bool:
-        return sum(not part.future.done() for part in parts) < self._decoder.queue_limit(request)
-
-    def _sequential(self, audio: Audio, request: DecodingRequest, context: RequestContext) -> Parts:
+    def sequential(self) -> Parts:
         """Yield windows that each begin where the last finished segment of the one before ends (openai/whisper)."""
-        start, length = 0, int(request.config.chunk_length_s * SAMPLE_RATE)
-        while start < len(audio.samples):
-            chunk = Chunk(((start, min(start + length, len(audio.samples))),))
-            part = self._submit(audio, request, chunk, SpeechActivity.of(chunk.of(audio.samples)))
+        start, length = 0, int(self._request.config.chunk_length_s * SAMPLE_RATE)
+        while start < len(self._samples):
+            part = self._submit_window(Chunk(((start, min(start + length, len(self._samples))),)))
             try:
-                _wait_for_any([part.future], context)
+                _wait_for_any([part.future], self._context)
             finally:
                 part.future.cancel()
             rest = part.rest_start()
-            if rest is not None:
-                part.chunk, part.activity = chunk.until(rest), part.activity.until(rest)
-            start = part.chunk.end
+            start = part.chunk.end if rest is None else start + round(rest * SAMPLE_RATE)
             yield part
 
+    def _has_room(self, parts: Sequence[_Part]) -> bool:
+        return sum(not part.future.done() for part in parts) < self._decoder.queue_limit(self._request)
 
-def _uncovered(part: _Part, segments: Sequence[Segment]) -> list[Interval]:
-    """Return the speech of a window that is in none of its segments, in seconds of the recording."""
-    uncovered = []
-    for start, end in part.activity.intervals(_MIN_UNCOVERED):
-        begin, finish = part.chunk.at(start), part.chunk.at(end, is_end=True)
+    def _submit_window(self, chunk: Chunk) -> _Part:
+        activity = SpeechActivity.of(chunk.of(self._samples))
+        intervals = activity.intervals(_MIN_UNCOVERED)
+        self.speech += [(chunk.at(start), chunk.at(end, is_end=True)) for start, end in intervals]
+        return self._submit(chunk, activity)
+
+    def _submit(self, chunk: Chunk, activity: SpeechActivity, is_gap: bool = False) -> _Part:
+        if activity.has_speech():
+            future = self._decoder.submit(self._request, chunk.of(self._samples))
+        else:
+            future = Future()
+            future.set_result(WindowResult(()))
+        return _Part(chunk, activity, future, is_gap=is_gap)
+
+    def _continue(self, part: _Part) -> Iterator[_Part]:
+        """Yield a finished window in parts: between them the gaps that are decoded again, behind them its rest."""
+        rest = part.rest_start()
+        end = part.chunk.seconds if rest is None else rest
+        start = 0.0
+        for first, last in part.gaps(end):
+            yield replace(part, start=start, end=first, was_continued=True)
+            begin, finish = max(first - _GAP_PADDING, 0.0), min(last + _GAP_PADDING, end)
+            chunk, activity = part.chunk.until(finish).after(begin), part.activity.until(finish).after(begin)
+            yield self._submit(chunk, activity, is_gap=True)
+            start = first
+        yield replace(part, start=start, was_continued=True)
+        if rest is not None:
+            yield self._submit(part.chunk.after(rest), part.activity.after(rest))
+
+
+def _uncovered(speech: Sequence[Interval], segments: Sequence[Segment], min_seconds: float) -> list[Interval]:
+    """Return the parts of speech intervals of at least `min_seconds` that no segment covers; all are in order."""
+    uncovered: list[Interval] = []
+    for start, end in speech:
+        covered_until = start
         for segment in segments:
-            if segment.start - _TIME_TOLERANCE <= begin < segment.end + _TIME_TOLERANCE:
-                begin = segment.end + _TIME_TOLERANCE
-        if finish - begin >= _MIN_UNCOVERED:
-            uncovered.append((begin, finish))
-    return uncovered
+            if segment.end + _TIME_TOLERANCE > covered_until:
+                uncovered.append((covered_until, min(segment.start - _TIME_TOLERANCE, end)))
+                covered_until = segment.end + _TIME_TOLERANCE
+        uncovered.append((covered_until, end))
+    return [(start, end) for start, end in uncovered if end - start >= min_seconds]
 
 
-def _warnings(uncovered: Sequence[Interval]) -> tuple[str, ...]:
+def _warnings(speech: Sequence[Interval], segments: Sequence[Segment]) -> tuple[str, ...]:
+    uncovered = _uncovered(speech, segments, _MIN_UNCOVERED)
     if not uncovered:
         return ()
     times = ", ".join(f"{start:.1f}-{end:.1f}" for start, end in uncovered[:_MAX_REPORTED])
