@@ -148,3 +148,14 @@ def test_speech_between_two_segments_is_decoded_again_and_stands_between_them() 
     starts = [segment.start for segment in transcript.segments]
     assert starts == sorted(starts)
     assert transcript.warnings == ()
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_a_window_without_progress_is_not_decoded_again(sequential: bool) -> None:
+    def hardly_any(_: Samples) -> WindowResult:
+        return WindowResult((Segment(" one", 0.0, 0.02),), end=0.02, is_finished=False)
+
+    transcript, decoded = transcribe(SPEECH, hardly_any, sequential=sequential)
+    assert decoded[0] == 6.8
+    assert len(decoded) <= 3  # with the gaps
+    assert len(transcript.warnings) == 1

@@ -23,6 +23,7 @@ from transcription.whisper.capabilities import Capabilities
 _TIME_TOLERANCE = 0.3  # seconds by which timestamps may miss the speech
 _EVIDENCE_TOLERANCE = 1.0  # likewise, where all speech near a segment counts as its evidence
 _MAX_BYTES_PER_SECOND = 60  # of UTF-8 text; fast speech has 20 in Latin script and Chinese, 30 in Cyrillic
+_MIN_PROGRESS = 1.0  # seconds of a window that must have text before its rest is decoded: else it could go on for ever
 _MIN_REST = 0.2  # seconds of speech that are worth another window, behind an unfinished segment
 _MIN_FINISHED_REST = 1.0  # likewise, behind a finished segment: its end may be early by some words
 _MIN_GAP = 1.0  # likewise, between two segments
@@ -62,7 +63,7 @@ class _Part:
     def rest_start(self) -> float | None:
         """Return the second in the window from which on speech was not decoded; None if all of it was."""
         result = self.future.result()
-        if not result.end or result.end >= self.chunk.seconds:
+        if result.end is None or not _MIN_PROGRESS <= result.end < self.chunk.seconds:
             return None
         min_speech = _MIN_FINISHED_REST if result.is_finished else _MIN_REST
         return result.end if self.activity.speech_seconds(result.end) >= min_speech else None
