@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from pyannote.core import Annotation, Segment
 
 from benchmarks.scores import der
 from benchmarks.truth import read_truth
-from tests.conftest import DEMO, DIARIZATION, SAMPLES
+from tests.conftest import DEMO, DIARIZATION, ROOT, SAMPLES
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
@@ -288,3 +289,15 @@ def test_the_error_explains_versions_that_do_not_match(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "pyannote.audio", Broken())
     with pytest.raises(InvalidSettings, match=r"^pyannote.audio cannot be imported: the versions of torch"):
         load_pipeline(settings(DIARIZATION))
+
+
+def test_a_pipeline_finds_its_modules_wherever_the_command_is_started(tmp_path: Path) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from transcription.diarization.pyannote import Diarizer; "
+        f"from transcription.config import ModelSettings; sys.path.remove({str(ROOT)!r}); "
+        f"Diarizer(ModelSettings(asr_model='x', diarization_model={str(DIARIZATION)!r})); "
+        f"print({str(ROOT)!r} in sys.path)"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr

@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import logging
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -138,13 +139,30 @@ def load_pipeline(settings: ModelSettings) -> Any:
         options["revision"] = revision
     checkpoint = f"{name}@{revision}" if revision and "revision" not in known else name  # the syntax of pyannote 3
     try:
-        with contextlib.redirect_stdout(None):  # it prints the message of the error
+        with _modules_beside(name), contextlib.redirect_stdout(None):  # it prints the message of the error
             pipeline = pipeline_class.from_pretrained(checkpoint, **options)
     except Exception as error:
         raise InvalidSettings(f"DIARIZATION_MODEL {display_name(name)} {_explain(error, name, token)}") from None
     if pipeline is None:  # the result of pyannote 3 for a gated repository
         raise InvalidSettings(f"DIARIZATION_MODEL {name} {_explain_gated(name, token)}")
     return pipeline
+
+
+@contextlib.contextmanager
+def _modules_beside(name: str) -> Iterator[None]:
+    """Let a pipeline in a directory find its own modules: those of models/x are named from the parent of models.
+
+    pyannote imports the classes of a checkpoint by the name of their module.
+    """
+    root = str(Path(name).resolve().parent.parent)
+    if not Path(name).is_dir() or root in sys.path:
+        yield
+        return
+    sys.path.append(root)  # at the end, so that it hides no installed package
+    try:
+        yield
+    finally:
+        sys.path.remove(root)
 
 
 def _import_pipeline_class() -> Any:
