@@ -213,8 +213,7 @@ def _with_confidence(
     overlap, index = 0.0, first_interval
     while index < len(regular) and regular[index].start < end:
         interval = regular[index]
-        # Rule 5 may have moved the start behind the first interval.
-        seconds = max(min(interval.end, end) - max(interval.start, start), 0.0)
+        seconds = max(min(interval.end, end) - max(interval.start, start), 0.0)  # rule 5 may have moved the start
         overlap += seconds if len(interval.speakers) > 1 else 0.0
         for name in interval.speakers:
             talk[name] = talk.get(name, 0.0) + seconds
