@@ -158,3 +158,9 @@ def test_every_description_is_a_sentence(name: str) -> None:
     first_word = description.split(" ")[0]
     assert description[:1].isupper() or first_word.endswith(":"), "a sentence, or the meaning of a value (int8: …)"
     assert description.endswith(".")
+
+
+@pytest.mark.parametrize("name", ["prompt", "keywords"])
+def test_refuses_half_a_character(name: str) -> None:
+    with pytest.raises(InvalidRequest, match=rf"^{name}: .*(half a character|unicode)"):
+        InferenceConfig.from_request({name: "so good \ud83d"})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -46,11 +47,21 @@ def _split_temperatures(value: object) -> object:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
+def _check_unicode(text: str) -> str:
+    """Refuse half of a surrogate pair: JSON can hold one, and no tokenizer reads it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the text is not valid Unicode: it contains half a character") from None
+    return text
+
+
 def split_list(value: object) -> object:
     """Return a list of strings; a query string has them as "de,en"."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+UnicodeText = Annotated[str, AfterValidator(_check_unicode)]
 Strings = Annotated[
     tuple[Annotated[str, Field(max_length=200)], ...], BeforeValidator(split_list), Field(max_length=100)
 ]
@@ -160,7 +171,7 @@ class InferenceConfig(BaseModel):
     timestamps: Timestamps | None = Field(
         None, description="Times in the response: none, segment or word. If not set: the setting TIMESTAMPS."
     )
-    prompt: str | None = Field(
+    prompt: UnicodeText | None = Field(
         None, description="Text that comes before the audio. It gives context and the spelling of names."
     )
     keywords: Strings = Field((), description="Words to expect, e.g. names. The model reads them before the prompt.")
