@@ -28,8 +28,7 @@ Timestamps = Literal["none", "segment", "word"]
 DType = Literal["auto", "float32", "float16", "bfloat16"]
 DIARIZATION_MODEL = "pyannote/speaker-diarization-community-1"
 """The pipeline for commands that diarize and name no other."""
-FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Temperatures of openai/whisper, transcribe.py."""
+FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # openai/whisper, transcribe.py
 
 
 def _none_if_blank(value: object) -> object:
@@ -40,7 +39,7 @@ def _current_engine_name(value: object) -> object:
     return "batching" if value == "slots" else value  # "slots" is the old name
 
 
-def _split_temperatures(value: object) -> object:
+def _split_numbers(value: object) -> object:
     """Return a list of temperatures; a query string has them as "0,0.2,0.4"."""
     if isinstance(value, str):
         return [part for part in re.split(r"[,\s]+", value.strip("[]() ")) if part]
@@ -49,10 +48,8 @@ def _split_temperatures(value: object) -> object:
 
 def _check_unicode(text: str) -> str:
     """Refuse half of a surrogate pair: JSON can hold one, and no tokenizer reads it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("the text is not valid Unicode: it contains half a character") from None
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("the text is not valid Unicode: it contains half a character")
     return text
 
 
@@ -62,15 +59,12 @@ def split_list(value: object) -> object:
 
 
 UnicodeText = Annotated[str, AfterValidator(_check_unicode)]
-Strings = Annotated[
-    tuple[Annotated[str, Field(max_length=200)], ...], BeforeValidator(split_list), Field(max_length=100)
-]
+ShortText = Annotated[str, Field(max_length=200)]
+Strings = Annotated[tuple[ShortText, ...], BeforeValidator(split_list), Field(max_length=100)]
 EngineName = Annotated[Literal["batching", "transformers"], BeforeValidator(_current_engine_name)]
 Language = Annotated[str | None, BeforeValidator(_none_if_blank)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
-Temperatures = Annotated[
-    tuple[Temperature, ...], BeforeValidator(_split_temperatures), Field(min_length=1, max_length=16)
-]
+Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_split_numbers), Field(min_length=1, max_length=16)]
 Assisted = Literal["auto"] | bool
 SpeakerCount = Annotated[int | None, Field(ge=1, le=100)]
 
