@@ -118,7 +118,7 @@ class Service:
     @property
     def model(self) -> str:
         """The name of the model, which shows no path of this machine."""
-        from transcription.whisper.loading import display_name  # here, as torch takes seconds to import
+        from transcription.whisper.loading import display_name  # here, because torch takes seconds to import
 
         return self.settings.served_model_name or display_name(self.transcriber.settings.asr_model)
 

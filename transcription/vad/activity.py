@@ -1,7 +1,7 @@
 """SpeechActivity: where somebody speaks in a window, by voice activity detection.
 
-The thresholds separate speech from silence, noise, hum, tones and music on real recordings, also on meetings at -51
-dBFS: without speech no frame exceeded 0.2, and a single "Yeah." reached 0.72 (benchmarks/README.md).
+The thresholds lie between made sounds without speech (silence, noise, hum, tones, chords), where no frame exceeded
+0.2, and a single quiet "Yeah." in a recorded meeting, which reached 0.72.
 """
 
 from collections.abc import Iterator
