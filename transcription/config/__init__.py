@@ -1,0 +1,25 @@
+"""The settings of the service (ModelSettings, from the environment) and of one request (InferenceConfig)."""
+
+from transcription.config.fields import (
+    DIARIZATION_MODEL,
+    FALLBACK_TEMPERATURES,
+    DType,
+    EngineName,
+    Language,
+    ShortText,
+    Strings,
+    Task,
+    Temperatures,
+    Timestamps,
+    UnicodeText,
+    describe,
+    split_list,
+)
+from transcription.config.inference_config import InferenceConfig
+from transcription.config.model_settings import ModelSettings, with_absolute_paths
+
+__all__ = [
+    "DIARIZATION_MODEL", "FALLBACK_TEMPERATURES", "DType", "EngineName", "InferenceConfig", "Language", "ModelSettings",
+    "ShortText", "Strings", "Task", "Temperatures", "Timestamps", "UnicodeText", "describe", "split_list",
+    "with_absolute_paths",
+]  # fmt: skip

@@ -1,0 +1,154 @@
+"""InferenceConfig: the parameters of one request."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from transcription.config.fields import (
+    Assisted,
+    Language,
+    SpeakerCount,
+    Strings,
+    Task,
+    Temperatures,
+    Timestamps,
+    UnicodeText,
+    describe,
+)
+from transcription.errors import InvalidRequest
+
+logger = logging.getLogger(__name__)
+
+
+class InferenceConfig(BaseModel):
+    """The parameters of one request. Unknown parameters are ignored and logged."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    task: Task = Field(
+        "transcribe", description="transcribe: write the spoken language. translate: translate to English."
+    )
+    language: Language = Field(
+        None, description="Spoken language: a code (de) or an English name (german). If not set, it is detected."
+    )
+    languages: Strings = Field(
+        (), description="Languages that detection may choose from. If not set: all languages of the model."
+    )
+    timestamps: Timestamps | None = Field(
+        None, description="Times in the response: none, segment or word. If not set: the setting TIMESTAMPS."
+    )
+    prompt: UnicodeText | None = Field(
+        None, description="Text that comes before the audio. It gives context and the spelling of names."
+    )
+    keywords: Strings = Field((), description="Words to expect, e.g. names. The model reads them before the prompt.")
+    temperature: Temperatures = Field(
+        (0.0,),
+        description="Sampling temperature. With a list (temperature fallback), a window is decoded again at the next"
+        " temperature if it fails compression_ratio_threshold or logprob_threshold.",
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**31,
+        description="Seed of sampling. The same request with the same seed gives the same text.",
+    )
+    compression_ratio_threshold: float | None = Field(
+        2.4, gt=0, description="Maximum zlib compression ratio of the text of a window; more means repetition."
+    )
+    logprob_threshold: float | None = Field(
+        -1.0, le=0, description="Minimum avg_logprob of a window: the mean log-probability of its tokens."
+    )
+    no_speech_threshold: float | None = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="Treat a window as silence if no_speech_prob is above this and avg_logprob is below"
+        " logprob_threshold.",
+    )
+    batch_size: int = Field(
+        24, ge=1, le=256, description="Maximum number of windows of this request that are decoded at the same time."
+    )
+    assisted: Assisted = Field(
+        "auto",
+        description="Use speculative decoding with ASSISTANT_MODEL: true, false, or auto (while it is faster)."
+        " The text is the same.",
+    )
+    chunk_length_s: float = Field(30.0, ge=1, le=30, description="Maximum length of a window, in seconds.")
+    sequential: bool = Field(
+        False,
+        description="Decode one window after the other, like openai/whisper: each starts at the end of the last"
+        " complete segment.",
+    )
+    vad_filter: bool = Field(False, description="Skip long pauses and join the speech between them into fewer windows.")
+    vad_threshold: float = Field(
+        0.3, gt=0, lt=1, description="With vad_filter: minimum speech probability of a frame that counts as speech."
+    )
+    vad_silence_ms: int = Field(
+        2000, ge=100, le=60_000, description="With vad_filter: minimum length of a pause to skip, in milliseconds."
+    )
+    vad_padding_ms: int = Field(
+        400, ge=0, le=10_000, description="With vad_filter: audio to keep before and after speech, in milliseconds."
+    )
+    logprobs: bool = Field(False, description="Return the log-probability of each token. Only in the json format.")
+    sampling_rate: int = Field(
+        16_000, gt=0, description="Ignored: the sample rate is read from the audio file. Old clients send it."
+    )
+    diarize: bool | None = Field(
+        None, description="Assign a speaker to each word. If not set: only if DIARIZATION_MODEL is set."
+    )
+    num_speakers: SpeakerCount = Field(None, description="Exact number of speakers, if it is known.")
+    min_speakers: SpeakerCount = Field(None, description="Minimum number of speakers.")
+    max_speakers: SpeakerCount = Field(None, description="Maximum number of speakers.")
+    multichannel: bool = Field(
+        False,
+        description="Transcribe each channel separately, as one speaker per channel (phone calls). It does not use"
+        " DIARIZATION_MODEL.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_nulls(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        return {name: value for name, value in values.items() if value is not None}
+
+    @model_validator(mode="after")
+    def _check_combinations(self) -> Self:
+        min_speakers, max_speakers = self.min_speakers or 1, self.max_speakers or 100
+        if min_speakers > max_speakers:
+            raise ValueError("min_speakers is larger than max_speakers")
+        if self.num_speakers and not min_speakers <= self.num_speakers <= max_speakers:
+            raise ValueError("num_speakers is not between min_speakers and max_speakers")
+        if self.sequential and (self.multichannel or self.vad_filter):
+            raise ValueError("sequential cannot be combined with vad_filter or multichannel")
+        if self.language and self.languages:
+            raise ValueError("language cannot be combined with languages: send one of them")
+        if self.multichannel and (self.diarize or self.speaker_hints):
+            raise ValueError("multichannel cannot be combined with diarize or speaker counts")
+        return self
+
+    @property
+    def speaker_hints(self) -> bool:
+        """Whether the request limits the number of speakers."""
+        return any((self.num_speakers, self.min_speakers, self.max_speakers))
+
+    @classmethod
+    def from_request(cls, parameters: object) -> Self:
+        """Return the parameters of a request; None and {} are the defaults.
+
+        Raises InvalidRequest if a value is wrong.
+        """
+        if parameters is None:
+            parameters = {}
+        if not isinstance(parameters, Mapping):
+            raise InvalidRequest('parameters must be an object, e.g. {"language": "en"}')
+        unknown = sorted(str(name) for name in parameters if name not in cls.model_fields)
+        if unknown:
+            logger.warning("ignored unknown parameters: %s", ", ".join(unknown)[:200])
+        try:
+            return cls.model_validate(dict(parameters))
+        except ValidationError as error:
+            location = error.errors()[0]["loc"]
+            raise InvalidRequest(describe(error), str(location[0]) if location else None) from None

@@ -1,0 +1,96 @@
+"""ModelSettings: the settings of the models, from the environment."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from transcription.config.fields import DType, EngineName, Language, Timestamps, describe
+from transcription.errors import InvalidSettings
+
+
+class ModelSettings(BaseSettings):
+    """The settings of the models. Each is read from the environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, extra="ignore", populate_by_name=True, protected_namespaces=()
+    )
+
+    asr_model: str = Field(
+        validation_alias=AliasChoices("ASR_MODEL", "MODEL_ID", "asr_model"),
+        description="Whisper checkpoint: a Hub name or a directory.",
+    )
+    asr_revision: str | None = Field(None, description="Branch, tag or commit of ASR_MODEL.")
+    assistant_model: str | None = Field(
+        None, description="Smaller Whisper checkpoint with the same vocabulary, for speculative decoding."
+    )
+    assistant_revision: str | None = Field(None, description="Branch, tag or commit of ASSISTANT_MODEL.")
+    diarization_model: str | None = Field(
+        None,
+        description="Speaker diarization pipeline of pyannote.audio, e.g. pyannote/speaker-diarization-community-1.",
+    )
+    diarization_revision: str | None = Field(None, description="Branch, tag or commit of DIARIZATION_MODEL.")
+    diarization_batch_size: int = Field(
+        32, ge=1, le=1024, description="Batch size of the neural networks in DIARIZATION_MODEL."
+    )
+    hf_token: SecretStr | None = Field(None, description="Hugging Face token for gated or private models.")
+    dtype: DType = Field(
+        "auto",
+        description="Data type of the Whisper weights. auto: bfloat16 on GPUs with compute capability 8.0 or higher,"
+        " float16 on other GPUs, float32 on CPU.",
+    )
+    device: str = Field("auto", description="Device of the models: auto, cpu, cuda, cuda:1 or mps.")
+    engine: EngineName = Field(
+        "batching",
+        description="batching: decode the windows of all requests in one batch."
+        " transformers: use the generation loop of transformers, one request at a time.",
+    )
+    slots: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="Maximum number of windows in the batch of ENGINE=batching."
+        " If not set: 24 on CPU, and on a GPU as many as its memory allows.",
+    )
+    cuda_graphs: bool = Field(
+        False, description="Replay decoding steps as CUDA graphs. Experimental: the speed is not yet measured."
+    )
+    quantization: Literal["none", "int8"] = Field(
+        "none", description="int8: use 8-bit weights in linear layers. Only for CPU."
+    )
+    attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = Field(
+        "sdpa", description="Attention implementation of ENGINE=transformers. ENGINE=batching has its own."
+    )
+    language_force: Language = Field(
+        None, description="Language of all requests. It replaces the language that a request asks for."
+    )
+    timestamps: Timestamps = Field("segment", description="Value of timestamps for requests that do not set it.")
+    max_audio_seconds: float = Field(4 * 3600.0, gt=0, description="Maximum length of the audio, in seconds.")
+    max_audio_bytes: int = Field(1024**3, gt=0, description="Maximum size of the audio file, in bytes.")
+
+    @classmethod
+    def from_environment(cls, path: str = "", **changes: Any) -> Self:
+        """Return the settings of the environment, updated with `changes`.
+
+        path: the directory of a checkpoint, used if ASR_MODEL is not set. A change of None has no effect.
+        Raises InvalidSettings if a value is wrong or there is no model.
+        """
+        try:
+            return cls(**{name: value for name, value in changes.items() if value is not None})
+        except ValidationError as error:
+            is_missing = any(details["type"] == "missing" for details in error.errors())
+            if is_missing and path and Path(path, "config.json").is_file() and "asr_model" not in changes:
+                return cls.from_environment(path="", **changes, asr_model=path)
+            if is_missing:
+                raise InvalidSettings(
+                    "ASR_MODEL is not set: set it to a Whisper model, e.g. openai/whisper-large-v3-turbo"
+                ) from None
+            raise InvalidSettings(describe(error, str.upper)) from None
+
+
+def with_absolute_paths(settings: ModelSettings) -> ModelSettings:
+    """Return the settings with absolute paths of local models, for processes with another working directory."""
+    names = ("asr_model", "assistant_model", "diarization_model")
+    folders = {name: value for name in names if (value := getattr(settings, name)) and Path(value).is_dir()}
+    return settings.model_copy(update={name: str(Path(value).resolve()) for name, value in folders.items()})
