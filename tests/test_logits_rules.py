@@ -58,6 +58,10 @@ def test_every_token_and_logprob_is_that_of_transformers(
         picked = rules(max_initial).pick(logits, mode, min_timestamp)
         token = int(expected.argmax())
         assert int(picked.token) == token
+        tokens, logprobs = rules(max_initial).candidates(logits, mode, min_timestamp, count=3)
+        best = expected.log_softmax(-1)[0].topk(3)
+        assert tokens[0, 0] == token
+        assert torch.allclose(logprobs[0], best.values, atol=1e-4)
         assert float(picked.logprob) == pytest.approx(float(expected.log_softmax(-1)[0, token]), abs=1e-4)
         mode, min_timestamp = picked.mode, picked.min_timestamp
         written.append(token)

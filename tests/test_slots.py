@@ -43,7 +43,7 @@ def random_model(shape: dict[str, int], seed: int) -> WhisperForConditionalGener
             encoder_layers=shape["encoder_layers"], encoder_attention_heads=shape["heads"], encoder_ffn_dim=2 * width,
             decoder_layers=shape["decoder_layers"], decoder_attention_heads=shape["heads"], decoder_ffn_dim=4 * width,
             pad_token_id=TEXT, bos_token_id=TEXT, eos_token_id=TEXT, decoder_start_token_id=TEXT + 1,
-            suppress_tokens=None, begin_suppress_tokens=None,
+            suppress_tokens=None, begin_suppress_tokens=None, max_target_positions=shape.get("positions", 448),
         )
     ).eval()  # fmt: skip
     model.generation_config = GenerationConfig(

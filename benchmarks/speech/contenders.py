@@ -134,6 +134,8 @@ def transformers_pipeline(model: Path) -> Transcribe:
 
 OURS: dict[str, Callable[[Checkpoints], Transcribe]] = {
     "ours": lambda of: ours(of.model),
+    "ours, greedy": lambda of: ours(of.model, beam_size=1),
+    "ours, 3 beams": lambda of: ours(of.model, beam_size=3),
     "ours, temperature fallback": lambda of: ours(of.model, temperature=FALLBACK_TEMPERATURES),
     "ours, sequential": lambda of: ours(of.model, sequential=True),
     "ours, vad_filter": lambda of: ours(of.model, vad_filter=True),

@@ -3,6 +3,7 @@
 from transcription.config.fields import (
     DIARIZATION_MODEL,
     FALLBACK_TEMPERATURES,
+    MAX_BEAMS,
     DType,
     EngineName,
     Language,
@@ -19,7 +20,7 @@ from transcription.config.inference_config import InferenceConfig
 from transcription.config.model_settings import ModelSettings, with_absolute_paths
 
 __all__ = [
-    "DIARIZATION_MODEL", "FALLBACK_TEMPERATURES", "DType", "EngineName", "InferenceConfig", "Language", "ModelSettings",
-    "ShortText", "Strings", "Task", "Temperatures", "Timestamps", "UnicodeText", "describe", "split_list",
-    "with_absolute_paths",
+    "DIARIZATION_MODEL", "FALLBACK_TEMPERATURES", "MAX_BEAMS", "DType", "EngineName", "InferenceConfig", "Language",
+    "ModelSettings", "ShortText", "Strings", "Task", "Temperatures", "Timestamps", "UnicodeText", "describe",
+    "split_list", "with_absolute_paths",
 ]  # fmt: skip

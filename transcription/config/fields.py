@@ -49,6 +49,8 @@ Language = Annotated[str | None, BeforeValidator(_none_if_blank)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_split_numbers), Field(min_length=1, max_length=16)]
 Assisted = Literal["auto"] | bool
+MAX_BEAMS = 10
+BeamSize = Annotated[int, Field(ge=1, le=MAX_BEAMS)]
 SpeakerCount = Annotated[int | None, Field(ge=1, le=100)]
 
 

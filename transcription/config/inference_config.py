@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from transcription.config.fields import (
     Assisted,
+    BeamSize,
     Language,
     SpeakerCount,
     Strings,
@@ -47,6 +48,21 @@ class InferenceConfig(BaseModel):
         (0.0,),
         description="Sampling temperature. With a list (temperature fallback), a window is decoded again at the next"
         " temperature if it fails compression_ratio_threshold or logprob_threshold.",
+    )
+    beam_size: BeamSize | None = Field(
+        None,
+        description="Number of beams at temperature 0; 1 is greedy decoding. If not set: 1 with ASSISTANT_MODEL or"
+        " ENGINE=transformers, which cannot search with beams, else 5.",
+    )
+    patience: float = Field(
+        1.0, gt=0, le=10, description="Beam search ends when beam_size × patience candidates are found."
+    )
+    length_penalty: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Exponent of the length by which the score of a candidate is divided (Google NMT). If not set: the"
+        " score is the mean log-probability of its tokens.",
     )
     seed: int = Field(
         0,

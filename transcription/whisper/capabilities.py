@@ -7,6 +7,9 @@ from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest
 
+DEFAULT_BEAMS = 5
+"""Chosen by error rate and time on real speech (benchmarks/README.md, Beam search)."""
+
 
 @dataclass(frozen=True)
 class Capabilities:
@@ -22,10 +25,18 @@ class Capabilities:
         """
         if config.assisted is True and not self.assisted:
             raise InvalidRequest("assisted needs an assistant: set ASSISTANT_MODEL, or leave assisted out", "assisted")
+        if config.assisted is True and (config.beam_size or 1) > 1:
+            raise InvalidRequest("assisted=true needs beam_size 1: speculative decoding is greedy", "assisted")
         self.candidate_languages(config)
         if config.task == "translate" and not self.languages:
             raise InvalidRequest("this model is English only: task translate needs a multilingual one", "task")
         return None if config.language is None else self._code(config.language, "language")
+
+    def beam_size(self, config: InferenceConfig) -> int:
+        """Return the number of beams: that of the request, or greedy decoding where an assistant may draft."""
+        if config.beam_size is not None:
+            return config.beam_size
+        return 1 if self.assisted and config.assisted else DEFAULT_BEAMS
 
     def candidate_languages(self, config: InferenceConfig) -> list[str]:
         """Return the codes among which the language is detected; empty means all.

@@ -108,19 +108,21 @@ class Decoder:
 
     def forward(
         self, tokens: Tensor, positions: Tensor, rows: slice, kv_length: int, record_alignment: bool = False,
-        unmasked: bool = False,
+        unmasked: bool = False, nodes: Tensor | None = None, attended: Tensor | None = None,
     ) -> Tensor:  # fmt: skip
         """Return hidden states (rows, queries, width) of tokens (rows, queries) at their positions.
 
         rows: their slots. kv_length: how many positions to attend to, at least all that are in use. record_alignment:
-        keep the queries of the alignment heads. unmasked: every query may attend to all of kv_length.
+        keep the queries of the alignment heads. unmasked: every query may attend to all of kv_length. nodes: where in
+        the slots the tokens are kept, if not at their positions; then attended (rows, queries, kv_length) says to which
+        nodes each token attends.
         """
         count, queries = tokens.shape
         first = rows.start or 0
         base = torch.arange(first, first + count, device=self.device)[:, None] * self.length
-        index = (base + positions).view(-1)
-        mask = None
-        if not unmasked:
+        index = (base + (positions if nodes is None else nodes)).view(-1)
+        mask = None if attended is None else attended[:, None]
+        if mask is None and not unmasked:
             mask = (torch.arange(kv_length, device=self.device) <= positions[..., None])[:, None]
         x = functional.embedding(tokens, self.embedding).view(-1, self.width)
         if self.scale != 1.0:
@@ -167,20 +169,24 @@ class Decoder:
     def _merge_heads(self, attended: Tensor) -> Tensor:
         return attended.transpose(1, 2).reshape(-1, self.width)
 
-    def alignment(self, slot: int, first: int, count: int) -> Tensor:
-        """Return the cross-attention (heads, tokens, frames) of `count` tokens from position `first`, in float32."""
+    def alignment(self, slot: int, nodes: list[int]) -> Tensor:
+        """Return the cross-attention (heads, tokens, frames) of the tokens at these nodes of a slot, in float32."""
         found = []
         for layer, heads in self.alignment_heads.items():
-            start = slot * self.length + first
-            query = self.alignment_queries[layer][start : start + count].float().transpose(0, 1)
+            query = self.alignment_queries[layer].view(self.slots, self.length, len(heads), -1)[slot, nodes]
+            query = query.float().transpose(0, 1)
             key = self.cross_kv[layer][slot, 0, heads].float()
             found.append((query @ key.transpose(1, 2) * self.head_width**-0.5).softmax(-1))
         return torch.cat(found)
 
     def memory(self) -> list[Tensor]:
         """Return all memory, with the slot as first dimension."""
-        by_position = (*self.self_kv, *self.alignment_queries.values())
-        return [tensor.view(self.slots, self.length, *tensor.shape[1:]) for tensor in by_position] + self.cross_kv
+        return self.memory_by_node() + self.cross_kv
+
+    def memory_by_node(self) -> list[Tensor]:
+        """Return what is kept for each token: (slots, length, …)."""
+        memory = (*self.self_kv, *self.alignment_queries.values())
+        return [tensor.view(self.slots, self.length, *tensor.shape[1:]) for tensor in memory]
 
 
 def _by_layer(heads: list[tuple[int, int]]) -> dict[int, list[int]]:

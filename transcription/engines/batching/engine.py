@@ -11,6 +11,7 @@ import torch
 from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
+from transcription.engines.batching.beam_search import SPARE_NODES
 from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
 from transcription.engines.batching.encoder import Encoder
@@ -53,7 +54,7 @@ class BatchingEngine:
             raise InvalidSettings("QUANTIZATION int8 computes on CPUs: set DEVICE to cpu, or leave QUANTIZATION out")
         make_linear = int8_linear if settings.quantization == "int8" else linear
         self.whisper = Whisper(checkpoint, assistant is not None)
-        slack = max(DRAFT_LENGTHS) + 1
+        slack = max(SPARE_NODES, max(DRAFT_LENGTHS) + 1)
         decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), make_linear)
         drafting = None if assistant is None else Decoder(assistant, 1, slack, make_linear=make_linear)
         slots = Slots(decoder, _rules(self.whisper), drafting, CudaGraphs(settings.cuda_graphs and device == "cuda"))

@@ -45,6 +45,10 @@ class Sampling:
     temperature: Tensor
     key: Tensor
 
+    def perturb(self, logits: Tensor) -> Tensor:
+        """Return scores (rows, vocabulary) whose largest one is a sample."""
+        return logits / self.temperature.clamp_min(1e-6)[:, None] + _gumbel_noise(self.key, logits.shape[1])
+
 
 class LogitsRules:
     """The decoding rules of one checkpoint."""
@@ -77,9 +81,8 @@ class LogitsRules:
 
         sampling: a row with a temperature above 0 is sampled; all others take the most probable token.
         """
-        allowed = logits + self.ban[mode]
+        allowed = self._allowed(logits, mode, min_timestamp)
         text, timestamps = allowed[:, : self.first_timestamp], allowed[:, self.first_timestamp :]
-        timestamps = timestamps.masked_fill(self.timestamps < min_timestamp[:, None], _BANNED)
         text_mass, timestamp_mass = text.logsumexp(1), timestamps.logsumexp(1)
         best_text, text_token = text.max(1)
         best_timestamp, timestamp_token = timestamps.max(1)
@@ -89,8 +92,7 @@ class LogitsRules:
         best = torch.where(is_timestamp, best_timestamp, best_text)
         if sampling is not None:
             sampled = sampling.temperature > 0
-            scores = torch.cat([text, timestamps], dim=1) / sampling.temperature.clamp_min(1e-6)[:, None]
-            scores = scores + _gumbel_noise(sampling.key, scores.shape[1])
+            scores = sampling.perturb(allowed)
             sampled_text, drawn_text = scores[:, : self.first_timestamp].max(1)
             sampled_timestamp, drawn_timestamp = scores[:, self.first_timestamp :].max(1)
             is_timestamp = torch.where(sampled, forced | (sampled_timestamp > sampled_text), is_timestamp)
@@ -98,15 +100,36 @@ class LogitsRules:
             timestamp_token = torch.where(sampled, drawn_timestamp, timestamp_token)
         token = torch.where(is_timestamp, timestamp_token + self.first_timestamp, text_token)
         if sampling is not None:
-            unscaled = torch.cat([text, timestamps], dim=1)
-            best = torch.where(sampled, unscaled.gather(1, token[:, None])[:, 0], best)
+            best = torch.where(sampled, allowed.gather(1, token[:, None])[:, 0], best)
         mass = torch.where(forced, timestamp_mass, torch.logaddexp(text_mass, timestamp_mass))
-        return Picked(token, best - mass, *self._state_after(token, is_timestamp, mode, min_timestamp, timed))
+        return Picked(token, best - mass, *self.state_after(token, mode, min_timestamp))
 
-    def _state_after(
-        self, token: Tensor, is_timestamp: Tensor, mode: Tensor, min_timestamp: Tensor, timed: Tensor
+    def candidates(
+        self, logits: Tensor, mode: Tensor, min_timestamp: Tensor, count: int, sampling: Sampling | None = None
     ) -> tuple[Tensor, Tensor]:
+        """Return the best `count` tokens of each row and their log-probabilities, (rows, count), best first.
+
+        The first one is what `pick` picks.
+        """
+        allowed = self._allowed(logits, mode, min_timestamp)
+        text, timestamps = allowed[:, : self.first_timestamp], allowed[:, self.first_timestamp :]
+        forced = (mode < UNTIMED_BEGIN) & (timestamps.logsumexp(1) > text.amax(1))
+        text.masked_fill_(forced[:, None], _BANNED)
+        scores = allowed
+        if sampling is not None:
+            scores = torch.where(sampling.temperature[:, None] > 0, sampling.perturb(allowed), allowed)
+        token = scores.topk(count, dim=1).indices
+        return token, allowed.gather(1, token) - allowed.logsumexp(1, keepdim=True)
+
+    def _allowed(self, logits: Tensor, mode: Tensor, min_timestamp: Tensor) -> Tensor:
+        """Return the logits, -inf for tokens that are not allowed."""
+        allowed = logits + self.ban[mode]
+        allowed[:, self.first_timestamp :].masked_fill_(self.timestamps < min_timestamp[:, None], _BANNED)
+        return allowed
+
+    def state_after(self, token: Tensor, mode: Tensor, min_timestamp: Tensor) -> tuple[Tensor, Tensor]:
         """Return mode and lowest timestamp: a timestamp after text may be repeated once, otherwise they must grow."""
+        is_timestamp, timed = token >= self.first_timestamp, mode < UNTIMED_BEGIN
         next_mode = self.next_mode[mode * 2 + is_timestamp]
         after_timestamp = token - self.first_timestamp + (mode != TEXT)
         return next_mode, torch.where(is_timestamp, after_timestamp, min_timestamp + (mode == TIMESTAMP)) * timed

@@ -92,6 +92,7 @@ class LongFormTranscriber:
 
         Raises InvalidRequest, EngineFailure, or Cancelled if the context is cancelled.
         """
+        config = config.model_copy(update={"beam_size": self._capabilities.beam_size(config)})
         request = DecodingRequest(
             config, self._capabilities.check(config), is_short=audio.duration <= SHORT_WINDOWS * config.chunk_length_s,
             is_streaming=context.is_streaming, pending_seconds=audio.duration,

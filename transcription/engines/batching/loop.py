@@ -163,7 +163,8 @@ class DecodingLoop:
                     request.language = row.language
 
     def _begin(self, index: int, row: Row) -> None:
-        self.slots.begin(index, row.prompt, row.config.timestamps != "none", row.temperature, row.seed)
+        timed = row.config.timestamps != "none"
+        self.slots.begin(index, row.prompt, timed, row.temperature, row.seed, row.beams)
 
     def _short_rows_first(self) -> None:
         """Move the rows of short requests to the front, so that they can be stepped without the others."""
@@ -206,7 +207,8 @@ class DecodingLoop:
     def _draft_length(self, rows: int) -> int:
         """Return how many tokens to draft in this round: assisted=true always drafts, auto only while it is faster."""
         assisted = {row.config.assisted for row in self.rows[:rows]}
-        if self.speculation is None or assisted == {False}:
+        has_beams = any(row.beams.size > 1 for row in self.rows[:rows])
+        if self.speculation is None or assisted == {False} or has_beams:
             return 0
         length = self.speculation.choose_draft_length(rows)
         if True in assisted:
@@ -217,7 +219,7 @@ class DecodingLoop:
         return (
             self.speculation is not None
             and self.speculation.should_probe()
-            and all(row.config.assisted == "auto" for row in self.rows[:rows])
+            and all(row.config.assisted == "auto" and row.beams.size == 1 for row in self.rows[:rows])
         )
 
     def _start_assistant(self, rows: int) -> None:

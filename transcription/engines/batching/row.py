@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from transcription.config import InferenceConfig
+from transcription.engines.batching.beam_search import Beams
 from transcription.engines.batching.window import Window
 from transcription.whisper.decoding_result import DecodingResult
 
@@ -41,6 +42,14 @@ class Row:
     def temperature(self) -> float:
         """Temperature of this attempt."""
         return self.config.temperature[self.attempt]
+
+    @property
+    def beams(self) -> Beams:
+        """Beam search at temperature 0; a higher temperature samples one text."""
+        size = self.config.beam_size or 1
+        if size == 1 or self.temperature > 0:
+            return Beams()
+        return Beams(size, max(1, round(size * self.config.patience)), self.config.length_penalty)
 
     @property
     def seed(self) -> int:

@@ -1,81 +1,29 @@
-"""Slots: the decoded tokens of every window in the batch, and the steps that decode more.
+"""Slots: the windows in the batch, and the steps that decode more of their tokens.
 
-The rows in use are always the first ones: the last row takes the place of a row that leaves. Everything that a step
-reads and writes is a tensor that stays at its address, and no value is read on the host within a step, so that a GPU
-can replay it.
+The rows in use are always the first ones: the last row takes the place of a row that leaves. No value is read on the
+host within a step.
 """
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from transcription.engines.batching.cuda_graphs import CudaGraphs
+from transcription.config import MAX_BEAMS
 from transcription.engines.batching.decoder import Decoder
-from transcription.engines.batching.logits_rules import BEGIN, UNTIMED_BEGIN, LogitsRules, Picked, Sampling
+from transcription.engines.batching.logits_rules import Picked, Sampling
+from transcription.engines.batching.slot_memory import SlotMemory, fields
 
 _STEPS_PER_SYNC = {"cuda": 8}  # steps between two checks which rows have ended; on a CPU a check costs nothing
 
 
-class Slots:
-    """Memory for `decoder.slots` windows, their decoding rules, and optionally a decoder that drafts.
-
-    For each window, by position: its tokens, their log-probabilities, and the mode and lowest timestamp of its rules.
-    last: (slots,) position of the newest token. ended: (slots,) whether the window is done.
-    """
-
-    states: Tensor | None  # encoder states, for an assistant that starts later
-
-    def __init__(
-        self, decoder: Decoder, rules: LogitsRules, assistant: Decoder | None = None, graphs: CudaGraphs | None = None
-    ) -> None:
-        """Use the slots that the decoder has. The assistant must have as many."""
-        self.decoder, self.rules, self.assistant, self.graphs = decoder, rules, assistant, graphs or CudaGraphs()
-        self.steps_per_sync = _STEPS_PER_SYNC.get(decoder.device.type, 1)
-        self._reset()
-
-    def resize(self, count: int) -> None:
-        """Replace all slots by so many empty ones."""
-        self.states = None  # free it before new memory is allocated
-        for decoder in (self.decoder, self.assistant):
-            if decoder is not None:
-                decoder.allocate(count)
-        self._reset()
-
-    def _reset(self) -> None:
-        count, length, device = self.decoder.slots, self.decoder.length, self.decoder.device
-        self.tokens = torch.zeros(count * length, dtype=torch.long, device=device)
-        self.mode, self.min_timestamp = torch.zeros_like(self.tokens), torch.zeros_like(self.tokens)
-        self.logprob = torch.zeros(count * length, device=device)
-        self.last = torch.zeros(count, dtype=torch.long, device=device)
-        self.temperature = torch.zeros(count, device=device)
-        self.seed = torch.zeros(count, dtype=torch.long, device=device)
-        self.ended = torch.zeros(count, dtype=torch.bool, device=device)
-        self.base = torch.arange(count, device=device) * length
-        self.states = None
-        self.last_on_host = [0] * count  # `last`, without a read from the device
-        self.assistant_ready = [False] * count  # whether the assistant has the window's encoder states
-        self.assistant_length = [0] * count  # how many positions the assistant has read correctly
-        self.graphs.forget()
+class Slots(SlotMemory):
+    """The windows in the batch, greedy, sampled or with beams, and optionally a decoder that drafts."""
 
     @property
-    def bytes_per_slot(self) -> int:
-        """Memory of one slot in bytes."""
-        decoder = self.decoder
-        states = int(decoder.frames * decoder.width * decoder.dtype.itemsize)
-        return int(sum(tensor.nbytes for tensor in self._memory())) // decoder.slots + states
-
-    def write_cross_kv(self, rows: slice, states: Tensor) -> None:
-        """Give the windows' encoder states (rows, frames, width) to the slots `rows`."""
-        self.decoder.write_cross_kv(rows, states)
-        if self.assistant is not None:
-            if self.states is None:
-                self.states = states.new_zeros((self.decoder.slots, *states.shape[1:]))
-            self.states[rows] = states
-        for row in range(rows.start, rows.stop):
-            self.assistant_ready[row] = False
+    def steps_per_sync(self) -> int:
+        """Steps between two checks which rows have ended."""
+        return _STEPS_PER_SYNC.get(self.decoder.device.type, 1)
 
     def start_assistant(self, row: int, states: Tensor | None = None) -> None:
         """Give a window to the assistant. states: (1, frames, width), if it has an encoder of its own."""
@@ -85,40 +33,37 @@ class Slots:
         self.assistant.write_cross_kv(rows, self.states[rows] if states is None else states)
         self.assistant_ready[row], self.assistant_length[row] = True, 0
 
-    def prefill(self, rows: slice, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """Read the prompt of each row, and return hidden states (rows, longest prompt, width)."""
-        longest = max(map(len, prompts))
-        tokens = torch.tensor([[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts])
-        tokens = tokens.to(self.decoder.device)
-        positions = torch.arange(longest, device=tokens.device).expand_as(tokens)
-        return self.decoder.forward(tokens, positions, rows, longest)
-
-    def begin(self, row: int, prompt: Sequence[int], timed: bool, temperature: float = 0.0, seed: int = 0) -> None:
-        """Set a row to the end of its prompt, which is read.
-
-        timed: decode timestamps. seed: decides which tokens are sampled at a temperature above 0.
-        """
-        start, last = row * self.decoder.length, len(prompt) - 1
-        self.tokens[start : start + len(prompt)] = torch.tensor(prompt, device=self.tokens.device)
-        self.mode[start + last] = BEGIN if timed else UNTIMED_BEGIN
-        self.min_timestamp[start + last] = 0
-        self.last[row], self.temperature[row], self.seed[row], self.ended[row] = last, temperature, seed, False
-        self.last_on_host[row] = last
-        self.assistant_length[row] = min(self.assistant_length[row], last)
-
     def step(self, rows: int, record_alignment: bool, sample: bool) -> None:
         """Decode `steps_per_sync` tokens in each of the first `rows` rows.
 
         record_alignment: keep the queries of the alignment heads. sample: some rows have a temperature.
         """
-        limit = self.decoder.length
+        limit, width = self.decoder.length, self.beams.width(rows)
+        if width > 1:
+            self._make_room(rows)
         for _ in range(self.steps_per_sync):
             taken = self.graphs.round_rows(rows, self.decoder.slots)
-            kv_length = self.graphs.round_kv_length(max(self.last_on_host[:rows]) + 1, limit)
+            used = max(map(self._used, range(rows)))
+            kv_length = self.graphs.round_kv_length(used, limit)
             shape = (taken, kv_length, record_alignment, sample)
-            self.graphs(shape, partial(self._step, *shape))
+            step = partial(self._step, *shape) if width == 1 else partial(self._step_beams, width, *shape)
+            self.graphs((width, *shape), step)
             for row in range(rows):
                 self.last_on_host[row] = min(self.last_on_host[row] + 1, limit - 1)
+                self.beams.used_on_host[row] += self.beams.size_on_host[row]
+
+    def _used(self, row: int) -> int:
+        """Return the number of nodes of a row."""
+        return self.last_on_host[row] + 1 if self.beams.size_on_host[row] == 1 else self.beams.used_on_host[row]
+
+    def _make_room(self, rows: int) -> None:
+        """Remove nodes on no path from rows that are almost full; a row that stays full has ended."""
+        for row in range(rows):
+            needed = self.beams.size_on_host[row] * self.steps_per_sync + MAX_BEAMS
+            if self.beams.size_on_host[row] > 1 and self._used(row) + needed > self.decoder.length:
+                self.remove_dead_nodes(row)
+                if self._used(row) + needed > self.decoder.length:
+                    self.ended[row] = True
 
     def _step(self, rows: int, kv_length: int, record_alignment: bool, sample: bool) -> None:
         last = self.last[:rows]
@@ -132,9 +77,31 @@ class Slots:
             self._sampling(last[:, None]) if sample else None,
         )  # fmt: skip
         following = (last + 1).clamp_max(self.decoder.length - 1)  # an ended row may go on until that is seen
-        self._write(self.base[:rows] + following, picked)
+        self.write(self.base[:rows] + following, picked)
         self.last[:rows] = following
         self.ended[:rows] |= (picked.token == self.rules.end) | (following >= self.decoder.positions - 1)
+
+    def _step_beams(self, width: int, rows: int, kv_length: int, record_alignment: bool, sample: bool) -> None:
+        """Step rows of up to `width` beams, and greedy ones beside them."""
+        last, base = self.last[:rows], self.base[:rows, None]
+        leaf, attended = self.beams.nodes(rows, width, kv_length, last)
+        index = base + leaf
+        positions = last[:, None].expand(-1, width)
+        hidden = self.decoder.forward(
+            self.tokens[index], positions, slice(0, rows), kv_length, record_alignment, nodes=leaf, attended=attended
+        )
+        token, logprob = self.rules.candidates(
+            self.decoder.logits(hidden).flatten(0, 1), self.mode[index].view(-1), self.min_timestamp[index].view(-1),
+            width + 1, self._sampling(positions) if sample else None,
+        )  # fmt: skip
+        shape = (rows, width, width + 1)
+        new, over = self.beams.advance(token.view(shape), logprob.view(shape), last, self.ended[:rows])
+        parent = index.gather(1, new.parent)
+        state = self.rules.state_after(new.token, self.mode[parent], self.min_timestamp[parent])
+        fields = (new.token, new.logprob, *state)
+        self.write((base + new.node).view(-1), Picked(*(field.view(-1) for field in fields)))
+        self.last[:rows] = (last + 1).clamp_max(self.decoder.length - 1)
+        self.ended[:rows] |= over | (self.last[:rows] >= self.decoder.positions - 1)
 
     def speculate(self, rows: int, length: int, record_alignment: bool, sample: bool) -> list[int]:
         """Draft `length` tokens in each of the first `rows` rows, and verify them in one pass.
@@ -164,7 +131,7 @@ class Slots:
             hidden = assistant.forward(tokens, positions, slice(0, rows), furthest + number + 1)
             picked = self.rules.pick(assistant.logits(hidden[:, -1]), self.mode[index], self.min_timestamp[index])
             index = index + 1
-            self._write(index, picked)
+            self.write(index, picked)
             positions = positions[:, -1:] + 1
         for row in range(rows):
             self.assistant_length[row] = self.last_on_host[row] + length
@@ -199,7 +166,7 @@ class Slots:
         self.logprob[index + 1] = picked.logprob.view(rows, -1)
         chosen = torch.arange(rows, device=last.device) * (length + 1) + used
         following = last + used + 1
-        self._write(base + following, Picked(*(value[chosen] for value in _fields(picked))))
+        self.write(base + following, Picked(*(value[chosen] for value in fields(picked))))
         self.last[:rows] = following
         ended = ((tokens == self.rules.end) & (steps <= used[:, None])).any(1)
         self.ended[:rows] |= ended | (following >= self.decoder.positions - 1)
@@ -210,60 +177,3 @@ class Slots:
         rows, queries = positions.shape
         key = self.seed[:rows, None] * 1_000_003 + positions
         return Sampling(self.temperature[:rows].repeat_interleave(queries), key.view(-1))
-
-    def ended_rows(self, rows: int) -> list[int]:
-        """Return which of the first `rows` rows have ended."""
-        return [row for row, ended in enumerate(self.ended[:rows].tolist()) if ended]
-
-    def decoded(self, row: int, prompt_length: int) -> tuple[list[int], list[float]]:
-        """Return the tokens between the prompt and the end of text, and their log-probabilities.
-
-        The log-probability of the end of text comes last, if it was reached.
-        """
-        start = row * self.decoder.length
-        stop = start + min(self.last_on_host[row] + 1, self.decoder.positions)
-        tokens: list[int] = self.tokens[start + prompt_length : stop].tolist()
-        logprobs: list[float] = self.logprob[start + prompt_length : stop].tolist()
-        if self.rules.end in tokens:
-            length = tokens.index(self.rules.end)
-            return tokens[:length], logprobs[: length + 1]
-        return tokens, logprobs
-
-    def alignment(self, row: int, prompt_length: int, count: int, frames: int) -> Tensor:
-        """Return the alignment heads' attention (heads, count, frames) of `count` tokens after the prompt."""
-        return self.decoder.alignment(row, prompt_length - 1, count)[..., :frames].cpu()
-
-    def move(self, source: int, target: int) -> None:
-        """Copy everything of one row to the place of another."""
-        for tensor in self._memory():
-            tensor[target] = tensor[source]
-        for values in self._host_memory():
-            values[target] = values[source]
-
-    def swap(self, one: int, other: int) -> None:
-        """Exchange two rows."""
-        for tensor in self._memory():
-            tensor[[one, other]] = tensor[[other, one]]
-        for values in self._host_memory():
-            values[one], values[other] = values[other], values[one]
-
-    def _host_memory(self) -> tuple[list[Any], ...]:
-        return self.last_on_host, self.assistant_ready, self.assistant_length
-
-    def _memory(self) -> list[Tensor]:
-        """Return all memory, with the slot as first dimension."""
-        by_position = (self.tokens, self.mode, self.min_timestamp, self.logprob)
-        memory = [tensor.view(self.decoder.slots, -1) for tensor in by_position]
-        memory += [self.last, self.temperature, self.seed, self.ended, *self.decoder.memory()]
-        if self.assistant is not None:
-            memory += self.assistant.memory()
-        return memory if self.states is None else [*memory, self.states]
-
-    def _write(self, index: Tensor, picked: Picked) -> None:
-        memory = (self.tokens, self.logprob, self.mode, self.min_timestamp)
-        for tensor, value in zip(memory, _fields(picked), strict=True):
-            tensor.index_copy_(0, index, value)
-
-
-def _fields(picked: Picked) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return picked.token, picked.logprob, picked.mode, picked.min_timestamp
