@@ -33,10 +33,10 @@ class Capabilities:
         return None if config.language is None else self._code(config.language, "language")
 
     def beam_size(self, config: InferenceConfig) -> int:
-        """Return the number of beams: that of the request, or greedy decoding where an assistant may draft."""
+        """Return the number of beams: that of the request, or 1 with an assistant, which drafts greedily."""
         if config.beam_size is not None:
             return config.beam_size
-        return 1 if self.assisted and config.assisted else DEFAULT_BEAMS
+        return 1 if self.assisted else DEFAULT_BEAMS
 
     def candidate_languages(self, config: InferenceConfig) -> list[str]:
         """Return the codes among which the language is detected; empty means all.
