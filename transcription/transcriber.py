@@ -122,16 +122,16 @@ class Transcriber:
                     raise
                 logger.exception("diarization failed")
                 transcript = _with_requested_words(transcript, config)
-                return _with_warnings(transcript, "speakers are missing: diarization failed")
+                return transcript.with_warnings("speakers are missing: diarization failed")
         transcript = assign_speakers(transcript, diarization.turns, diarization.exclusive)
-        return _with_warnings(_with_requested_words(transcript, config), *diarization.warnings)
+        return _with_requested_words(transcript, config).with_warnings(*diarization.warnings)
 
     def _warn_about_speakers(self, transcript: Transcript, config: InferenceConfig) -> Transcript:
         """Add a warning if the settings or the request ask for speakers, and no diarization model is loaded."""
         is_configured = self.settings.diarization_model is not None and config.diarize is None
         if not is_configured and not config.speaker_hints:
             return transcript
-        return _with_warnings(transcript, f"speakers are missing: {self._diarizer_error}")
+        return transcript.with_warnings(f"speakers are missing: {self._diarizer_error}")
 
     def _transcribe_channels(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
         """Transcribe each channel separately. The number of the channel is the speaker."""
@@ -160,10 +160,6 @@ def _with_requested_words(transcript: Transcript, config: InferenceConfig) -> Tr
     if config.timestamps == "word":
         return transcript
     return replace(transcript, segments=tuple(replace(segment, words=()) for segment in transcript.segments))
-
-
-def _with_warnings(transcript: Transcript, *warnings: str) -> Transcript:
-    return replace(transcript, warnings=(*transcript.warnings, *warnings))
 
 
 @contextmanager

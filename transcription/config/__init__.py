@@ -17,9 +17,10 @@ from transcription.config.fields import (
 )
 from transcription.config.inference_config import InferenceConfig
 from transcription.config.model_settings import ModelSettings, with_absolute_paths
+from transcription.config.request_parameters import normalize, parse_request
 
 __all__ = [
     "DIARIZATION_MODEL", "FALLBACK_TEMPERATURES", "DType", "EngineName", "InferenceConfig", "Language", "ModelSettings",
-    "ShortText", "Strings", "Task", "Temperatures", "Timestamps", "UnicodeText", "describe", "split_list",
-    "with_absolute_paths",
+    "ShortText", "Strings", "Task", "Temperatures", "Timestamps", "UnicodeText", "describe", "normalize",
+    "parse_request", "split_list", "with_absolute_paths",
 ]  # fmt: skip

@@ -1,6 +1,5 @@
 """InferenceConfig: the parameters of one request."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -19,11 +18,9 @@ from transcription.config.fields import (
 )
 from transcription.errors import InvalidRequest
 
-logger = logging.getLogger(__name__)
-
 
 class InferenceConfig(BaseModel):
-    """The parameters of one request. Unknown parameters are ignored and logged."""
+    """The parameters of one request. request_parameters.parse_request reads them, and names the unknown ones."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -136,7 +133,7 @@ class InferenceConfig(BaseModel):
 
     @classmethod
     def from_request(cls, parameters: object) -> Self:
-        """Return the parameters of a request; None and {} are the defaults.
+        """Return the parameters of a request under our names; None and {} are the defaults.
 
         Raises InvalidRequest if a value is wrong.
         """
@@ -144,9 +141,6 @@ class InferenceConfig(BaseModel):
             parameters = {}
         if not isinstance(parameters, Mapping):
             raise InvalidRequest('parameters must be an object, e.g. {"language": "en"}')
-        unknown = sorted(str(name) for name in parameters if name not in cls.model_fields)
-        if unknown:
-            logger.warning("ignored unknown parameters: %s", ", ".join(unknown)[:200])
         try:
             return cls.model_validate(dict(parameters))
         except ValidationError as error:

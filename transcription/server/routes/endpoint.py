@@ -32,7 +32,7 @@ async def predict(request: Request) -> Response:
 
     async def prepare(file: IO[bytes]) -> Job[dict[str, Any]]:
         def work(context: RequestContext) -> dict[str, Any]:
-            data = read_json(file) if is_json else {"inputs": file, "parameters": query}
+            data = _with_query(read_json(file), query) if is_json else {"inputs": file, "parameters": query}
             with record.stage("transcribe"):
                 answer = service.endpoint(data, context)
             record.add_audio(answer["duration"])
@@ -42,6 +42,12 @@ async def predict(request: Request) -> Response:
 
     max_bytes = max_json_bytes(service.max_audio_bytes) if is_json else service.max_audio_bytes
     return await run(request, read_body, max_bytes, prepare)
+
+
+def _with_query(data: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+    """Return a JSON body with the parameters of the query string; those in the body come first."""
+    parameters = data.get("parameters") or {}
+    return data | {"parameters": query | parameters} if query and isinstance(parameters, dict) else data
 
 
 def _content_type(request: Request) -> str:
