@@ -57,7 +57,7 @@ class Transcriber:
         """
         self.settings = settings
         self.engine = engine or ENGINES[settings.engine](settings)
-        self.limits = AudioLimits(settings.max_audio_bytes, settings.max_audio_seconds)
+        self.limits = AudioLimits(settings.max_audio_bytes, settings.max_audio_seconds or None)
         self.failures = 0
         """Number of consecutive requests on which the models failed."""
         self.diarizer: SpeakerDiarizer | None = None
@@ -146,13 +146,15 @@ class Transcriber:
         return by_channel(transcripts)
 
     def _with_service_settings(self, config: InferenceConfig) -> InferenceConfig:
-        """Return the request with LANGUAGE_FORCE and the default TIMESTAMPS of the settings."""
-        return config.model_copy(
-            update={
-                "language": self.settings.language_force or config.language,
-                "timestamps": config.timestamps or self.settings.timestamps,
-            }
-        )
+        """Return the request with LANGUAGE_FORCE, and the defaults TIMESTAMPS and CHUNK_LENGTH_S, of the settings."""
+        settings = self.settings
+        changes: dict[str, object] = {
+            "language": settings.language_force or config.language,
+            "timestamps": config.timestamps or settings.timestamps,
+        }
+        if settings.chunk_length_s and "chunk_length_s" not in config.model_fields_set:
+            changes["chunk_length_s"] = settings.chunk_length_s
+        return config.model_copy(update=changes)
 
 
 def _with_requested_words(transcript: Transcript, config: InferenceConfig) -> Transcript:

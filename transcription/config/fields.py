@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 Task = Literal["transcribe", "translate"]
-Timestamps = Literal["none", "segment", "word"]
-DType = Literal["auto", "float32", "float16", "bfloat16"]
 DIARIZATION_MODEL = "pyannote/speaker-diarization-community-1"
 """The pipeline for commands that diarize and name no other."""
 FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # openai/whisper, transcribe.py
@@ -20,6 +19,11 @@ def _none_if_blank(value: object) -> object:
 
 def _current_engine_name(value: object) -> object:
     return "batching" if value == "slots" else value  # "slots" is the old name
+
+
+def _other_name(names: dict[str, str]) -> Callable[[object], object]:
+    """Return a function that replaces the names of other software by ours."""
+    return lambda value: names.get(value.strip().lower(), value) if isinstance(value, str) else value
 
 
 def _split_numbers(value: object) -> object:
@@ -44,12 +48,27 @@ def split_list(value: object) -> object:
 UnicodeText = Annotated[str, AfterValidator(_check_unicode)]
 ShortText = Annotated[str, Field(max_length=200)]
 Strings = Annotated[tuple[ShortText, ...], BeforeValidator(split_list), Field(max_length=100)]
+Timestamps = Annotated[
+    Literal["none", "segment", "word"], BeforeValidator(_other_name({"segments": "segment", "words": "word"}))
+]
+DType = Annotated[
+    Literal["auto", "float32", "float16", "bfloat16"],
+    BeforeValidator(
+        _other_name({"half": "float16", "fp16": "float16", "bf16": "bfloat16", "float": "float32", "fp32": "float32"})
+    ),
+]
 EngineName = Annotated[Literal["batching", "transformers"], BeforeValidator(_current_engine_name)]
 Language = Annotated[str | None, BeforeValidator(_none_if_blank)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_split_numbers), Field(min_length=1, max_length=16)]
 Assisted = Literal["auto"] | bool
 SpeakerCount = Annotated[int | None, Field(ge=1, le=100)]
+
+
+def variables(name: str, field: FieldInfo) -> list[str]:
+    """Return the environment variables of a field of settings, the preferred one first."""
+    choices = field.validation_alias.choices if isinstance(field.validation_alias, AliasChoices) else [name]
+    return list(dict.fromkeys(str(choice).upper() for choice in choices))
 
 
 def describe(error: ValidationError, to_name: Callable[[str], str] = str) -> str:
