@@ -152,6 +152,12 @@ def test_every_description_is_a_sentence(name: str) -> None:
     assert description.endswith(".")
 
 
+@pytest.mark.parametrize(("sent", "text"), [("2024", "2024"), (2024, "2024"), (1.5, "1.5"), (True, "true")])
+def test_a_prompt_is_text_although_the_container_casts_queries(sent: object, text: str) -> None:
+    config = InferenceConfig.from_request({"prompt": sent, "keywords": sent})
+    assert (config.prompt, config.keywords) == (text, (text,))
+
+
 @pytest.mark.parametrize("name", ["prompt", "keywords"])
 def test_refuses_half_a_character(name: str) -> None:
     with pytest.raises(InvalidRequest, match=rf"^{name}: .*(half a character|unicode)"):

@@ -87,10 +87,10 @@ def test_zero_seconds_are_without_limit(transcriber: Transcriber) -> None:
 def test_chunk_length_is_a_default_for_requests(transcriber: Transcriber) -> None:
     settings = transcriber.settings.model_copy(update={"chunk_length_s": 3.0})
     short, audio = Transcriber(settings, transcriber.engine), SAMPLES["short"].audio
-    default = short.transcribe(audio, InferenceConfig())
-    requested = short.transcribe(audio, InferenceConfig(chunk_length_s=30))
-    assert default == transcriber.transcribe(audio, InferenceConfig(chunk_length_s=3))
-    assert requested == transcriber.transcribe(audio, InferenceConfig()) != default
+    default = short.transcribe(audio, InferenceConfig()).text
+    requested = short.transcribe(audio, InferenceConfig(chunk_length_s=30)).text
+    assert default == transcriber.transcribe(audio, InferenceConfig(chunk_length_s=3)).text
+    assert requested == transcriber.transcribe(audio, InferenceConfig()).text != default
 
 
 def test_options_come_before_variables(monkeypatch: pytest.MonkeyPatch) -> None:

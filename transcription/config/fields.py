@@ -1,7 +1,9 @@
 """The types of the fields of ModelSettings and InferenceConfig."""
 
+import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, ValidationError
@@ -33,6 +35,11 @@ def _split_numbers(value: object) -> object:
     return value if isinstance(value, (list, tuple)) else [value]
 
 
+def _as_text(value: object) -> object:
+    """Return a number as text: the container of an endpoint turns prompt=2024 in a query into one."""
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int | float) else value
+
+
 def _check_unicode(text: str) -> str:
     """Refuse half of a surrogate pair: JSON can hold one, and no tokenizer reads it."""
     if any("\ud800" <= character <= "\udfff" for character in text):
@@ -41,11 +48,17 @@ def _check_unicode(text: str) -> str:
 
 
 def split_list(value: object) -> object:
-    """Return a list of strings; a query string has them as "de,en"."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+    """Return a list of strings; a query string has them as "de,en", and some clients send JSON."""
+    text = _as_text(value)
+    if not isinstance(text, str):
+        return value
+    if text.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            return json.loads(text)
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
-UnicodeText = Annotated[str, AfterValidator(_check_unicode)]
+UnicodeText = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_unicode)]
 ShortText = Annotated[str, Field(max_length=200)]
 Strings = Annotated[tuple[ShortText, ...], BeforeValidator(split_list), Field(max_length=100)]
 Timestamps = Annotated[
@@ -62,6 +75,7 @@ Language = Annotated[str | None, BeforeValidator(_none_if_blank)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_split_numbers), Field(min_length=1, max_length=16)]
 Assisted = Literal["auto"] | bool
+Seed = Annotated[int, AfterValidator(lambda seed: seed % 2**31)]  # clients send any size and sign
 SpeakerCount = Annotated[int | None, Field(ge=1, le=100)]
 
 
@@ -76,9 +90,13 @@ def describe(error: ValidationError, to_name: Callable[[str], str] = str) -> str
 
     to_name: maps the name of a field to the name that the reader knows.
     """
-    parts = []
-    for details in error.errors(include_url=False, include_input=False, include_context=False):
+    parts, errors = [], error.errors(include_url=False, include_input=False, include_context=False)
+    with_inner = {details["loc"][0] for details in errors if len(details["loc"]) > 2}
+    for details in errors:
+        place = details["loc"]
+        if place and len(place) <= 2 and place[0] in with_inner:
+            continue  # the other kinds of a field that has fields itself, of which the client meant one
         message = details["msg"].removeprefix("Value error, ")
-        name = to_name(str(details["loc"][0])) if details["loc"] else ""
+        name = ".".join([to_name(str(part)) for part in place[:1]] + [str(part) for part in place[2:]])
         parts.append(f"{name}: {message}" if name else message)
     return "; ".join(dict.fromkeys(parts))

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from transcription.config.fields import (
     Assisted,
     Language,
+    Seed,
     SpeakerCount,
     Strings,
     Task,
@@ -28,7 +29,9 @@ class InferenceConfig(BaseModel):
         "transcribe", description="transcribe: write the spoken language. translate: translate to English."
     )
     language: Language = Field(
-        None, description="Spoken language: a code (de) or an English name (german). If not set, it is detected."
+        None,
+        description="Spoken language: a code (de), a tag (pt-BR) or an English name (German)."
+        " If not set, it is detected.",
     )
     languages: Strings = Field(
         (), description="Languages that detection may choose from. If not set: all languages of the model."
@@ -45,12 +48,7 @@ class InferenceConfig(BaseModel):
         description="Sampling temperature. With a list (temperature fallback), a window is decoded again at the next"
         " temperature if it fails compression_ratio_threshold or logprob_threshold.",
     )
-    seed: int = Field(
-        0,
-        ge=0,
-        lt=2**31,
-        description="Seed of sampling. The same request with the same seed gives the same text.",
-    )
+    seed: Seed = Field(0, description="Seed of sampling. The same request with the same seed gives the same text.")
     compression_ratio_threshold: float | None = Field(
         2.4, gt=0, description="Maximum zlib compression ratio of the text of a window; more means repetition."
     )
@@ -80,7 +78,7 @@ class InferenceConfig(BaseModel):
     )
     vad_filter: bool = Field(False, description="Skip long pauses and join the speech between them into fewer windows.")
     vad_threshold: float = Field(
-        0.3, gt=0, lt=1, description="With vad_filter: minimum speech probability of a frame that counts as speech."
+        0.3, ge=0, le=1, description="With vad_filter: minimum speech probability of a frame that counts as speech."
     )
     vad_silence_ms: int = Field(
         2000, ge=100, le=60_000, description="With vad_filter: minimum length of a pause to skip, in milliseconds."
