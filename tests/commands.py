@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from deploy import endpoint
 from tests.conftest import ROOT
-from transcription.cli import archive, transcribe
+from transcription.cli import archive, serve, transcribe
 from transcription.cluster.arguments import ClusterArguments
 
 OUR_MODULES = ("transcription", "tests", "benchmarks", "tools", "deploy", "models")
@@ -63,10 +63,6 @@ def _parsed(parser: ArgumentParser) -> Callable[[Sequence[str]], str | None]:
         return None
 
     return check
-
-
-def _no_arguments(arguments: Sequence[str]) -> str | None:
-    return f"takes no arguments: {arguments}" if arguments else None
 
 
 def _make(targets: Sequence[str]) -> str | None:
@@ -122,7 +118,7 @@ def _serve(arguments: Sequence[str]) -> str | None:
 CHECKS: dict[str, Callable[[Sequence[str]], str | None]] = {
     "transcribe": _parsed(transcribe.parser()),
     "transcribe-archive": _parsed(archive.parser()),
-    "transcribe-server": _no_arguments,
+    "transcribe-server": _parsed(serve.parser()),
     "make": _make,
     "pip": _pip,
     "python": _python,

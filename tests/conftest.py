@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.serving import Running, serving
 from transcription.audio import Audio, read_file
-from transcription.config import ModelSettings
+from transcription.config import IgnoredVariables, ModelSettings, variables
 from transcription.endpoint import EndpointHandler
 from transcription.server.settings import ServerSettings
 from transcription.transcriber import Transcriber
@@ -71,9 +71,9 @@ SAMPLES = {
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove all variables that the settings read."""
-    for name in (*ModelSettings.model_fields, *ServerSettings.model_fields):
-        monkeypatch.delenv(name.upper(), raising=False)
-    monkeypatch.delenv("MODEL_ID", raising=False)
+    for kind in (ModelSettings, ServerSettings, IgnoredVariables):
+        for name in (one for item in kind.model_fields.items() for one in variables(*item)):
+            monkeypatch.delenv(name, raising=False)
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """ModelSettings and InferenceConfig: defaults, environment, requests and error messages."""
 
-import logging
-
 import pytest
 
 from tests.conftest import DEMO
@@ -70,12 +68,6 @@ def test_parameters_may_be_strings_as_in_a_query() -> None:
     assert InferenceConfig.from_request(query) == InferenceConfig(
         chunk_length_s=12.5, batch_size=4, temperature=(0.0, 0.2), assisted=False
     )
-
-
-def test_unknown_parameters_are_ignored_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING):
-        assert InferenceConfig.from_request({"top_secret": 1, "num_beams": 5}) == InferenceConfig()
-    assert caplog.messages == ["ignored unknown parameters: num_beams, top_secret"]
 
 
 INVALID: dict[str, tuple[object, str]] = {
@@ -158,6 +150,12 @@ def test_every_description_is_a_sentence(name: str) -> None:
     first_word = description.split(" ")[0]
     assert description[:1].isupper() or first_word.endswith(":"), "a sentence, or the meaning of a value (int8: …)"
     assert description.endswith(".")
+
+
+@pytest.mark.parametrize(("sent", "text"), [("2024", "2024"), (2024, "2024"), (1.5, "1.5"), (True, "true")])
+def test_a_prompt_is_text_although_the_container_casts_queries(sent: object, text: str) -> None:
+    config = InferenceConfig.from_request({"prompt": sent, "keywords": sent})
+    assert (config.prompt, config.keywords) == (text, (text,))
 
 
 @pytest.mark.parametrize("name", ["prompt", "keywords"])

@@ -17,7 +17,7 @@ from tests.commands import commands, make_targets, problem
 from tests.conftest import ROOT
 from tests.serving import Running
 from transcription.cluster.arguments import ClusterArguments
-from transcription.config import InferenceConfig, ModelSettings
+from transcription.config import IgnoredVariables, InferenceConfig, ModelSettings, variables
 from transcription.formats import FORMATS
 from transcription.server.settings import ServerSettings
 from transcription.ui.app import PORT
@@ -28,6 +28,7 @@ MANUAL = [README, ROOT / "CONTRIBUTING.md", *DOCS]
 LINKED = [*MANUAL, ROOT / "CHANGELOG.md", ROOT / "tools" / "README.md", *sorted((ROOT / "benchmarks").glob("*.md"))]
 TABLES: dict[str, tuple[str, str, type[BaseModel]]] = {
     "variables": ("configuration.md", "variable", ModelSettings),
+    "ignored": ("configuration.md", "variable", IgnoredVariables),
     "server": ("configuration.md", "variable", ServerSettings),
     "parameters": ("configuration.md", "parameter", InferenceConfig),
     "cluster": ("cluster.md", "argument", ClusterArguments),
@@ -53,7 +54,7 @@ def table(head: str, kind: type[BaseModel]) -> str:
     rows = [f"| {head} | default | what it does |", "|---|---|---|"]
     for key, field in kind.model_fields.items():
         default = "required" if field.is_required() else written(field.default)
-        label = f"`{key.upper() if head == 'variable' else key}`" + (" or `MODEL_ID`" if key == "asr_model" else "")
+        label = " or ".join(f"`{one}`" for one in (variables(key, field) if head == "variable" else [key]))
         rows.append(f"| {label} | {default} | {str(field.description).replace('|', '/')} |")
     return "\n".join(rows)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from typing import Any
 
 import httpx
@@ -34,6 +35,22 @@ def test_body_of_any_other_content_type_is_audio(server: Running, kind: str | No
     headers = {"content-type": kind} if kind else {}
     answer = httpx.post(server.url, content=SHORT.read_bytes(), headers=headers, timeout=60)
     assert (answer.status_code, answer.json()) == (200, expected(server))
+
+
+@pytest.mark.parametrize("path", ["/", "/predict"])
+@pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream", "application/x-www-form-urlencoded", None])
+def test_body_that_begins_with_a_brace_is_json(server: Running, path: str, kind: str | None) -> None:
+    """huggingface_hub 0.30 sends JSON without a content type."""
+    body = json.dumps({"inputs": base64.b64encode(SHORT.read_bytes()).decode(), "parameters": {"timestamps": "word"}})
+    headers = {"content-type": kind} if kind else {}
+    answer = httpx.post(server.url + path, content=f" {body}".encode(), headers=headers, timeout=60)
+    assert answer.json() == expected(server, timestamps="word")
+
+
+def test_json_body_and_query_string_both_have_parameters(server: Running) -> None:
+    body = {"inputs": base64.b64encode(SHORT.read_bytes()).decode(), "parameters": {"language": "en"}}
+    answer = httpx.post(f"{server.url}/?timestamps=word&language=de&beams=2", json=body, timeout=60)
+    assert answer.json() == expected(server, timestamps="word", language="en", beams=2)
 
 
 def test_query_string_has_parameters(server: Running) -> None:

@@ -157,7 +157,7 @@ def test_verbose_json_has_the_shape_of_openai() -> None:
         "text": "Good morning.",
         "segments": [
             {"id": 0, "seek": 50, "start": 0.5, "end": 1.5, "text": " Good morning.", "tokens": [],
-             "temperature": 0.0, "avg_logprob": None, "compression_ratio": None, "no_speech_prob": None},
+             "temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 0.0, "no_speech_prob": 0.0},
         ],
         "words": [
             {"word": "Good", "start": 0.5, "end": 0.9, "probability": 0.75},

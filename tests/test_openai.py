@@ -214,10 +214,22 @@ def test_silence_gives_an_empty_document(client: openai.OpenAI) -> None:
     assert (done.type, done.text) == ("transcript.text.done", "")  # type: ignore[union-attr]
 
 
+def test_ignored_parameters_are_named(client: openai.OpenAI) -> None:
+    extra = {"user": "me", "top_p": 1, "max_completion_tokens": 5, "hotwords": "Sarah", "seed": -1}
+    answer = client.audio.transcriptions.create(model="whisper-1", file=SHORT, extra_body=extra)
+    assert answer.to_dict()["warnings"] == [
+        "ignored parameters without effect here: max_completion_tokens, top_p, user"
+    ]
+    [*_, done] = client.audio.transcriptions.create(model="whisper-1", file=SHORT, stream=True, extra_query={"a": 1})
+    assert done.to_dict()["warnings"] == ["the query string is ignored: send form fields"]
+
+
 @pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # the client calls all translations so
 def test_translation_is_in_english(server: Running, client: openai.OpenAI) -> None:
     answer = client.audio.translations.create(model="whisper-1", file=GERMAN)
     assert answer.text == transcribed(server, GERMAN, task="translate", diarize=False).text
+    verbose = client.audio.translations.create(model="whisper-1", file=GERMAN, response_format="verbose_json")
+    assert verbose.language == "english"
     srt = client.audio.translations.create(model="whisper-1", file=GERMAN, response_format="srt")
     assert str(srt).startswith("1\n00:00:0")
 
@@ -230,11 +242,15 @@ class TestErrors:
         [
             ({"language": "xx"}, "language", "the model does not know the language 'xx': choose one of de, en"),
             ({"response_format": "mp3"}, "response_format", "response_format: must be json, text"),
-            ({"timestamp_granularities": ["word"]}, None, "timestamp_granularities word needs response_format"),
+            (
+                {"response_format": "json", "timestamp_granularities": ["word"]},
+                None,
+                "timestamp_granularities word needs response_format",
+            ),
             ({"include": ["logprobs"], "response_format": "text"}, None, "include logprobs needs"),
             ({"stream": True, "response_format": "srt"}, None, "stream needs response_format json, text"),
             ({"temperature": 3}, "temperature", "temperature: Input should be less than or equal to 1"),
-            ({"chunking_strategy": {"type": "mine"}}, "chunking_strategy", "chunking_strategy: "),
+            ({"chunking_strategy": {"type": "mine"}}, "chunking_strategy", "chunking_strategy.type: Input should be"),
             ({"known_speaker_names": ["Anna"]}, "known_speaker_names", "known_speaker_names has no effect here"),
             ({"extra_body": {"vad": True}}, "vad", "unknown parameter 'vad': leave it out"),
             ({"extra_body": {"task": "translate"}}, "task", "task has no effect here"),

@@ -24,6 +24,7 @@ def config_of(**parameters: Any) -> InferenceConfig:
         ({"language": ["de"]}, {"language": "de"}),
         ({"languages[]": ["de", "en"]}, {"languages": ["de", "en"]}),
         ({"languages": ["de", "en"]}, {"languages": ["de", "en"]}),
+        ({"timestamp_granularities[0]": ["word"]}, {"timestamp_granularities": ["word"]}),
         ({"keywords": ["Anna"], "keywords[]": ["Bo"]}, {"keywords": ["Anna", "Bo"]}),
         (
             {"chunking_strategy[type]": ["server_vad"], "chunking_strategy[threshold]": ["0.4"]},
@@ -64,6 +65,10 @@ def test_defaults_are_those_of_openai() -> None:
         ({"response_format": "verbose_json", "timestamp_granularities": "word"}, {"timestamps": "word"}),
         ({"include": ["logprobs"]}, {"logprobs": True}),
         ({"chunking_strategy": "auto"}, {"vad_filter": False}),
+        ({"chunking_strategy": {"type": "server_vad", "threshold": "0"}}, {"vad_threshold": 0.0}),
+        ({"chunking_strategy": {"type": "server_vad", "threshold": "1"}}, {"vad_threshold": 1.0}),
+        ({"prompt": 2024, "keywords": '["Smith, Anna"]'}, {"prompt": "2024", "keywords": ("Smith, Anna",)}),
+        ({"seed": "4294967297"}, {"seed": 1}),
         (
             {"chunking_strategy": '{"type": "server_vad", "threshold": 0.4}'},
             {"vad_filter": True, "vad_threshold": 0.4, "vad_silence_ms": 200, "vad_padding_ms": 300},
@@ -75,6 +80,45 @@ def test_defaults_are_those_of_openai() -> None:
 def test_parameters_become_a_config(parameters: dict[str, Any], expected: dict[str, Any]) -> None:
     config = config_of(**parameters)
     assert {name: getattr(config, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [
+        ("timestamp_granularities", ["word,segment"]),
+        ("timestamp_granularities", ["word", "segment"]),
+        ("timestamp_granularities", ['["word", "segment"]']),
+        ("timestamp_granularities[]", ["word", "segment"]),
+        ("timestamp_granularities[]", ["word,segment"]),
+        ("timestamp_granularities[0]", ["word", "segment"]),
+    ],
+)
+def test_granularities_have_many_spellings(field: str, values: list[str]) -> None:
+    request = TranscriptionRequest.from_parameters(form_parameters({field: values}))
+    assert request.timestamp_granularities == ("word", "segment")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({}, "json"),
+        ({"timestamp_granularities": "segment"}, "verbose_json"),
+        ({"timestamp_granularities": "segment", "response_format": "json"}, "json"),
+        ({"timestamp_granularities": "segment", "stream": "true"}, "json"),
+    ],
+)
+def test_times_without_a_format_mean_verbose_json(parameters: dict[str, Any], expected: str) -> None:
+    """Early versions of Vercel's AI SDK send no format."""
+    assert TranscriptionRequest.from_parameters(parameters).response_format == expected
+
+
+def test_the_message_names_the_field_inside_an_object() -> None:
+    strategy = {"type": "server_vad", "threshold": 2}
+    with pytest.raises(InvalidRequest) as caught:
+        config_of(chunking_strategy=strategy)
+    assert (str(caught.value), caught.value.param) == (
+        "chunking_strategy.threshold: Input should be less than or equal to 1", "chunking_strategy",
+    )  # fmt: skip
 
 
 def test_config_is_independent_of_the_request() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from transcription.audio import load_audio
-from transcription.config import InferenceConfig, ModelSettings
+from transcription.config import InferenceConfig, ModelSettings, parse_request
 from transcription.context import RequestContext
 from transcription.errors import InvalidRequest
 from transcription.formats import FORMATS, format_names, formats_of, to_chunks
@@ -43,23 +43,25 @@ class EndpointHandler:
     def _answer(self, data: object, context: RequestContext) -> dict[str, Any]:
         if not isinstance(data, Mapping):
             raise InvalidRequest('send {"inputs": "<base64 audio>", "parameters": {}}')
-        config, response_format = self._parameters(data.get("parameters"))
+        config, response_format, warnings = self._parameters(data.get("parameters"))
+        if others := sorted(str(name)[:40] for name in data if name not in ("inputs", "parameters")):
+            warnings += (f"ignored keys beside inputs and parameters: {', '.join(others[:20])}",)
         audio = load_audio(data.get("inputs"), self.transcriber.limits, config.multichannel, context)
-        transcript = self.transcriber.transcribe(audio, config, context)
+        transcript = self.transcriber.transcribe(audio, config, context).with_warnings(*warnings)
         answer: dict[str, Any] = {**to_chunks(transcript)}
         if response_format != "chunks":
             answer[response_format] = FORMATS[response_format].render(transcript)
         return answer
 
-    def _parameters(self, parameters: object) -> tuple[InferenceConfig, str]:
-        """Return the config of a request and its response_format. Raises InvalidRequest."""
+    def _parameters(self, parameters: object) -> tuple[InferenceConfig, str, tuple[str, ...]]:
+        """Return the config of a request, its response_format and its warnings. Raises InvalidRequest."""
         response_format: object = None
         if isinstance(parameters, Mapping):
             response_format = parameters.get("response_format")
             parameters = {name: value for name, value in parameters.items() if name != "response_format"}
-        config = self.config_class.from_request(parameters)
+        config, warnings = parse_request(parameters, self.config_class)
         response_format = self.response_format if response_format is None else response_format
         formats = formats_of("endpoint")
         if not isinstance(response_format, str) or response_format not in formats:
             raise InvalidRequest(f"response_format must be {format_names('endpoint')}", "response_format")
-        return formats[response_format].with_speakers(config), response_format
+        return formats[response_format].with_speakers(config), response_format, warnings

@@ -57,7 +57,7 @@ class Transcriber:
         """
         self.settings = settings
         self.engine = engine or ENGINES[settings.engine](settings)
-        self.limits = AudioLimits(settings.max_audio_bytes, settings.max_audio_seconds)
+        self.limits = AudioLimits(settings.max_audio_bytes, settings.max_audio_seconds or None)
         self.failures = 0
         """Number of consecutive requests on which the models failed."""
         self.diarizer: SpeakerDiarizer | None = None
@@ -122,16 +122,16 @@ class Transcriber:
                     raise
                 logger.exception("diarization failed")
                 transcript = _with_requested_words(transcript, config)
-                return _with_warnings(transcript, "speakers are missing: diarization failed")
+                return transcript.with_warnings("speakers are missing: diarization failed")
         transcript = assign_speakers(transcript, diarization.turns, diarization.exclusive)
-        return _with_warnings(_with_requested_words(transcript, config), *diarization.warnings)
+        return _with_requested_words(transcript, config).with_warnings(*diarization.warnings)
 
     def _warn_about_speakers(self, transcript: Transcript, config: InferenceConfig) -> Transcript:
         """Add a warning if the settings or the request ask for speakers, and no diarization model is loaded."""
         is_configured = self.settings.diarization_model is not None and config.diarize is None
         if not is_configured and not config.speaker_hints:
             return transcript
-        return _with_warnings(transcript, f"speakers are missing: {self._diarizer_error}")
+        return transcript.with_warnings(f"speakers are missing: {self._diarizer_error}")
 
     def _transcribe_channels(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
         """Transcribe each channel separately. The number of the channel is the speaker."""
@@ -146,13 +146,15 @@ class Transcriber:
         return by_channel(transcripts)
 
     def _with_service_settings(self, config: InferenceConfig) -> InferenceConfig:
-        """Return the request with LANGUAGE_FORCE and the default TIMESTAMPS of the settings."""
-        return config.model_copy(
-            update={
-                "language": self.settings.language_force or config.language,
-                "timestamps": config.timestamps or self.settings.timestamps,
-            }
-        )
+        """Return the request with LANGUAGE_FORCE, and the defaults TIMESTAMPS and CHUNK_LENGTH_S, of the settings."""
+        settings = self.settings
+        changes: dict[str, object] = {
+            "language": settings.language_force or config.language,
+            "timestamps": config.timestamps or settings.timestamps,
+        }
+        if settings.chunk_length_s and "chunk_length_s" not in config.model_fields_set:
+            changes["chunk_length_s"] = settings.chunk_length_s
+        return config.model_copy(update=changes)
 
 
 def _with_requested_words(transcript: Transcript, config: InferenceConfig) -> Transcript:
@@ -160,10 +162,6 @@ def _with_requested_words(transcript: Transcript, config: InferenceConfig) -> Tr
     if config.timestamps == "word":
         return transcript
     return replace(transcript, segments=tuple(replace(segment, words=()) for segment in transcript.segments))
-
-
-def _with_warnings(transcript: Transcript, *warnings: str) -> Transcript:
-    return replace(transcript, warnings=(*transcript.warnings, *warnings))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Transcript and its parts: the result of an engine, and the input of every format. Times are seconds, float."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 
 @dataclass(frozen=True)
@@ -98,3 +99,7 @@ class Transcript:
     def speakers(self) -> tuple[str, ...]:
         """Labels of all speakers who have a turn, in order of appearance."""
         return tuple(dict.fromkeys(turn.speaker for turn in self.turns or ()))
+
+    def with_warnings(self, *warnings: str) -> Self:
+        """Return the transcript with more warnings."""
+        return replace(self, warnings=(*self.warnings, *warnings)) if warnings else self

@@ -15,12 +15,15 @@ from transcription.config.fields import (
     UnicodeText,
     describe,
     split_list,
+    variables,
 )
+from transcription.config.ignored_variables import IgnoredVariables
 from transcription.config.inference_config import InferenceConfig
 from transcription.config.model_settings import ModelSettings, with_absolute_paths
+from transcription.config.request_parameters import normalize, parse_request
 
 __all__ = [
-    "DIARIZATION_MODEL", "FALLBACK_TEMPERATURES", "MAX_BEAMS", "DType", "EngineName", "InferenceConfig", "Language",
-    "ModelSettings", "ShortText", "Strings", "Task", "Temperatures", "Timestamps", "UnicodeText", "describe",
-    "split_list", "with_absolute_paths",
+    "DIARIZATION_MODEL", "FALLBACK_TEMPERATURES", "MAX_BEAMS", "DType", "EngineName", "IgnoredVariables",
+    "InferenceConfig", "Language", "ModelSettings", "ShortText", "Strings", "Task", "Temperatures", "Timestamps",
+    "UnicodeText", "describe", "normalize", "parse_request", "split_list", "variables", "with_absolute_paths",
 ]  # fmt: skip

@@ -1,6 +1,5 @@
 """InferenceConfig: the parameters of one request."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -10,6 +9,7 @@ from transcription.config.fields import (
     Assisted,
     BeamSize,
     Language,
+    Seed,
     SpeakerCount,
     Strings,
     Task,
@@ -20,11 +20,9 @@ from transcription.config.fields import (
 )
 from transcription.errors import InvalidRequest
 
-logger = logging.getLogger(__name__)
-
 
 class InferenceConfig(BaseModel):
-    """The parameters of one request. Unknown parameters are ignored and logged."""
+    """The parameters of one request. request_parameters.parse_request reads them, and names the unknown ones."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -32,7 +30,9 @@ class InferenceConfig(BaseModel):
         "transcribe", description="transcribe: write the spoken language. translate: translate to English."
     )
     language: Language = Field(
-        None, description="Spoken language: a code (de) or an English name (german). If not set, it is detected."
+        None,
+        description="Spoken language: a code (de), a tag (pt-BR) or an English name (German)."
+        " If not set, it is detected.",
     )
     languages: Strings = Field(
         (), description="Languages that detection may choose from. If not set: all languages of the model."
@@ -64,12 +64,7 @@ class InferenceConfig(BaseModel):
         description="Exponent of the length by which the score of a candidate is divided (Google NMT). If not set: the"
         " score is the mean log-probability of its tokens.",
     )
-    seed: int = Field(
-        0,
-        ge=0,
-        lt=2**31,
-        description="Seed of sampling. The same request with the same seed gives the same text.",
-    )
+    seed: Seed = Field(0, description="Seed of sampling. The same request with the same seed gives the same text.")
     compression_ratio_threshold: float | None = Field(
         2.4, gt=0, description="Maximum zlib compression ratio of the text of a window; more means repetition."
     )
@@ -99,7 +94,7 @@ class InferenceConfig(BaseModel):
     )
     vad_filter: bool = Field(False, description="Skip long pauses and join the speech between them into fewer windows.")
     vad_threshold: float = Field(
-        0.3, gt=0, lt=1, description="With vad_filter: minimum speech probability of a frame that counts as speech."
+        0.3, ge=0, le=1, description="With vad_filter: minimum speech probability of a frame that counts as speech."
     )
     vad_silence_ms: int = Field(
         2000, ge=100, le=60_000, description="With vad_filter: minimum length of a pause to skip, in milliseconds."
@@ -152,7 +147,7 @@ class InferenceConfig(BaseModel):
 
     @classmethod
     def from_request(cls, parameters: object) -> Self:
-        """Return the parameters of a request; None and {} are the defaults.
+        """Return the parameters of a request under our names; None and {} are the defaults.
 
         Raises InvalidRequest if a value is wrong.
         """
@@ -160,9 +155,6 @@ class InferenceConfig(BaseModel):
             parameters = {}
         if not isinstance(parameters, Mapping):
             raise InvalidRequest('parameters must be an object, e.g. {"language": "en"}')
-        unknown = sorted(str(name) for name in parameters if name not in cls.model_fields)
-        if unknown:
-            logger.warning("ignored unknown parameters: %s", ", ".join(unknown)[:200])
         try:
             return cls.model_validate(dict(parameters))
         except ValidationError as error:

@@ -1,13 +1,22 @@
 """ModelSettings: the settings of the models, from the environment."""
 
+import logging
+import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from transcription.config.fields import DType, EngineName, Language, Timestamps, describe
+from transcription.config.fields import DType, EngineName, Language, Timestamps, describe, variables
+from transcription.config.ignored_variables import IgnoredVariables
 from transcription.errors import InvalidSettings
+
+logger = logging.getLogger(__name__)
+
+
+def _segment_if_auto(value: object) -> object:
+    return "segment" if value == "auto" else value
 
 
 class ModelSettings(BaseSettings):
@@ -37,7 +46,9 @@ class ModelSettings(BaseSettings):
     hf_token: SecretStr | None = Field(None, description="Hugging Face token for gated or private models.")
     dtype: DType = Field(
         "auto",
-        description="Data type of the Whisper weights. auto: bfloat16 on GPUs with compute capability 8.0 or higher,"
+        validation_alias=AliasChoices("DTYPE", "VLLM_DTYPE", "dtype"),
+        description="Data type of the Whisper weights: auto, float32, float16 (or half, fp16), bfloat16 (or bf16)."
+        " auto: bfloat16 on GPUs with compute capability 8.0 or higher,"
         " float16 on other GPUs, float32 on CPU.",
     )
     device: str = Field("auto", description="Device of the models: auto, cpu, cuda, cuda:1 or mps.")
@@ -48,6 +59,7 @@ class ModelSettings(BaseSettings):
     )
     slots: int | None = Field(
         None,
+        validation_alias=AliasChoices("SLOTS", "MAX_NUM_SEQS", "slots"),
         ge=1,
         le=1024,
         description="Maximum number of windows in the batch of ENGINE=batching."
@@ -65,8 +77,20 @@ class ModelSettings(BaseSettings):
     language_force: Language = Field(
         None, description="Language of all requests. It replaces the language that a request asks for."
     )
-    timestamps: Timestamps = Field("segment", description="Value of timestamps for requests that do not set it.")
-    max_audio_seconds: float = Field(4 * 3600.0, gt=0, description="Maximum length of the audio, in seconds.")
+    timestamps: Annotated[Timestamps, BeforeValidator(_segment_if_auto)] = Field(
+        "segment",
+        description="Value of timestamps for requests that do not set it: none, segment (or segments, auto) or word.",
+    )
+    chunk_length_s: float | None = Field(
+        None,
+        ge=1,
+        le=30,
+        validation_alias=AliasChoices("CHUNK_LENGTH_S", "WHISPER_SEGMENT_DURATION_SEC", "chunk_length_s"),
+        description="Value of chunk_length_s for requests that do not set it. If not set: 30.",
+    )
+    max_audio_seconds: float = Field(
+        4 * 3600.0, ge=0, description="Maximum length of the audio, in seconds. 0: without limit."
+    )
     max_audio_bytes: int = Field(1024**3, gt=0, description="Maximum size of the audio file, in bytes.")
 
     @classmethod
@@ -74,19 +98,30 @@ class ModelSettings(BaseSettings):
         """Return the settings of the environment, updated with `changes`.
 
         path: the directory of a checkpoint, used if ASR_MODEL is not set. A change of None has no effect.
+        The log names the variables of other software that are ignored.
         Raises InvalidSettings if a value is wrong or there is no model.
         """
         try:
-            return cls(**{name: value for name, value in changes.items() if value is not None})
+            settings = cls(**{name: value for name, value in changes.items() if value is not None})
         except ValidationError as error:
             is_missing = any(details["type"] == "missing" for details in error.errors())
-            if is_missing and path and Path(path, "config.json").is_file() and "asr_model" not in changes:
-                return cls.from_environment(path="", **changes, asr_model=path)
+            if is_missing and path and Path(path, "config.json").is_file() and changes.get("asr_model") is None:
+                return cls.from_environment(path="", **changes | {"asr_model": path})
             if is_missing:
                 raise InvalidSettings(
                     "ASR_MODEL is not set: set it to a Whisper model, e.g. openai/whisper-large-v3-turbo"
                 ) from None
-            raise InvalidSettings(describe(error, str.upper)) from None
+            raise InvalidSettings(describe(error, cls._variable)) from None
+        if ignored := IgnoredVariables().names():
+            logger.warning("ignored variables without effect here: %s", ", ".join(ignored))
+        return settings
+
+    @classmethod
+    def _variable(cls, name: str) -> str:
+        """Return the variable that sets a field, by the name in an error of pydantic: the one that is set, if any."""
+        field = cls.model_fields.get(name.lower())
+        names = variables(name, field) if field else []
+        return next((variable for variable in names if os.environ.get(variable)), name.upper())
 
 
 def with_absolute_paths(settings: ModelSettings) -> ModelSettings:

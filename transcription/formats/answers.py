@@ -92,9 +92,9 @@ class VerboseSegment(TypedDict):
     text: str
     tokens: list[int]
     temperature: float
-    avg_logprob: float | None
-    compression_ratio: float | None
-    no_speech_prob: float | None
+    avg_logprob: float
+    compression_ratio: float
+    no_speech_prob: float
     speaker: NotRequired[str | None]
 
 
@@ -119,14 +119,14 @@ class VerboseDocument(OpenAIDocument):
 
 
 class DiarizedSegment(TypedDict):
-    """Consecutive segments of one speaker; the speaker is null if it is unknown."""
+    """Consecutive segments of one speaker: A, B, … or unknown."""
 
     type: Literal["transcript.text.segment"]
     id: str
     start: float
     end: float
     text: str
-    speaker: str | None
+    speaker: str
 
 
 class DiarizedDocument(OpenAIDocument):

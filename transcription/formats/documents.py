@@ -122,9 +122,10 @@ def _segment(number: int, segment: Segment, has_speakers: bool) -> VerboseSegmen
         "text": segment.text,
         "tokens": list(segment.tokens),
         "temperature": segment.temperature,
-        "avg_logprob": segment.avg_logprob,
-        "compression_ratio": segment.compression_ratio,
-        "no_speech_prob": segment.no_speech_prob,
+        # Clients with a strict schema, e.g. Vercel's AI SDK, refuse null.
+        "avg_logprob": segment.avg_logprob or 0.0,
+        "compression_ratio": segment.compression_ratio or 0.0,
+        "no_speech_prob": segment.no_speech_prob or 0.0,
     }
     if has_speakers:
         entry["speaker"] = segment.speaker
@@ -142,9 +143,9 @@ def _word(word: Word, has_speakers: bool) -> VerboseWord:
 
 
 def to_diarized_json(transcript: Transcript) -> DiarizedDocument:
-    """Return OpenAI's diarized_json. Speakers are A, B, … in order of appearance; null if unknown."""
+    """Return OpenAI's diarized_json. Speakers are A, B, … in order of appearance, or "unknown"."""
     segments = list(transcript.segments) if transcript.turns is None else merge_by_speaker(transcript)
-    letters: dict[str | None, str | None] = {None: None}
+    letters: dict[str | None, str] = {None: "unknown"}
     for segment in segments:
         letters.setdefault(segment.speaker, _letters(len(letters) - 1))
     return {

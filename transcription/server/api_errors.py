@@ -47,10 +47,11 @@ class ApiError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Whether and when to retry. The openai client reads x-should-retry."""
+        """Whether and when to retry, and how to authenticate. The openai client reads x-should-retry."""
+        challenge = {"WWW-Authenticate": "Bearer"} if self.status == 401 else {}
         if self.retry_after is None:
-            return {"x-should-retry": "false"}
-        return {"Retry-After": str(self.retry_after)}
+            return {"x-should-retry": "false", **challenge}
+        return {"Retry-After": str(self.retry_after), **challenge}
 
     @property
     def body(self) -> ErrorBody:

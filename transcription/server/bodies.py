@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -43,6 +44,16 @@ class Form:
             file.close()
 
 
+class _FormParser(MultiPartParser):
+    """Starlette's parser, which refuses a file without a name as what it is: it would be read as a long text."""
+
+    def on_headers_finished(self) -> None:
+        super().on_headers_finished()
+        part = self._current_part
+        if part.field_name == "file" and part.file is None:
+            raise MultiPartException('the part "file" has no file name: add filename="…" to its Content-Disposition')
+
+
 async def read_form(request: Request, max_file_bytes: int) -> Form:
     """Return the multipart body of a request. The caller closes it.
 
@@ -51,9 +62,7 @@ async def read_form(request: Request, max_file_bytes: int) -> Form:
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise ApiError(415, "unsupported_media_type", "send multipart/form-data with a file")
     chunks = _limited(request, max_file_bytes + _OVERHEAD_BYTES)
-    parser = MultiPartParser(
-        request.headers, chunks, max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES
-    )
+    parser = _FormParser(request.headers, chunks, max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES)
     try:
         items = (await parser.parse()).multi_items()
     except MultiPartException as error:
@@ -75,6 +84,25 @@ def max_json_bytes(max_file_bytes: int) -> int:
 async def read_body(request: Request, max_bytes: int) -> IO[bytes]:
     """Return the body of a request as a file. The caller closes it. Raises ApiError if it is too large, Cancelled."""
     return await to_file(_limited(request, max_bytes))
+
+
+async def read_audio_or_json(request: Request, max_audio_bytes: int) -> IO[bytes]:
+    """Return the body of a request, which is an audio file or a JSON object with one. The caller closes it.
+
+    Raises ApiError if it is too large, Cancelled.
+    """
+    return await to_file(_limited(request, max_audio_bytes, max_json_bytes(max_audio_bytes)))
+
+
+def is_json_object(file: IO[bytes]) -> bool:
+    """Return whether a file begins with a brace, as no audio file does. The file is at its beginning."""
+    start = file.read(64)
+    file.seek(0)
+    return _is_json_object(start)
+
+
+def _is_json_object(start: bytes) -> bool:
+    return start.removeprefix(BOM_UTF8).lstrip().startswith(b"{")
 
 
 async def to_file(content: AsyncIterable[bytes] | bytes) -> IO[bytes]:
@@ -112,18 +140,29 @@ def read_json(file: IO[bytes]) -> dict[str, Any]:
     return value
 
 
-async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    """Yield the chunks of a body. Raises ApiError above `max_bytes`, Cancelled if the client disconnects."""
-    error = ApiError(413, "body_too_large", f"the body is larger than the {max_bytes} bytes allowed here", "file")
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and (len(length) > 18 or int(length) > max_bytes):
-        raise error
+def _too_large(max_bytes: int) -> ApiError:
+    return ApiError(413, "body_too_large", f"the body is larger than the {max_bytes} bytes allowed here", "file")
+
+
+async def _limited(
+    request: Request, max_bytes: int, max_object_bytes: int | None = None
+) -> AsyncGenerator[bytes, None]:
+    """Yield the chunks of a body. `max_object_bytes` is the limit of a JSON object, if it has another one.
+
+    Raises ApiError above the limit, Cancelled if the client disconnects.
+    """
+    header = request.headers.get("content-length", "")
+    length = int(header[:18]) if header[:18].isdecimal() else 0
+    if length > max(max_bytes, max_object_bytes or 0):
+        raise _too_large(max_bytes)
     count = 0
     try:
         async for chunk in request.stream():
+            if count == 0 and max_object_bytes is not None and _is_json_object(chunk):
+                max_bytes = max_object_bytes
             count += len(chunk)
-            if count > max_bytes:
-                raise error
+            if max(count, length) > max_bytes:
+                raise _too_large(max_bytes)
             yield chunk
     except ClientDisconnect:
         raise Cancelled from None

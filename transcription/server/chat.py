@@ -9,7 +9,7 @@ from typing import IO, Any, Literal
 from typing_extensions import TypedDict
 
 from transcription.audio import AudioLimits, decode_base64
-from transcription.config import InferenceConfig
+from transcription.config import InferenceConfig, normalize, parse_request
 from transcription.errors import AudioTooLong, InvalidAudio, InvalidRequest
 from transcription.formats.answers import Notes
 from transcription.server.bodies import read_json
@@ -68,22 +68,24 @@ class ChatRequest:
     is_url: bool  # to be downloaded
     stream: bool
     include_usage: bool  # at the end of a stream
-    has_text: bool  # beside the audio
+    warnings: tuple[str, ...]  # about parameters and text that are ignored
 
     @classmethod
     def from_body(cls, body: IO[bytes]) -> "ChatRequest":
         """Return the request in a JSON body. Raises InvalidRequest."""
         content = read_json(body)
-        config, parts = _config(content), _parts(content.get("messages"))
+        (config, warnings), parts = _config(content), _parts(content.get("messages"))
         audio = _audio(parts)
         options = content.get("stream_options")
+        if any(part.get("type") == "text" and part.get("text") for part in parts):
+            warnings += ("text parts are ignored: send prompt beside messages",)
         return cls(
             config=config,
             audio=audio,
             is_url=audio.startswith(("http:", "https:")),
             stream=bool(content.get("stream")),
             include_usage=isinstance(options, Mapping) and options.get("include_usage") is True,
-            has_text=any(part.get("type") == "text" and part.get("text") for part in parts),
+            warnings=warnings,
         )
 
     def audio_bytes(self, max_bytes: int) -> bytes:
@@ -115,7 +117,7 @@ class Completion(ServerSentEvents):
             "object": "chat.completion",
             "choices": [choice],
             "usage": _usage(transcript),
-            **self._notes(transcript),
+            **notes(transcript),
         }
 
     def delta_event(self, delta: Delta) -> dict[str, Any]:
@@ -124,7 +126,7 @@ class Completion(ServerSentEvents):
 
     def last_events(self, transcript: Transcript) -> Iterable[Event]:
         """Yield the chunk with the finish_reason, the usage if requested, and [DONE]."""
-        yield {**self._chunk({}, "stop"), **self._notes(transcript)}
+        yield {**self._chunk({}, "stop"), **notes(transcript)}
         if self._request.include_usage:
             yield {**self._chunk({}), "choices": [], "usage": _usage(transcript)}
         yield "[DONE]"
@@ -139,12 +141,6 @@ class Completion(ServerSentEvents):
             "choices": [choice],
         }
 
-    def _notes(self, transcript: Transcript) -> Notes:
-        result = notes(transcript)
-        if self._request.has_text:
-            result["warnings"] = [*result.get("warnings", ()), "text parts are ignored: send prompt beside messages"]
-        return result
-
 
 def _usage(transcript: Transcript) -> ChatUsage:
     tokens = token_usage(transcript)
@@ -155,8 +151,8 @@ def _usage(transcript: Transcript) -> ChatUsage:
     }
 
 
-def _config(content: Mapping[str, Any]) -> InferenceConfig:
-    """Return the parameters of the transcription in a body. Raises InvalidRequest."""
+def _config(content: Mapping[str, Any]) -> tuple[InferenceConfig, tuple[str, ...]]:
+    """Return the parameters of the transcription in a body, and warnings. Raises InvalidRequest."""
     if content.get("n") not in (None, 1):
         raise InvalidRequest("n must be 1: a recording has one transcript", "n")
     if content.get("response_format") not in (None, {"type": "text"}):
@@ -164,11 +160,12 @@ def _config(content: Mapping[str, Any]) -> InferenceConfig:
         raise InvalidRequest(message, "response_format")
     if not isinstance(content.get("stream", False), bool | None):
         raise InvalidRequest("stream must be true or false", "stream")
-    for name in _WITHOUT_EFFECT:
-        if content.get(name) is not None:
-            raise InvalidRequest(f"{name} has no effect on a completion: leave it out", name)
     parameters = {name: value for name, value in content.items() if name not in _PROTOCOL}
-    return InferenceConfig.from_request(parameters | {"diarize": False})
+    known, _ = normalize(parameters)
+    for name in _WITHOUT_EFFECT:
+        if known.get(name) is not None:
+            raise InvalidRequest(f"{name} has no effect on a completion: leave it out", name)
+    return parse_request(parameters | {"diarize": False}, InferenceConfig)
 
 
 def _parts(messages: object) -> list[Mapping[str, Any]]:

@@ -116,9 +116,11 @@ async def _limited(response: httpcore.Response, max_bytes: int) -> AsyncIterator
     async for chunk in response.aiter_stream():
         count += len(chunk)
         if count > max_bytes:
-            raise ApiError(413, "audio_too_long", f"the audio is larger than the {max_bytes} bytes allowed here", "url")
+            raise ApiError(
+                413, "audio_too_long", f"the audio is larger than the {max_bytes} bytes allowed here", "messages"
+            )
         yield chunk
 
 
 def _invalid_url(message: str) -> ApiError:
-    return ApiError(400, "invalid_audio_url", message, "url")
+    return ApiError(400, "invalid_audio_url", message, "messages")

@@ -23,13 +23,21 @@ UNSUPPORTED = {
     "known_speaker_references": "speakers are named A, B, … here",
 }
 """Parameters that the audio routes refuse, and why."""
-_KEY = re.compile(r"(\w+)\[(\w*)\]")  # name[] or name[key]
+_KEY = re.compile(r"(\w+)\[(\w*)\]")  # name[], name[0] or name[key]
 
 
 def _offered(name: str) -> str:
     if name not in formats_of("openai"):
         raise ValueError(f"must be {format_names('openai')}")
     return name
+
+
+def _flat(value: object) -> object:
+    """Return a list of strings. Clients send a list, "word,segment", JSON, or one of these in a list."""
+    if not isinstance(value, list):
+        return split_list(value)
+    parts = [split_list(item) for item in value]
+    return [one for part in parts for one in (part if isinstance(part, list) else [part])]
 
 
 def _parse_object(value: object) -> object:
@@ -42,13 +50,23 @@ def _parse_object(value: object) -> object:
     return value
 
 
+def _with_format(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters, with verbose_json if times are requested and no format.
+
+    Early versions of Vercel's AI SDK send timestamp_granularities alone, and read segments and language.
+    """
+    others = parameters.keys() & {"stream", "include"}  # they need another format
+    needs_times = "timestamp_granularities" in parameters and not others
+    return ({"response_format": "verbose_json"} if needs_times else {}) | dict(parameters)
+
+
 class ServerVad(BaseModel):
     """OpenAI's voice activity detection, with its defaults: long pauses are left out."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Literal["server_vad"]
-    threshold: float = Field(0.5, gt=0, lt=1)
+    threshold: float = Field(0.5, ge=0, le=1)
     silence_duration_ms: int = Field(200, ge=100, le=60_000)
     prefix_padding_ms: int = Field(300, ge=0, le=10_000)
 
@@ -65,10 +83,10 @@ class TranscriptionRequest(BaseModel):
     response_format: Annotated[str, AfterValidator(_offered)] = Field(
         "json", description="Format of the transcript.", json_schema_extra={"enum": list(formats_of("openai"))}
     )
-    timestamp_granularities: Annotated[tuple[Granularity, ...], BeforeValidator(split_list)] = Field(
+    timestamp_granularities: Annotated[tuple[Granularity, ...], BeforeValidator(_flat)] = Field(
         (), description=f"word or segment. word needs {format_names('openai', 'shows_words')}."
     )
-    include: Annotated[tuple[Literal["logprobs"], ...], BeforeValidator(split_list)] = Field(
+    include: Annotated[tuple[Literal["logprobs"], ...], BeforeValidator(_flat)] = Field(
         (), description=f"logprobs: log-probability of each token; needs {format_names('openai', 'shows_logprobs')}."
     )
     chunking_strategy: Annotated[Literal["auto"] | ServerVad | None, BeforeValidator(_parse_object)] = Field(
@@ -91,7 +109,7 @@ class TranscriptionRequest(BaseModel):
             if name not in cls.model_fields and name not in InferenceConfig.model_fields:
                 raise ApiError(400, "unknown_parameter", f"unknown parameter {name[:40]!r}: leave it out", name[:40])
         try:
-            return cls.model_validate(dict(parameters))
+            return cls.model_validate(_with_format(parameters))
         except ValidationError as error:
             place = error.errors()[0]["loc"]
             raise InvalidRequest(describe(error), str(place[0]) if place else None) from None
@@ -151,7 +169,7 @@ class TranscriptionRequest(BaseModel):
 def form_parameters(fields: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Return the parameters in the fields of a form.
 
-    `name[]` and repeated names are lists, `name[key]` are objects, empty values are left out.
+    `name[]`, `name[0]` and repeated names are lists, `name[key]` are objects, empty values are left out.
     Raises InvalidRequest if a parameter is both an object and something else.
     """
     parameters: dict[str, Any] = {}
@@ -164,7 +182,7 @@ def form_parameters(fields: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         value: Any = filled
         if key is None and len(filled) == 1:
             value = filled[0]
-        elif key and key[2]:
+        elif key and key[2] and not key[2].isdecimal():
             value = {key[2]: filled[0]}
         parameters[name] = _merged(name, parameters.get(name), value)
     return parameters

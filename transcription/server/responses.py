@@ -40,7 +40,7 @@ def transcription_response(transcript: Transcript, request: TranscriptionRequest
         return Response(document, media_type=request.format.media_type)
     content: dict[str, Any] = {**document}
     if request.response_format == "verbose_json":
-        content["language"] = language_name(transcript.language)
+        content["language"] = language_name(transcript)
         if "segment" not in (request.timestamp_granularities or ("segment",)):
             del content["segments"]
     if request.response_format == "json":
@@ -76,11 +76,13 @@ class TranscriptionEvents(ServerSentEvents):
         return {"logprobs": [to_logprob(token) for token in tokens]} if self._request.include else {}
 
 
-def language_name(code: str | None) -> str | None:
-    """Return the English name of a language, as OpenAI's verbose_json has it."""
+def language_name(transcript: Transcript) -> str:
+    """Return the English name of the language of the text, as OpenAI's verbose_json has it."""
     from transformers.models.whisper.tokenization_whisper import LANGUAGES  # loaded with the model
 
-    return None if code is None else LANGUAGES.get(code, code)
+    if transcript.task == "translate" or transcript.language is None:  # None: an English-only model
+        return "english"
+    return str(LANGUAGES.get(transcript.language, transcript.language))
 
 
 def languages(transcript: Transcript) -> dict[str, list[LanguageEntry]]:

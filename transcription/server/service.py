@@ -5,7 +5,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import IO, Any, TypeVar
 
 from starlette.requests import Request
@@ -164,9 +164,11 @@ class Service:
 
     def transcribe(
         self, file: IO[bytes], config: InferenceConfig, context: RequestContext, record: RequestRecord,
-        on_audio: Callable[[Audio], None] = lambda _: None,
+        on_audio: Callable[[Audio], None] = lambda _: None, warnings: Sequence[str] = (),
     ) -> Transcript:  # fmt: skip
         """Decode and transcribe a file, in the calling thread. `on_audio` gets the decoded audio.
+
+        `warnings` become those of the transcript.
 
         Raises TranscriptionError.
         """
@@ -178,7 +180,7 @@ class Service:
             with record.stage("transcribe"):
                 transcript = transcriber.transcribe(audio, config, context)
         record.add_audio(transcript.duration)
-        return transcript
+        return transcript.with_warnings(*warnings)
 
     def remaining_seconds(self, record: RequestRecord) -> float:
         """Return the seconds until the deadline of a request."""

@@ -49,9 +49,9 @@ class ServerSettings(BaseSettings):
 
     @classmethod
     def from_environment(cls, **changes: object) -> Self:
-        """Return the settings of the environment with `changes`. Raises InvalidSettings."""
+        """Return the settings of the environment with `changes`; None changes nothing. Raises InvalidSettings."""
         try:
-            return cls(**changes)  # type: ignore[arg-type]
+            return cls(**{name: value for name, value in changes.items() if value is not None})  # type: ignore[arg-type]
         except ValidationError as error:
             raise InvalidSettings(describe(error, str.upper)) from None
 

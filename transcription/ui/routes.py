@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Resp
 from pydantic import BaseModel, ValidationError
 
 from transcription.audio import Audio, load_audio
-from transcription.config import InferenceConfig
+from transcription.config import InferenceConfig, parse_request
 from transcription.errors import InvalidRequest
 from transcription.formats import FORMATS, format_names, formats_of
 from transcription.server.api_errors import ApiError
@@ -82,23 +82,25 @@ async def transcribe(request: Request) -> Response:
     service, record = service_of(request), record_of(request)
 
     async def prepare(form: Form) -> Job[Transcript]:
-        file, config = form.file(), _config(form)
+        file, (config, warnings) = form.file(), _config(form)
         service.transcriber.check(config)
         stream = EventStream(request, PageEvents())
-        return Job(lambda context: service.transcribe(file, config, context, record, stream.report_audio), stream)
+        return Job(
+            lambda context: service.transcribe(file, config, context, record, stream.report_audio, warnings), stream
+        )
 
     return await run(request, read_form, service.max_audio_bytes, prepare)
 
 
-def _config(form: Form) -> InferenceConfig:
-    """Return the parameters in the options of a form. Raises InvalidRequest."""
+def _config(form: Form) -> tuple[InferenceConfig, tuple[str, ...]]:
+    """Return the parameters in the options of a form, and warnings that name what is ignored. Raises InvalidRequest."""
     try:
         options = json.loads(form.fields.get("options", ["{}"])[0])
     except ValueError:
         raise InvalidRequest("the options are not JSON", "options") from None
     if not isinstance(options, dict):
         raise InvalidRequest("the options are not a JSON object", "options")
-    return InferenceConfig.from_request(_parameters(options))
+    return parse_request(_parameters(options), InferenceConfig)
 
 
 def _parameters(options: dict[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
-
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest
+from transcription.whisper.languages import language_code
 
 DEFAULT_BEAMS = 5
 """Chosen by error rate and time on real speech (benchmarks/README.md, Beam search)."""
@@ -46,12 +45,11 @@ class Capabilities:
         return list(dict.fromkeys(self._code(name, "languages") for name in config.languages))
 
     def _code(self, language: str, param: str) -> str:
-        """Return the code of a language given by its code or its English name."""
-        name = language.strip().lower()
-        code: str = TO_LANGUAGE_CODE.get(name, name)
+        """Return the code of a language given by its code, its tag or its English name."""
+        code = language_code(language, self.languages or ("en",))
         if self.languages and code not in self.languages:
             known = ", ".join(sorted(self.languages)[:100])
-            raise InvalidRequest(f"the model does not know the language {name[:20]!r}: choose one of {known}", param)
+            raise InvalidRequest(f"the model does not know the language {code[:20]!r}: choose one of {known}", param)
         if not self.languages and code != "en":
             raise InvalidRequest(f"this model is English only: leave {param} out, or send en", param)
         return code

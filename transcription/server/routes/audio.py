@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
-from transcription.config import Task
+from transcription.config import Task, normalize
 from transcription.server.bodies import Form, read_form
 from transcription.server.jobs import Job, run
 from transcription.server.parameters import TranscriptionRequest, form_parameters
@@ -33,11 +33,14 @@ async def _transcribe(request: Request, task: Task) -> Response:
 
     async def prepare(form: Form) -> Job[Transcript]:
         file = form.file()
-        parameters = TranscriptionRequest.from_parameters(form_parameters(form.fields))
+        fields, warnings = normalize(form_parameters(form.fields))
+        if request.query_params:
+            warnings += ("the query string is ignored: send form fields",)
+        parameters = TranscriptionRequest.from_parameters(fields)
         config = parameters.to_config(task)
         service.transcriber.check(config, parameters.speakers_param)
         return Job(
-            work=lambda context: service.transcribe(file, config, context, record),
+            work=lambda context: service.transcribe(file, config, context, record, warnings=warnings),
             answer=EventStream(request, TranscriptionEvents(parameters))
             if parameters.stream
             else lambda transcript: transcription_response(transcript, parameters),

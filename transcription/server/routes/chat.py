@@ -47,7 +47,7 @@ async def completions(request: Request) -> Response:
             body.audio = await service.fetch(request, chat.audio, max_audio_bytes)
         audio, completion = body.audio, Completion(service.model, chat)
         return Job(
-            work=lambda context: service.transcribe(audio, chat.config, context, record),
+            work=lambda context: service.transcribe(audio, chat.config, context, record, warnings=chat.warnings),
             answer=EventStream(request, completion)
             if chat.stream
             else lambda transcript: JSONResponse(completion.whole(transcript)),

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from transcription.context import RequestContext
 from transcription.formats.answers import ChunksDocument
 from transcription.server.api_errors import EndpointErrorBody
-from transcription.server.bodies import max_json_bytes, read_body, read_json
+from transcription.server.bodies import is_json_object, max_json_bytes, read_audio_or_json, read_body, read_json
 from transcription.server.jobs import Job, run
 from transcription.server.request_log import record_of
 from transcription.server.schemas import ERRORS, Responses, endpoint_body
@@ -25,14 +25,15 @@ _RESPONSES: Responses = {
 @router.post("/", responses=_RESPONSES, openapi_extra=endpoint_body())
 @router.post("/predict", responses=_RESPONSES, openapi_extra=endpoint_body())
 async def predict(request: Request) -> Response:
-    """Return text, chunks and speakers. The bytes of an audio file may have any content type or none."""
+    """Return text, chunks and speakers. A body that begins with a brace is JSON, whatever its content type says."""
     service, record = service_of(request), record_of(request)
-    is_json = _content_type(request) == "application/json"
+    says_json = _content_type(request) == "application/json"
     query = dict(request.query_params)
 
     async def prepare(file: IO[bytes]) -> Job[dict[str, Any]]:
         def work(context: RequestContext) -> dict[str, Any]:
-            data = read_json(file) if is_json else {"inputs": file, "parameters": query}
+            is_json = says_json or is_json_object(file)  # huggingface_hub 0.30 sends JSON without a content type
+            data = _with_query(read_json(file), query) if is_json else {"inputs": file, "parameters": query}
             with record.stage("transcribe"):
                 answer = service.endpoint(data, context)
             record.add_audio(answer["duration"])
@@ -40,8 +41,15 @@ async def predict(request: Request) -> Response:
 
         return Job(work, JSONResponse)
 
-    max_bytes = max_json_bytes(service.max_audio_bytes) if is_json else service.max_audio_bytes
-    return await run(request, read_body, max_bytes, prepare)
+    if says_json:
+        return await run(request, read_body, max_json_bytes(service.max_audio_bytes), prepare)
+    return await run(request, read_audio_or_json, service.max_audio_bytes, prepare)
+
+
+def _with_query(data: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+    """Return a JSON body with the parameters of the query string; those in the body come first."""
+    parameters = data.get("parameters") or {}
+    return data | {"parameters": query | parameters} if query and isinstance(parameters, dict) else data
 
 
 def _content_type(request: Request) -> str:
