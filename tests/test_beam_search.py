@@ -38,7 +38,7 @@ def whole_search(logprobs: Logprobs, beams: Beams, end: int, limit: int) -> tupl
             for text, row in zip(alive, logprobs(list(alive)), strict=True)
             for value, token in zip(*(part.tolist() for part in row.topk(beams.size + 1)), strict=True)
         }
-        alive, ended = {}, {}
+        alive, ended = {}, dict[tuple[int, ...], float]()
         for text in sorted(scores, key=lambda text: scores[text], reverse=True):
             (ended if text[-1] == end else alive)[text] = scores[text]
             if len(alive) == beams.size:
@@ -76,7 +76,8 @@ def model_logprobs(
         hidden = model.model.decoder(
             input_ids=tokens, encoder_hidden_states=states.expand(len(texts), -1, -1)
         ).last_hidden_state
-        return rules(tokens, model.proj_out(hidden[:, -1])).log_softmax(-1)
+        scores: Tensor = rules(tokens, model.proj_out(hidden[:, -1])).log_softmax(-1)
+        return scores
 
     return logprobs
 
