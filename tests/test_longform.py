@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from transcription.context import RequestContext
 from transcription.engines.batching.longform import LongFormTranscriber
 from transcription.engines.batching.window import DecodingRequest, WindowResult
 from transcription.errors import EngineFailure
-from transcription.transcript import Segment, Transcript
+from transcription.transcript import Segment, Transcript, Word
 from transcription.whisper.capabilities import Capabilities
 
 SPEECH = SAMPLES["short"].audio.samples  # 6.8 s: speech at 0.3-2.9 and 3.4-6.4 s
@@ -148,6 +149,22 @@ def test_speech_between_two_segments_is_decoded_again_and_stands_between_them() 
     starts = [segment.start for segment in transcript.segments]
     assert starts == sorted(starts)
     assert transcript.warnings == ()
+
+
+def test_words_stay_out_of_speech_that_is_decoded_again() -> None:
+    def answer(samples: Samples) -> WindowResult:
+        is_rest = len(samples) < len(SPEECH)
+        end = len(samples) / SAMPLE_RATE if is_rest else 3.3  # in the pause, nearer to the speech behind it
+        words = tuple(Word(" word", start, start + 0.1) for start in (0.0, end - 0.1))
+        return WindowResult((Segment(" word word", 0.0, end, words),), end)
+
+    transcript, decoded = transcribe(SPEECH, answer, timestamps="word")
+    assert decoded == [6.8, 3.5]
+    words = transcript.words
+    assert len(words) == 4
+    assert all(before.end <= behind.start for before, behind in pairwise(words))
+    assert words[0].start > 0.2
+    assert words[-1].end < 6.6
 
 
 @pytest.mark.parametrize("sequential", [False, True])

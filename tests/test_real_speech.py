@@ -101,6 +101,21 @@ def test_turns_start_where_they_are_known_to(whisper_base: Transcriber, recordin
     assert [error for error in errors if error is None or abs(error) > 0.5] == []
 
 
+@pytest.mark.parametrize("parameters", [{}, {"sequential": True}, {"vad_filter": True}])
+def test_words_lie_where_somebody_speaks(
+    whisper_base: Transcriber, jfk: Recording, parameters: dict[str, object]
+) -> None:
+    silence = np.zeros(8 * SAMPLE_RATE, np.float32)
+    samples = np.concatenate([silence, jfk.load(), silence])
+    config = InferenceConfig.from_request({"timestamps": "word", "language": "en", **parameters})
+    words = whisper_base.transcribe(Audio(samples), config).words
+    assert recording_errors(jfk, "".join(word.word for word in words)) == Errors(hits=22)
+    speech = list(SpeechActivity.of(samples).intervals(0.0))
+    assert [one for one in words if not any(a - 0.1 <= one.start < one.end <= b + 0.1 for a, b in speech)] == []
+    assert abs(words[0].start - 8.3) < 0.15  # "And"
+    assert abs(words[-1].end - 18.5) < 0.3  # "country."
+
+
 def test_sequential_transcribes_speech_until_the_end(
     whisper_base: Transcriber, jfk_28s: tuple[Samples, list[str]]
 ) -> None:

@@ -20,16 +20,18 @@ from transformers.generation.logits_process import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
-from transcription.audio import SAMPLE_RATE, Audio
+from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.errors import InvalidRequest
 from transcription.transcript import Segment, Transcript
+from transcription.vad.activity import SpeechActivity
 from transcription.vad.chunking import Chunk, windows
 from transcription.whisper.alignment import record_attention, token_starts
 from transcription.whisper.checkpoint import SAMPLES_PER_FRAME, SPEECH_BELOW, TokenTimes, Whisper
 from transcription.whisper.decoding_result import DecodingResult, needs_fallback
 from transcription.whisper.loading import load_assistant, load_checkpoint
+from transcription.whisper.word_timing import place_words
 
 
 class HFGenerateEngine:
@@ -77,7 +79,7 @@ class HFGenerateEngine:
                     guess, probability = self.whisper.detect_language(logits[least_silent], config)
                     if min(no_speech_probs) < SPEECH_BELOW:  # otherwise a later window decides
                         language = guess
-                new = list(self._batch(batch, states, no_speech_probs, language or guess, config))
+                new = list(self._batch(audio.samples, batch, states, no_speech_probs, language or guess, config))
                 segments += new
                 context.report_segments(new)
                 context.report_progress("transcribe", batch[-1].end / SAMPLE_RATE, audio.duration)
@@ -116,8 +118,8 @@ class HFGenerateEngine:
         return self._decode(start, states)[:, 0]
 
     def _batch(
-        self, chunks: list[Chunk], states: Tensor, no_speech_probs: list[float], language: str | None,
-        config: InferenceConfig,
+        self, samples: Samples, chunks: list[Chunk], states: Tensor, no_speech_probs: list[float],
+        language: str | None, config: InferenceConfig,
     ) -> Iterator[Segment]:  # fmt: skip
         """Yield the segments of some windows, in order."""
         prompt = self.whisper.prompt(self.whisper.context_tokens(config), language, config)
@@ -126,7 +128,10 @@ class HFGenerateEngine:
         if config.timestamps == "word":
             times = self._token_times(chunks, states, prompt, results)
         for chunk, result, token_times in zip(chunks, results, times, strict=True):
-            segments = self.whisper.segments(chunk.seconds, result, token_times, language, config)
+            segments = list(self.whisper.segments(chunk.seconds, result, token_times, language, config))
+            if token_times and segments:
+                activity = SpeechActivity.of(chunk.of(samples))
+                segments = place_words(segments, activity, end=chunk.seconds)
             yield from map(chunk.to_recording_time, segments)
 
     def _decode_with_fallback(

@@ -18,7 +18,7 @@ POSSIBLE_SPEECH = 0.3
 CLEAR_SPEECH = 0.5
 """A frame at or above this speech probability is speech."""
 _FRAME_SECONDS = FRAME / SAMPLE_RATE
-_MERGED_GAP = 0.3  # seconds; shorter gaps lie inside words
+_MIN_PAUSE = 0.3  # seconds
 
 Interval = tuple[float, float]
 """Start and end in seconds."""
@@ -55,12 +55,15 @@ class SpeechActivity:
         """Return the activity up to a time."""
         return SpeechActivity(self.probabilities[: round(seconds / _FRAME_SECONDS)])
 
-    def intervals(self, min_seconds: float) -> Iterator[Interval]:
-        """Yield the intervals of clear speech of at least `min_seconds`, in seconds."""
+    def intervals(self, min_seconds: float, min_pause: float = _MIN_PAUSE) -> Iterator[Interval]:
+        """Yield the intervals of clear speech of at least `min_seconds`, in seconds.
+
+        Pauses up to `min_pause` seconds are part of them.
+        """
         speech = np.flatnonzero(self.probabilities >= CLEAR_SPEECH)
         if not len(speech):
             return
-        breaks = np.flatnonzero(np.diff(speech) > _MERGED_GAP / _FRAME_SECONDS)
+        breaks = np.flatnonzero(np.diff(speech) > min_pause / _FRAME_SECONDS)
         for first, last in zip(speech[np.r_[0, breaks + 1]], speech[np.r_[breaks, -1]], strict=True):
             if (last + 1 - first) * _FRAME_SECONDS >= min_seconds:
                 yield float(first) * _FRAME_SECONDS, float(last + 1) * _FRAME_SECONDS

@@ -19,6 +19,7 @@ from transcription.transcript import Segment, Transcript
 from transcription.vad.activity import Interval, SpeechActivity
 from transcription.vad.chunking import Chunk, windows
 from transcription.whisper.capabilities import Capabilities
+from transcription.whisper.word_timing import place_words
 
 _TIME_TOLERANCE = 0.3  # seconds by which timestamps may miss the speech
 _EVIDENCE_TOLERANCE = 1.0  # likewise, where all speech near a segment counts as its evidence
@@ -49,7 +50,12 @@ class _Part:
     was_continued: bool = False
 
     def segments(self) -> list[Segment]:
-        """Return the segments that lie where somebody speaks, in seconds of the window."""
+        """Return the segments where somebody speaks, their words moved into the speech, in seconds of the window."""
+        rest = self.rest_start()
+        end = min(self.end, self.chunk.seconds if rest is None else rest)
+        return place_words(self._spoken_segments(), self.activity, self.start, end)
+
+    def _spoken_segments(self) -> list[Segment]:
         segments = self.future.result().segments
         return [one for one in segments if self.start <= one.start < self.end and self._is_spoken(one)]
 
@@ -73,7 +79,7 @@ class _Part:
         if self.is_gap or not self.future.result().segments:
             return []
         speech = [(start, min(finish, end)) for start, finish in self.activity.intervals(_MIN_GAP) if start < end]
-        return _uncovered(speech, self.segments(), _MIN_GAP)
+        return _uncovered(speech, self._spoken_segments(), _MIN_GAP)
 
 
 Parts = Generator[_Part, None, None]
@@ -180,11 +186,11 @@ class _Recording:
         end = part.chunk.seconds if rest is None else rest
         start = 0.0
         for first, last in part.gaps(end):
-            yield replace(part, start=start, end=first, was_continued=True)
             begin, finish = max(first - _GAP_PADDING, 0.0), min(last + _GAP_PADDING, end)
+            yield replace(part, start=start, end=begin, was_continued=True)
             chunk, activity = part.chunk.until(finish).after(begin), part.activity.until(finish).after(begin)
             yield self._submit(chunk, activity, is_gap=True)
-            start = first
+            start = finish
         yield replace(part, start=start, was_continued=True)
         if rest is not None:
             yield self._submit(part.chunk.after(rest), part.activity.after(rest))
