@@ -59,6 +59,8 @@ class HFGenerateEngine:
         context = context or RequestContext()
         if config.sequential:
             raise InvalidRequest("sequential needs another engine: set ENGINE to batching")
+        if config.is_multilingual:
+            raise InvalidRequest("language multi needs another engine: set ENGINE to batching", "language")
         language = self.whisper.capabilities.check(config)
         guess: str | None = None
         probability: float | None = None

@@ -25,7 +25,7 @@ class Capabilities:
         self.candidate_languages(config)
         if config.task == "translate" and not self.languages:
             raise InvalidRequest("this model is English only: task translate needs a multilingual one", "task")
-        return None if config.language is None else self._code(config.language, "language")
+        return None if config.language is None or config.detects_language else self._code(config.language, "language")
 
     def candidate_languages(self, config: InferenceConfig) -> list[str]:
         """Return the codes among which the language is detected; empty means all.
