@@ -28,7 +28,7 @@ class ScriptedDecoder:
     def __init__(self, answer: Answer) -> None:
         self.answer, self.seconds = answer, list[float]()
 
-    def submit(self, request: DecodingRequest, samples: Samples) -> Future[WindowResult]:
+    def submit(self, request: DecodingRequest, samples: Samples, language: str | None = None) -> Future[WindowResult]:
         self.seconds.append(round(len(samples) / SAMPLE_RATE, 1))
         future: Future[WindowResult] = Future()
         try:

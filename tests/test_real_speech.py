@@ -90,6 +90,18 @@ def test_detects_the_language(whisper_base: Transcriber, recordings: dict[str, R
     assert whisper_base.transcribe(Audio(samples), InferenceConfig()).language == recordings[file].language
 
 
+def test_multi_writes_two_languages_in_one_window(whisper_base: Transcriber, recordings: dict[str, Recording]) -> None:
+    clips = [recordings[file] for file in ("fleurs-en-000.ogg", "fleurs-es-002.ogg")]
+    pause = np.zeros(SAMPLE_RATE // 2, np.float32)
+    samples = np.concatenate([part for clip in clips for part in (clip.load(), pause)])
+    transcript = whisper_base.transcribe(Audio(samples), InferenceConfig(language="multi"))
+    assert set(transcript.languages) == {"en", "es"}
+    truth = [word for clip in clips for word in split_units(clip.text or "", "es", "words")]
+    rate = edit_errors(truth, split_units(transcript.text, "es", "words")).rate
+    assert rate is not None
+    assert rate <= 0.3
+
+
 def test_turns_start_where_they_are_known_to(whisper_base: Transcriber, recordings: dict[str, Recording]) -> None:
     recording = recordings["conv-2spk-367-533.flac"]
     end = next(turn.start for turn in recording.turns if turn.start > 25)

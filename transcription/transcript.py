@@ -1,5 +1,6 @@
 """Transcript and its parts: the result of an engine, and the input of every format. Times are seconds, float."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -40,7 +41,10 @@ class TokenLogprob:
 
 @dataclass(frozen=True)
 class Segment:
-    """The text between two timestamps of the model. `logprobs` is empty unless the request asks for it."""
+    """The text between two timestamps of the model. `logprobs` is empty unless the request asks for it.
+
+    language: Whisper's code; None for an English-only model.
+    """
 
     text: str
     start: float
@@ -53,6 +57,16 @@ class Segment:
     compression_ratio: float | None = None
     no_speech_prob: float | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
+    language: str | None = None
+
+
+def spoken_languages(segments: Iterable[Segment]) -> tuple[str, ...]:
+    """Return the languages of segments; the one that is spoken longest comes first."""
+    seconds: dict[str, float] = {}
+    for segment in segments:
+        if segment.language is not None:
+            seconds[segment.language] = seconds.get(segment.language, 0.0) + segment.end - segment.start
+    return tuple(sorted(seconds, key=lambda code: -seconds[code]))
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,8 @@ class SpeakerTurn:
 class Transcript:
     """The transcript of one recording. Segments are in order of time.
 
-    language: Whisper's code, e.g. "en", given or detected; None for an English-only model or without audio.
+    language: Whisper's code, e.g. "en", given or detected; with several languages, the one that is spoken longest. None
+        for an English-only model or without audio.
     language_probability: probability of the detected language; None if the request gave the language.
     duration: seconds of audio.
     partial: a part of the recording is missing, because the file was truncated or damaged.
@@ -94,6 +109,11 @@ class Transcript:
     def words(self) -> tuple[Word, ...]:
         """Words of all segments."""
         return tuple(word for segment in self.segments for word in segment.words)
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Languages of all segments; the one that is spoken longest comes first."""
+        return spoken_languages(self.segments) or ((self.language,) if self.language else ())
 
     @property
     def speakers(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
         "--assistant", metavar="MODEL",
         help="smaller checkpoint with the same vocabulary, for speculative decoding",
     )  # fmt: skip
-    parser.add_argument("--language", help="spoken language, e.g. en or german (default: detect it)")
+    parser.add_argument("--language", help="spoken language, e.g. en or german; multi: several (default: detect it)")
     parser.add_argument(
         "--task", choices=("transcribe", "translate"), default="transcribe",
         help="transcribe: write the spoken language; translate: translate to English (default: %(default)s)",

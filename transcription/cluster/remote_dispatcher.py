@@ -34,9 +34,9 @@ class RemoteDispatcher:
         self._last_response: dict[str, float] = {}  # replica → time
         self._update_quota()
 
-    def submit(self, request: DecodingRequest, samples: Samples) -> Future[WindowResult]:
+    def submit(self, request: DecodingRequest, samples: Samples, language: str | None = None) -> Future[WindowResult]:
         """Queue a window of a request, and return the future of its result. Cancelling it cancels the call."""
-        window = Window(request, samples)
+        window = Window(request, samples, language=language)
 
         def queue() -> None:
             self._scheduler.add(window)
@@ -75,8 +75,9 @@ class RemoteDispatcher:
     async def _decode(self, window: Window, audio_seconds: float) -> None:
         request = window.request
         message = WindowRequest(
-            request.name, window.samples, request.config, request.language, request.is_short, audio_seconds
-        )
+            request.name, window.samples, request.config, request.language, request.is_short, audio_seconds,
+            window.language,
+        )  # fmt: skip
         finished = False
         try:
             response: WindowResponse = await self._client.call("decode_window", message)

@@ -12,11 +12,16 @@ from pydantic.fields import FieldInfo
 Task = Literal["transcribe", "translate"]
 DIARIZATION_MODEL = "pyannote/speaker-diarization-community-1"
 """The pipeline for commands that diarize and name no other."""
+MULTILINGUAL = "multi"
+"""The value of `language` for recordings in several languages."""
 FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)  # openai/whisper, transcribe.py
 
 
-def _none_if_blank(value: object) -> object:
-    return None if isinstance(value, str) and value.strip().lower() in ("", "auto", "none") else value
+def _read_language(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    name = value.strip().lower()
+    return None if name in ("", "auto", "none") else MULTILINGUAL if name == MULTILINGUAL else value
 
 
 def _current_engine_name(value: object) -> object:
@@ -71,7 +76,7 @@ DType = Annotated[
     ),
 ]
 EngineName = Annotated[Literal["batching", "transformers"], BeforeValidator(_current_engine_name)]
-Language = Annotated[str | None, BeforeValidator(_none_if_blank)]
+Language = Annotated[str | None, BeforeValidator(_read_language)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_split_numbers), Field(min_length=1, max_length=16)]
 Assisted = Literal["auto"] | bool

@@ -6,6 +6,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from transcription.config.fields import (
+    MULTILINGUAL,
     Assisted,
     BeamSize,
     Language,
@@ -31,8 +32,8 @@ class InferenceConfig(BaseModel):
     )
     language: Language = Field(
         None,
-        description="Spoken language: a code (de), a tag (pt-BR) or an English name (German)."
-        " If not set, it is detected.",
+        description="Spoken language: a code (de), a tag (pt-BR) or an English name (German). If not set, it is"
+        " detected. multi: the recording has several languages.",
     )
     languages: Strings = Field(
         (), description="Languages that detection may choose from. If not set: all languages of the model."
@@ -134,11 +135,21 @@ class InferenceConfig(BaseModel):
             raise ValueError("num_speakers is not between min_speakers and max_speakers")
         if self.sequential and (self.multichannel or self.vad_filter):
             raise ValueError("sequential cannot be combined with vad_filter or multichannel")
-        if self.language and self.languages:
+        if self.languages and not self.detects_language:
             raise ValueError("language cannot be combined with languages: send one of them")
         if self.multichannel and (self.diarize or self.speaker_hints):
             raise ValueError("multichannel cannot be combined with diarize or speaker counts")
         return self
+
+    @property
+    def is_multilingual(self) -> bool:
+        """Whether the recording has several languages."""
+        return self.language == MULTILINGUAL
+
+    @property
+    def detects_language(self) -> bool:
+        """Whether the language is to be detected."""
+        return self.language is None or self.is_multilingual
 
     @property
     def speaker_hints(self) -> bool:

@@ -63,6 +63,8 @@ class HFGenerateEngine:
             raise InvalidRequest("sequential needs another engine: set ENGINE to batching")
         if config.beam_size is not None and config.beam_size > 1:
             raise InvalidRequest("beam_size above 1 needs another engine: set ENGINE to batching", "beam_size")
+        if config.is_multilingual:
+            raise InvalidRequest("language multi needs another engine: set ENGINE to batching", "language")
         language = self.whisper.capabilities.check(config)
         guess: str | None = None
         probability: float | None = None

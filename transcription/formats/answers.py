@@ -19,6 +19,7 @@ class Chunk(SpeakerConfidence):
 
     text: str
     timestamp: list[float]  # start and end, in seconds
+    language: NotRequired[str | None]  # a code, present only if the recording has several languages
 
 
 class SpeakerText(TypedDict):
@@ -95,6 +96,7 @@ class VerboseSegment(TypedDict):
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
+    language: NotRequired[str]  # a code; absent if the model is English only
     speaker: NotRequired[str | None]
 
 

@@ -1,6 +1,5 @@
 """The formats that are JSON documents: the endpoint's chunks, and OpenAI's json, verbose_json and diarized_json."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -20,10 +19,13 @@ from transcription.transcript import Segment, TokenLogprob, Transcript, Word
 
 def to_chunks(transcript: Transcript) -> ChunksDocument:
     """Return the answer of the endpoint: text, chunks and speakers."""
-    parts: Sequence[Word | Segment] = transcript.words or transcript.segments
     document: ChunksDocument = {
         "text": transcript.text,
-        "chunks": [_chunk(part, transcript) for part in parts],
+        "chunks": [
+            _chunk(part, segment, transcript)
+            for segment in transcript.segments
+            for part in (segment.words if transcript.words else (segment,))
+        ],
         "speakers": [
             {"speaker": segment.speaker, "text": segment.text, "timestamp": _timestamp(segment)}
             for segment in merge_by_speaker(transcript)
@@ -40,9 +42,11 @@ def to_chunks(transcript: Transcript) -> ChunksDocument:
     return document
 
 
-def _chunk(part: Word | Segment, transcript: Transcript) -> Chunk:
+def _chunk(part: Word | Segment, segment: Segment, transcript: Transcript) -> Chunk:
     text = part.word if isinstance(part, Word) else part.text
     chunk: Chunk = {"text": text, "timestamp": _timestamp(part)}
+    if len(transcript.languages) > 1:
+        chunk["language"] = segment.language
     if transcript.turns is None:
         return chunk
     if isinstance(part, Word):
@@ -127,6 +131,8 @@ def _segment(number: int, segment: Segment, has_speakers: bool) -> VerboseSegmen
         "compression_ratio": segment.compression_ratio or 0.0,
         "no_speech_prob": segment.no_speech_prob or 0.0,
     }
+    if segment.language is not None:
+        entry["language"] = segment.language
     if has_speakers:
         entry["speaker"] = segment.speaker
     return entry

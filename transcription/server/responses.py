@@ -86,8 +86,9 @@ def language_name(transcript: Transcript) -> str:
 
 
 def languages(transcript: Transcript) -> dict[str, list[LanguageEntry]]:
-    """Return OpenAI's languages, empty if the language is unknown."""
-    return {"languages": [{"code": transcript.language}]} if transcript.language else {}
+    """Return OpenAI's languages, the main one first; empty if the language is unknown."""
+    entries: list[LanguageEntry] = [{"code": code} for code in transcript.languages]
+    return {"languages": entries} if entries else {}
 
 
 def notes(transcript: Transcript) -> Notes:

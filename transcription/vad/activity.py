@@ -55,6 +55,14 @@ class SpeechActivity:
         """Return the activity up to a time."""
         return SpeechActivity(self.probabilities[: round(seconds / _FRAME_SECONDS)])
 
+    def longest_pause(self, start: float, end: float) -> float:
+        """Return the middle of the longest pause between two times in seconds, or else of the quietest frame."""
+        probabilities = self._between(start, end)
+        threshold = max(POSSIBLE_SPEECH, float(probabilities.min(initial=1.0)) + 1e-6)
+        speech = np.flatnonzero(np.concatenate([[True], probabilities >= threshold, [True]]))
+        longest = int(np.diff(speech).argmax())
+        return start + (int(speech[longest]) + int(speech[longest + 1]) - 1) / 2 * _FRAME_SECONDS
+
     def intervals(self, min_seconds: float, min_pause: float = _MIN_PAUSE) -> Iterator[Interval]:
         """Yield the intervals of clear speech of at least `min_seconds`, in seconds.
 

@@ -29,7 +29,7 @@ class Capabilities:
         self.candidate_languages(config)
         if config.task == "translate" and not self.languages:
             raise InvalidRequest("this model is English only: task translate needs a multilingual one", "task")
-        return None if config.language is None else self._code(config.language, "language")
+        return None if config.language is None or config.detects_language else self._code(config.language, "language")
 
     def beam_size(self, config: InferenceConfig) -> int:
         """Return the number of beams: that of the request, or 1 with an assistant, which drafts greedily."""

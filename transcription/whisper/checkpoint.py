@@ -53,11 +53,16 @@ class Whisper:
 
         logits: (vocabulary,), after the start token.
         """
+        probabilities = self.language_probabilities(logits, config)
+        best = max(probabilities, key=lambda code: probabilities[code])
+        return best, probabilities[best]
+
+    def language_probabilities(self, logits: Tensor, config: InferenceConfig) -> dict[str, float]:
+        """Return the probability of each candidate language; see detect_language."""
         ids = self.vocabulary.languages
         codes = self.capabilities.candidate_languages(config) or list(ids)
-        probabilities = logits[[ids[code] for code in codes]].softmax(-1)
-        best = int(probabilities.argmax())
-        return codes[best], float(probabilities[best])
+        probabilities: list[float] = logits[[ids[code] for code in codes]].softmax(-1).tolist()
+        return dict(zip(codes, probabilities, strict=True))
 
     def context_tokens(self, config: InferenceConfig) -> list[int]:
         """Return the tokens of the request's keywords and prompt, with their start token; empty without both."""
@@ -133,6 +138,7 @@ class Whisper:
                 compression_ratio=result.compression_ratio,
                 no_speech_prob=result.no_speech_prob,
                 logprobs=self._token_logprobs(result, span) if config.logprobs else (),
+                language=language if self.detects_language else None,
             )
 
     def _token_logprobs(self, result: DecodingResult, span: Span) -> tuple[TokenLogprob, ...]:

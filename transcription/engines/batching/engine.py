@@ -90,11 +90,11 @@ class BatchingEngine:
         """
         return self._longform.transcribe(audio, config, context or RequestContext())
 
-    def submit(self, request: DecodingRequest, samples: Samples) -> Future[WindowResult]:
+    def submit(self, request: DecodingRequest, samples: Samples, language: str | None = None) -> Future[WindowResult]:
         """Queue a window of a request, whose other windows may be decoded elsewhere (window.WindowDecoder)."""
         if request.context_tokens is None:
             request.context_tokens = self.whisper.context_tokens(request.config)
-        window = Window(request, samples)
+        window = Window(request, samples, language=language)
         self.loop.submit(window)
         return window.future
 
@@ -127,7 +127,7 @@ class BatchingEngine:
             result = replace(result, tokens=result.tokens[:finished], logprobs=result.logprobs[:finished])
         end = last_timestamp(result.tokens, self.whisper.vocabulary.first_timestamp)
         segments = self.whisper.segments(window.seconds, result, times, decoded.language, config)
-        return WindowResult(tuple(segments), end, is_finished=resume is None)
+        return WindowResult(tuple(segments), end, resume is None, decoded.language, decoded.language_probability)
 
 
 def _rules(whisper: Whisper) -> LogitsRules:

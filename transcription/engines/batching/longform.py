@@ -15,7 +15,7 @@ from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig
 from transcription.context import RequestContext
 from transcription.engines.batching.window import SHORT_WINDOWS, DecodingRequest, WindowDecoder, WindowResult
-from transcription.transcript import Segment, Transcript
+from transcription.transcript import Segment, Transcript, spoken_languages
 from transcription.vad.activity import Interval, SpeechActivity
 from transcription.vad.chunking import Chunk, windows
 from transcription.whisper.capabilities import Capabilities
@@ -31,6 +31,7 @@ _MIN_GAP = 1.0  # likewise, between two segments
 _GAP_PADDING = 0.2  # seconds that are added to such a gap on both sides
 _MIN_UNCOVERED = 0.6  # seconds of speech without text that are reported
 _MAX_REPORTED = 20
+_CHANGE_TOLERANCE = 4.0  # seconds between the time at which a change of language is found and its pause
 
 
 @dataclass(eq=False)
@@ -105,16 +106,21 @@ class LongFormTranscriber:
         )  # fmt: skip
         recording = _Recording(self._decoder, audio.samples, request, context)
         segments: list[Segment] = []
+        probabilities: dict[str, float | None] = {}
         with closing(recording.sequential() if config.sequential else recording.parallel()) as parts:
             for part in parts:
                 new = [part.chunk.to_recording_time(segment) for segment in part.segments()]
                 segments += new
+                if new:
+                    probabilities.setdefault(new[0].language or "", part.future.result().language_probability)
                 context.report_segments(new)
                 context.report_progress("transcribe", part.chunk.end / SAMPLE_RATE, audio.duration)
         context.report_progress("transcribe", audio.duration, audio.duration)
+        language = next(iter(spoken_languages(segments)), request.language or request.language_guess)
         return Transcript(
-            tuple(segments), request.language or request.language_guess, audio.duration, config.task,
-            request.language_probability, partial=audio.partial, warnings=_warnings(recording.speech, segments),
+            tuple(segments), language, audio.duration, config.task,
+            probabilities.get(language or "", request.language_probability), partial=audio.partial,
+            warnings=_warnings(recording.speech, segments),
         )  # fmt: skip
 
 
@@ -172,9 +178,11 @@ class _Recording:
         self.speech += [(chunk.at(start), chunk.at(end, is_end=True)) for start, end in intervals]
         return self._submit(chunk, activity)
 
-    def _submit(self, chunk: Chunk, activity: SpeechActivity, is_gap: bool = False) -> _Part:
+    def _submit(
+        self, chunk: Chunk, activity: SpeechActivity, is_gap: bool = False, language: str | None = None
+    ) -> _Part:
         if activity.has_speech():
-            future = self._decoder.submit(self._request, chunk.of(self._samples))
+            future = self._decoder.submit(self._request, chunk.of(self._samples), language)
         else:
             future = Future()
             future.set_result(WindowResult(()))
@@ -182,6 +190,10 @@ class _Recording:
 
     def _continue(self, part: _Part) -> Iterator[_Part]:
         """Yield a finished window in parts: between them the gaps that are decoded again, behind them its rest."""
+        language = part.future.result().language
+        if changes := part.future.result().language_changes:
+            yield from self._cut(part, changes)
+            return
         rest = part.rest_start()
         end = part.chunk.seconds if rest is None else rest
         start = 0.0
@@ -189,11 +201,24 @@ class _Recording:
             begin, finish = max(first - _GAP_PADDING, 0.0), min(last + _GAP_PADDING, end)
             yield replace(part, start=start, end=begin, was_continued=True)
             chunk, activity = part.chunk.until(finish).after(begin), part.activity.until(finish).after(begin)
-            yield self._submit(chunk, activity, is_gap=True)
+            yield self._submit(chunk, activity, is_gap=True, language=language)
             start = finish
         yield replace(part, start=start, was_continued=True)
         if rest is not None:
-            yield self._submit(part.chunk.after(rest), part.activity.after(rest))
+            yield self._submit(part.chunk.after(rest), part.activity.after(rest), language=language)
+
+    def _cut(self, part: _Part, times: Sequence[float]) -> Iterator[_Part]:
+        """Submit the parts of a window between its changes of language, cut at the longest pause near each."""
+        language, start = part.future.result().language, 0.0
+        for time in times:
+            pause = part.activity.longest_pause(max(time - _CHANGE_TOLERANCE, start), time + _CHANGE_TOLERANCE)
+            end = pause if start < pause < part.chunk.seconds else time  # cut once at least, or it would not end
+            if start < end:
+                yield self._submit(
+                    part.chunk.until(end).after(start), part.activity.until(end).after(start), part.is_gap, language
+                )
+                start = end
+        yield self._submit(part.chunk.after(start), part.activity.after(start), part.is_gap, language)
 
 
 def _uncovered(speech: Sequence[Interval], segments: Sequence[Segment], min_seconds: float) -> list[Interval]:

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from transcription.audio import Samples
+from transcription.engines.batching.languages import LanguageDetector
 from transcription.engines.batching.row import DecodedWindow, Row
 from transcription.engines.batching.scheduler import Quota, Scheduler
 from transcription.engines.batching.slots import Slots
 from transcription.engines.batching.speculation import Speculation
-from transcription.engines.batching.window import Window
+from transcription.engines.batching.window import Window, WindowResult
 from transcription.errors import EngineFailure
-from transcription.whisper.checkpoint import SAMPLES_PER_FRAME, SPEECH_BELOW, Whisper
+from transcription.whisper.checkpoint import SAMPLES_PER_FRAME, Whisper
 from transcription.whisper.decoding_result import needs_fallback
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class DecodingLoop:
         self.rows: list[Row] = []
         self.out_of_memory = 0
         self.scheduler = Scheduler(self._quota(), whisper.detects_language)
+        self._languages = LanguageDetector(whisper, slots)
         self._on_decoded = on_decoded
         self._has_slots = True
         self._encode_seconds = 0.0  # per window
@@ -130,9 +132,10 @@ class DecodingLoop:
         first = len(self.rows)
         rows = slice(first, first + len(entering))
         self.rows += entering
-        self.slots.write_cross_kv(rows, self.encode([row.window.samples for row in entering]))
-        if any(self._needs_language(row) for row in entering):
-            self._detect_languages(rows, entering)
+        states = self.encode([row.window.samples for row in entering])
+        self.slots.write_cross_kv(rows, states)
+        if any(self._languages.detects(row) for row in entering):
+            self._languages.detect(first, entering, states)
         for row in entering:
             row.language = row.language or row.window.request.language
             row.prompt = self.whisper.prompt(row.window.request.context_tokens or [], row.language, row.config)
@@ -144,23 +147,20 @@ class DecodingLoop:
         ):
             row.no_speech_prob = probability
             self._begin(index, row)
+        self._return_mixed(first)
         self._encode_seconds = (time.perf_counter() - began) / len(entering)
         self._short_rows_first()
 
-    def _needs_language(self, row: Row) -> bool:
-        return row.window.request.language is None and self.whisper.detects_language
-
-    def _detect_languages(self, rows: slice, entering: list[Row]) -> None:
-        """Detect languages: the first window with speech decides for its request, a silent one for itself only."""
-        start = [[self.whisper.vocabulary.start]] * len(entering)
-        logits = self.slots.decoder.logits(self.slots.prefill(rows, start)[:, 0])
-        for row, row_logits, no_speech in zip(entering, logits, self.whisper.no_speech_probs(logits), strict=True):
-            request = row.window.request
-            if self._needs_language(row):
-                row.language, request.language_probability = self.whisper.detect_language(row_logits, row.config)
-                request.language_guess = row.language
-                if no_speech < SPEECH_BELOW:
-                    request.language = row.language
+    def _return_mixed(self, first: int) -> None:
+        """Give back the windows from `first` on in which the language changes: they are to be cut."""
+        for index in reversed(range(first, len(self.rows))):
+            row = self.rows[index]
+            if row.language_changes:
+                self._free(index, finished=True)
+                changes, probability = row.language_changes, row.language_probability
+                row.window.resolve(
+                    WindowResult((), language=row.language, language_probability=probability, language_changes=changes)
+                )
 
     def _begin(self, index: int, row: Row) -> None:
         timed = row.config.timestamps != "none"
@@ -244,7 +244,7 @@ class DecodingLoop:
                 frames = -(-len(row.window.samples) // SAMPLES_PER_FRAME)
                 attention = self.slots.alignment(index, len(row.prompt), len(logprobs), frames)
             self._free(index, finished=True)
-            self._on_decoded(row.window, DecodedWindow(result, row.language, attention))
+            self._on_decoded(row.window, DecodedWindow(result, row.language, attention, row.language_probability))
         self._short_rows_first()
 
     def _free(self, index: int, finished: bool) -> None:

@@ -21,17 +21,23 @@ class DecodedWindow:
     result: DecodingResult
     language: str | None
     attention: Tensor | None
+    language_probability: float | None = None
 
 
 @dataclass(eq=False)
 class Row:
-    """A window in its slot. attempt: index of its temperature."""
+    """A window in its slot.
+
+    attempt: index of its temperature. language_changes: seconds at which the window must be cut; it is not decoded.
+    """
 
     window: Window
     language: str | None = None
     prompt: list[int] = field(default_factory=list)
     no_speech_prob: float = 0.0
     attempt: int = 0
+    language_probability: float | None = None
+    language_changes: tuple[float, ...] = ()
 
     @property
     def config(self) -> InferenceConfig:

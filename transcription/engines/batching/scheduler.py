@@ -132,8 +132,8 @@ class Scheduler:
         running_long = len(self._running) - self._running_short
         if len(self._running) >= self.quota.total or (not request.is_short and running_long >= self.quota.long):
             return False
-        waits_for_language = self.detects_language and request.language is None and request.running > 0
-        return not waits_for_language and request.running < self.limit(request)
+        is_unknown = self.detects_language and request.language is None and not request.config.is_multilingual
+        return not (is_unknown and request.running > 0) and request.running < self.limit(request)
 
     def _count(self, window: Window, change: int) -> None:
         (self._running.add if change > 0 else self._running.remove)(window)

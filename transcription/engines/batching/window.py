@@ -21,10 +21,10 @@ SHORT_WINDOWS = 2
 class DecodingRequest:
     """What the windows of one request share.
 
-    language: None until it is known; language_guess comes from a window that may be silent. is_short: it goes before
-    long requests. is_streaming: its client waits for the first words. pending_seconds: of audio that is not being
-    decoded yet. context_tokens: of its prompt, None until they are needed. running, finished: the number of its
-    windows that are being decoded, and that are done.
+    language: None until it is known, and always with `language: multi`; language_guess comes from a window that may be
+    silent. is_short: it goes before long requests. is_streaming: its client waits for the first words.
+    pending_seconds: of audio that is not being decoded yet. context_tokens: of its prompt, None until they are needed.
+    running, finished: the number of its windows that are being decoded, and that are done.
     """
 
     config: InferenceConfig
@@ -45,21 +45,30 @@ class WindowResult:
     """The segments of one window, with times in seconds from the start of the window.
 
     end: the last timestamp of the model, None without one. is_finished: whether the model's last segment ended; if not,
-    it is left out of the segments, and the audio from `end` on must be decoded again.
+    it is left out of the segments, and the audio from `end` on must be decoded again. language: given or detected.
+    language_probability: of a detected language. language_changes: seconds near which the language changes; such a
+    window has no segments: it is to be cut there.
     """
 
     segments: tuple[Segment, ...]
     end: float | None = None
     is_finished: bool = True
+    language: str | None = None
+    language_probability: float | None = None
+    language_changes: tuple[float, ...] = ()
 
 
 @dataclass(eq=False)
 class Window:
-    """Up to 30 seconds of one request's audio at 16 kHz, and the future of its result."""
+    """Up to 30 seconds of one request's audio at 16 kHz, and the future of its result.
+
+    language: of the window that this one was a part of. It is kept unless another one is detected.
+    """
 
     request: DecodingRequest
     samples: Samples
     future: Future[WindowResult] = field(default_factory=Future)
+    language: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -80,8 +89,8 @@ class Window:
 class WindowDecoder(Protocol):
     """Decodes windows: the loop of this process, or replicas elsewhere. It can be called from several threads."""
 
-    def submit(self, request: DecodingRequest, samples: Samples) -> Future[WindowResult]:
-        """Queue a window of a request, and return the future of its result.
+    def submit(self, request: DecodingRequest, samples: Samples, language: str | None = None) -> Future[WindowResult]:
+        """Queue a window of a request, and return the future of its result. language: see Window.
 
         Cancelling the future frees the window's slot. The future raises a TranscriptionError.
         """
