@@ -1,6 +1,9 @@
 """Transcript and its parts: the result of an engine, and the input of every format. Times are seconds, float."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+CoverageKind = Literal["transcribed", "silent", "uncertain"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,15 @@ class SpeakerTurn:
 
 
 @dataclass(frozen=True)
+class CoverageInterval:
+    """What became of the audio from start to end: text, no speech, or speech without text (vad/coverage.py)."""
+
+    start: float
+    end: float
+    kind: CoverageKind
+
+
+@dataclass(frozen=True)
 class Transcript:
     """The transcript of one recording. Segments are in order of time.
 
@@ -73,6 +85,7 @@ class Transcript:
     partial: a part of the recording is missing, because the file was truncated or damaged.
     turns: speaker turns sorted by start, which may overlap; None if no speakers were assigned.
     warnings: messages for the reader, one sentence each.
+    coverage: intervals that partition the recording, in order of time; empty if they are unknown.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -83,6 +96,7 @@ class Transcript:
     turns: tuple[SpeakerTurn, ...] | None = None
     partial: bool = False
     warnings: tuple[str, ...] = ()
+    coverage: tuple[CoverageInterval, ...] = ()
 
     @property
     def text(self) -> str:
