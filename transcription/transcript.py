@@ -10,7 +10,7 @@ CoverageKind = Literal["transcribed", "silent", "uncertain"]
 class Word:
     """One word, with the space before it as the model wrote it, e.g. " report".
 
-    probability: probability of the word, 0 to 1.
+    probability: of the word being right, 0 to 1 (whisper/confidence.py).
     confidence: confidence of the speaker, 0 to 1.
     second_speaker: the second most likely speaker, if the confidence is low.
     overlap: whether several people talk during the word.
