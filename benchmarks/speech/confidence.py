@@ -41,17 +41,15 @@ def scored_words(recording: Recording, hypothesis: Hypothesis) -> list[ScoredWor
 
 
 def calibration_error(words: Sequence[ScoredWord]) -> float:
-    """Return the expected calibration error: in bins, the mean distance of the probability from the share of right words.
+    """Return the expected calibration error; 0 without words.
 
-    0 without words.
+    It is the mean distance, in bins of equal width, of the probability from the share of right words.
     """
     bins: dict[int, list[ScoredWord]] = {}
     for word in words:
         bins.setdefault(min(int(word.probability * BINS), BINS - 1), []).append(word)
-    distances = [
-        abs(sum(word.probability for word in some) - sum(word.is_right for word in some)) for some in bins.values()
-    ]
-    return sum(distances) / len(words) if words else 0.0
+    distance = sum(abs(sum(word.probability - word.is_right for word in some)) for some in bins.values())
+    return distance / len(words) if words else 0.0
 
 
 def errors_found(words: Sequence[ScoredWord], share: float) -> float:

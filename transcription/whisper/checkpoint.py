@@ -152,9 +152,6 @@ class Whisper:
         for word in split_words(tokens, self.tokenizer, language):
             start, end = (min(times[index][0], seconds) for index in (word.first, word.last))
             probabilities = [probability for _, probability in times[word.first : word.last]]
-            texts = [
-                token_bytes(token, self.tokenizer).decode("utf-8", "replace")
-                for token in tokens[word.first : word.last]
-            ]
-            words.append(Word(word.text, start, max(end, start), word_probability(probabilities, texts)))
+            data = [token_bytes(token, self.tokenizer) for token in tokens[word.first : word.last]]
+            words.append(Word(word.text, start, max(end, start), word_probability(probabilities, data)))
         return tuple(words)
