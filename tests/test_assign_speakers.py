@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -13,12 +14,13 @@ from transcription.diarization.assign import (
     MAX_WORD_DURATION,
     ActiveSpeakers,
     assign_speakers,
-    by_channel,
     exclusive_turns,
     timeline,
 )
+from transcription.diarization.channels import by_channel
 from transcription.formats import FORMATS, merge_by_speaker
-from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
+from transcription.transcript import CoverageInterval, Segment, SpeakerTurn, Transcript, Word
+from transcription.vad.coverage import account_for
 
 A, B, C = "SPEAKER_00", "SPEAKER_01", "SPEAKER_02"
 
@@ -214,6 +216,18 @@ def test_by_channel_orders_segments_by_time() -> None:
     assert [(word.speaker, word.confidence) for word in labelled.words] == [(B, 1.0), (A, 1.0)]
     assert labelled.turns == tuple(turns((B, 0, 1), (A, 0.5, 1.5)))
     assert by_channel([Transcript(duration=1.0), Transcript(duration=1.0)]).turns == ()
+
+
+def test_by_channel_keeps_the_warnings_and_the_coverage_of_every_channel() -> None:
+    first = replace(words((" Hi.", 0.0, 1.0)), duration=3.0, coverage=account_for(3.0, [], [(0.0, 1.0)]))
+    second = Transcript(duration=3.0, warnings=("no text",), coverage=account_for(3.0, [(0.5, 2.0)], []))
+    joined = by_channel([first, second])
+    assert joined.warnings == ("SPEAKER_01: no text",)
+    assert joined.coverage == (
+        CoverageInterval(0.0, 0.5, "transcribed"),
+        CoverageInterval(0.5, 2.0, "uncertain"),
+        CoverageInterval(2.0, 3.0, "silent"),
+    )
 
 
 TIME = st.floats(0, 50, allow_nan=False)

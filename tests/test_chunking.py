@@ -102,6 +102,13 @@ def test_silero_does_not_change_the_threads_of_torch() -> None:
     assert torch.get_num_threads() == before
 
 
+def test_an_interval_of_a_packed_window_spans_only_what_the_window_has() -> None:
+    window = Chunk(((16_000, 32_000), (80_000, 112_000)))
+    assert list(window.spans(0.25, 0.75)) == [(1.25, 1.75)]
+    assert list(window.spans(0.5, 9.0)) == [(1.5, 2.0), (5.0, 7.0)]
+    assert list(window.spans(1.0, 1.0)) == []
+
+
 @pytest.mark.parametrize(
     ("seconds", "before", "after"),
     [

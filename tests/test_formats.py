@@ -11,7 +11,7 @@ from transcription.config import InferenceConfig
 from transcription.diarization.assign import assign_speakers
 from transcription.formats import FORMATS, formats_of
 from transcription.formats.subtitles import clock, cues
-from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
+from transcription.transcript import CoverageInterval, Segment, SpeakerTurn, Transcript, Word
 
 NOTHING = Transcript(duration=5.0, language="en")
 TALK = Transcript(
@@ -95,6 +95,20 @@ def test_chunks_without_words_are_segments_with_speakers() -> None:
         {"speaker": None, "text": " Hello & <welcome>. Go --> there.", "timestamp": [0.0, 61.0]}
     ]
     assert (document["num_speakers"], document["warnings"]) == (0, ["no speaker was found"])
+
+
+def test_verbose_documents_account_for_every_second() -> None:
+    parts = (CoverageInterval(0.0, 1.25, "transcribed"), CoverageInterval(1.25, 5.0, "silent"))
+    tiny = CoverageInterval(5.0, 5.0001, "uncertain")
+    transcript = replace(NOTHING, coverage=(*parts, tiny))
+    entries = [
+        {"start": 0.0, "end": 1.25, "kind": "transcribed"},
+        {"start": 1.25, "end": 5.0, "kind": "silent"},
+    ]
+    for name, row in FORMATS.items():
+        document = row.render(transcript)
+        expected = entries if name in ("chunks", "verbose_json") else None
+        assert (document.get("coverage") if isinstance(document, Mapping) else None) == expected
 
 
 def test_diarized_json_has_the_shape_of_openai() -> None:

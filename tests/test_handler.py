@@ -78,7 +78,7 @@ OTHER_FORMATS = [name for name, row in formats_of("endpoint").items() if name !=
 @pytest.mark.parametrize("name", OTHER_FORMATS)
 def test_response_format_adds_a_key_of_its_name(handler: EndpointHandler, name: str) -> None:
     answer = handler({"inputs": SHORT, "parameters": {"response_format": name}})
-    assert set(answer) == {"text", "chunks", "speakers", "language", "duration", name}
+    assert set(answer) == {"text", "chunks", "speakers", "language", "duration", "coverage", name}
     assert answer[name]
 
 

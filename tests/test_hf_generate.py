@@ -46,6 +46,12 @@ def test_each_window_is_encoded_once_for_fallback_and_word_times(engine: HFGener
     assert len(rows) == 1
 
 
+def test_every_second_is_accounted_for(engine: HFGenerateEngine) -> None:
+    transcript = engine.transcribe(SHORT, config())
+    assert [part.kind for part in transcript.coverage] == ["silent", *["transcribed", "silent"] * 2]
+    assert (transcript.coverage[0].start, transcript.coverage[-1].end) == (0.0, transcript.duration)
+
+
 def test_word_times_leave_the_models_attention_implementation_as_it_is(engine: HFGenerateEngine) -> None:
     engine.transcribe(SHORT, config())
     assert engine.model.config._attn_implementation == "sdpa"

@@ -109,6 +109,37 @@ def test_speech_without_text_is_named_in_a_warning() -> None:
     assert transcript.text == ""
 
 
+def kinds(transcript: Transcript) -> list[str]:
+    """Return the kinds of the coverage; it must be a partition of the recording."""
+    bounds = [(part.start, part.end) for part in transcript.coverage]
+    assert [start for start, _ in bounds] == [0.0, *(end for _, end in bounds[:-1])]
+    assert bounds[-1][1] == transcript.duration
+    return [part.kind for part in transcript.coverage]
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_coverage_accounts_for_every_second(sequential: bool) -> None:
+    whole = np.concatenate([SPEECH, SILENCE])
+
+    def first_half(samples: Samples) -> WindowResult:
+        return WindowResult((Segment(" one", 0.3, 2.9),) if len(samples) == len(whole) else (), end=2.9)
+
+    transcript, _ = transcribe(whole, first_half, sequential=sequential)
+    assert kinds(transcript) == ["silent", "transcribed", "silent", "uncertain", "silent"]
+    (uncertain,) = [part for part in transcript.coverage if part.kind == "uncertain"]
+    assert transcript.warnings[0].endswith(f"found at {uncertain.start:.1f}-{uncertain.end:.1f} s")
+
+
+def test_silence_is_covered_without_a_window() -> None:
+    assert kinds(transcribe(SILENCE, whole_window)[0]) == ["silent"]
+
+
+def test_audio_that_vad_filter_leaves_out_is_silent() -> None:
+    transcript, decoded = transcribe(np.concatenate([SPEECH, SILENCE, SPEECH]), whole_window, vad_filter=True)
+    assert (len(decoded), len(transcript.segments)) == (1, 1)
+    assert kinds(transcript) == ["transcribed", "silent"] * 2
+
+
 def test_windows_are_joined_in_order_and_reported_with_their_times() -> None:
     reported: list[Segment] = []
     decoder = ScriptedDecoder(whole_window)

@@ -4,6 +4,7 @@ Neither is part of the repository. The tests run with `--real-models DIR --real-
 REAL_SPEECH are set (benchmarks/README.md, Real speech).
 """
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -153,14 +154,26 @@ def test_the_same_request_gives_the_same_text(whisper_base: Transcriber, jfk_28s
     assert words_in(whisper_base, samples, **sampled) == words_in(whisper_base, samples, **sampled)
 
 
-def test_all_speech_has_text_or_a_warning(whisper_base: Transcriber, recordings: dict[str, Recording]) -> None:
-    for file in ("ami-trn08-EN2006b.flac", "conv-2spk-short-turns.flac"):
+@pytest.mark.parametrize("parameters", [{}, {"sequential": True}, {"vad_filter": True}])
+def test_all_speech_is_transcribed_or_named_in_a_warning(
+    whisper_base: Transcriber, recordings: dict[str, Recording], parameters: dict[str, object]
+) -> None:
+    for file in ("ami-trn08-EN2006b.flac", "conv-2spk-short-turns.flac", "jfk-whisper.flac"):
         samples = recordings[file].load()
-        transcript = whisper_base.transcribe(Audio(samples), InferenceConfig())
-        spans = [(segment.start - 0.5, segment.end + 0.5) for segment in transcript.segments]
-        uncovered = [
-            (start, end)
-            for start, end in SpeechActivity.of(samples).intervals(1.5)
-            if not any(first < end and start < last for first, last in spans)
-        ]
-        assert (uncovered == []) or transcript.warnings
+        transcript = whisper_base.transcribe(Audio(samples), InferenceConfig.from_request(parameters))
+        bounds = [(part.start, part.end) for part in transcript.coverage]
+        assert [start for start, _ in bounds] == [0.0, *(end for _, end in bounds[:-1])]
+        assert bounds[-1][1] == transcript.duration
+        silent = [(part.start, part.end) for part in transcript.coverage if part.kind == "silent"]
+        speech = SpeechActivity.of(samples).intervals(1.5)
+        assert [hole for hole in overlap(speech, silent) if hole[1] - hole[0] >= 0.6] == []
+        uncertain = [part for part in transcript.coverage if part.kind == "uncertain"]
+        assert all(f"{part.start:.1f}-{part.end:.1f}" in "".join(transcript.warnings) for part in uncertain)
+
+
+def overlap(
+    intervals: Iterable[tuple[float, float]], others: Sequence[tuple[float, float]]
+) -> list[tuple[float, float]]:
+    """Return the overlap of each interval with each of the others."""
+    pairs = [(max(start, first), min(end, last)) for start, end in intervals for first, last in others]
+    return [(start, end) for start, end in pairs if start < end]

@@ -146,10 +146,21 @@ def test_results_are_read_as_they_were_written(tmp_path: Path) -> None:
     results = [
         Result("ours", "a.wav", 1.5, 3.0, Hypothesis("Für", "de", ((" Für", 0.0, 0.5),))),
         Result("pipeline", "a.wav", 2.0, 3.0, Hypothesis("")),
+        Result("sure", "a.wav", 2.0, 3.0, Hypothesis("Für", "de", ((" Für", 0.0, 0.5),), (0.5,))),
     ]
     for result in results:
         append_result(path, result)
     assert list(read_results(path).values()) == results
+
+
+def test_results_without_probabilities_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text(
+        '{"contender": "ours", "file": "a.wav", "seconds": 1.5, "audio_seconds": 3.0,'
+        ' "hypothesis": {"text": "Red", "language": "en", "words": [[" Red", 0.0, 0.5]]}}\n'
+    )
+    expected = Result("ours", "a.wav", 1.5, 3.0, Hypothesis("Red", "en", ((" Red", 0.0, 0.5),)))
+    assert list(read_results(path).values()) == [expected]
 
 
 def test_only_recordings_that_all_contenders_have_done_are_compared() -> None:

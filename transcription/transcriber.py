@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from transcription.audio import Audio, AudioLimits
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
-from transcription.diarization.assign import assign_speakers, by_channel
+from transcription.diarization.assign import assign_speakers
+from transcription.diarization.channels import by_channel
 from transcription.engines import ENGINES, Engine
 from transcription.errors import EngineFailure, InvalidRequest, InvalidSettings, TranscriptionError
 from transcription.transcript import Transcript

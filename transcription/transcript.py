@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Literal, Self
+
+CoverageKind = Literal["transcribed", "silent", "uncertain"]
 
 
 @dataclass(frozen=True)
 class Word:
     """One word, with the space before it as the model wrote it, e.g. " report".
 
-    probability: probability of the word, 0 to 1.
+    probability: of the word being right, 0 to 1 (whisper/confidence.py).
     confidence: confidence of the speaker, 0 to 1.
     second_speaker: the second most likely speaker, if the confidence is low.
     overlap: whether several people talk during the word.
@@ -79,6 +81,15 @@ class SpeakerTurn:
 
 
 @dataclass(frozen=True)
+class CoverageInterval:
+    """What became of the audio from start to end: text, no speech, or speech without text (vad/coverage.py)."""
+
+    start: float
+    end: float
+    kind: CoverageKind
+
+
+@dataclass(frozen=True)
 class Transcript:
     """The transcript of one recording. Segments are in order of time.
 
@@ -89,6 +100,7 @@ class Transcript:
     partial: a part of the recording is missing, because the file was truncated or damaged.
     turns: speaker turns sorted by start, which may overlap; None if no speakers were assigned.
     warnings: messages for the reader, one sentence each.
+    coverage: intervals that partition the recording, in order of time; empty if they are unknown.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -99,6 +111,7 @@ class Transcript:
     turns: tuple[SpeakerTurn, ...] | None = None
     partial: bool = False
     warnings: tuple[str, ...] = ()
+    coverage: tuple[CoverageInterval, ...] = ()
 
     @property
     def text(self) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.speech.confidence import confidence_report
 from benchmarks.speech.contenders import OURS, PEERS, Checkpoints, Transcribe
 from benchmarks.speech.recordings import GROUPS, Recording, choose, read_manifest, without_speech
 from benchmarks.speech.report import report
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         checkpoints = Checkpoints(options.model, options.ct2 or folder / "ct2", folder / "original.pt")
         if not options.report_only:
-            transcribe_all(recordings, contenders, checkpoints, folder / "results.jsonl")
+            transcribe_all(recordings, contenders, checkpoints, folder / "results.jsonl", options.word_times)
         results = read_results(folder / "results.jsonl")
     files = files_done_by_all(results.values(), contenders)
     scored = [recording for recording in recordings if recording.file in files]
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{len(scored)} of {len(recordings)} recordings.", "" if british_spellings() else "Spellings are not unified."
     )
     print(report(scored, results, list(contenders)))
+    if options.word_times:
+        print("\n" + confidence_report(scored, results, list(contenders)))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -55,13 +58,15 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--limit", type=int, help="so many recordings of each group")
     options.add_argument("--groups", nargs="+", choices=list(GROUPS), default=list(GROUPS), help="absent: all")
     options.add_argument("--output", type=Path, help="folder of the results; absent: they are not kept")
+    options.add_argument("--word-times", action="store_true", help="of all recordings: needed for the confidence table")
     options.add_argument("--report-only", action="store_true", help="transcribe nothing: score what is in the output")
     return options
 
 
 def transcribe_all(
-    recordings: Sequence[Recording], contenders: Mapping[str, Load], checkpoints: Checkpoints, path: Path
-) -> None:
+    recordings: Sequence[Recording], contenders: Mapping[str, Load], checkpoints: Checkpoints, path: Path,
+    word_times: bool = False,
+) -> None:  # fmt: skip
     """Add what is missing to a file of results. A contender that fails on a recording is reported and left out."""
     done = set(read_results(path))
     loaded: dict[str, Transcribe] = {}
@@ -72,7 +77,7 @@ def transcribe_all(
             if name not in loaded:
                 loaded[name] = _load(load, checkpoints)
             try:
-                append_result(path, transcribe(name, loaded[name], recording))
+                append_result(path, transcribe(name, loaded[name], recording, word_times))
             except Exception as error:
                 print(f"{name} failed on {recording.file}: {error!r}", file=sys.stderr)
 
@@ -84,11 +89,11 @@ def _load(load: Load, checkpoints: Checkpoints) -> Transcribe:
     return contender
 
 
-def transcribe(name: str, contender: Transcribe, recording: Recording) -> Result:
-    """Transcribe one recording, with word times where starts of turns are known."""
+def transcribe(name: str, contender: Transcribe, recording: Recording, word_times: bool = False) -> Result:
+    """Transcribe one recording, with word times if they are wanted or starts of turns are known."""
     samples = recording.load()
     start = time.perf_counter()
-    hypothesis: Hypothesis = contender(samples, bool(recording.turns))
+    hypothesis: Hypothesis = contender(samples, word_times or bool(recording.turns))
     return Result(name, recording.file, time.perf_counter() - start, len(samples) / SAMPLE_RATE, hypothesis)
 
 

@@ -42,7 +42,8 @@ def ours(model: Path, **parameters: Any) -> Transcribe:
         timestamps = {"timestamps": "word"} if word_times else {}
         transcript = transcriber.transcribe(Audio(samples), InferenceConfig(**parameters, **timestamps))
         words = tuple((word.word, word.start, word.end) for word in transcript.words)
-        return Hypothesis(transcript.text, transcript.language, words)
+        probabilities = tuple(word.probability for word in transcript.words if word.probability is not None)
+        return Hypothesis(transcript.text, transcript.language, words, probabilities)
 
     return transcribe
 
@@ -68,8 +69,10 @@ def faster_whisper(checkpoints: Checkpoints, batched: bool = False, **options: A
     def transcribe(samples: Samples, word_times: bool) -> Hypothesis:
         found, info = call.transcribe(samples, word_timestamps=word_times, **options)
         segments = list(found)
-        words = tuple((word.word, word.start, word.end) for segment in segments for word in segment.words or ())
-        return Hypothesis("".join(segment.text for segment in segments), info.language, words)
+        found_words = [word for segment in segments for word in segment.words or ()]
+        words = tuple((word.word, word.start, word.end) for word in found_words)
+        probabilities = tuple(word.probability for word in found_words)
+        return Hypothesis("".join(segment.text for segment in segments), info.language, words, probabilities)
 
     return transcribe
 
@@ -85,11 +88,10 @@ def openai_whisper(checkpoints: Checkpoints) -> Transcribe:
 
     def transcribe(samples: Samples, word_times: bool) -> Hypothesis:
         answer: Any = model.transcribe(samples, fp16=False, word_timestamps=word_times)
-        words = tuple(
-            (word["word"], float(word["start"]), float(word["end"]))
-            for segment in answer["segments"] for word in segment.get("words", ())
-        )  # fmt: skip
-        return Hypothesis(answer["text"], answer["language"], words)
+        found = [word for segment in answer["segments"] for word in segment.get("words", ())]
+        words = tuple((word["word"], float(word["start"]), float(word["end"])) for word in found)
+        probabilities = tuple(float(word["probability"]) for word in found)
+        return Hypothesis(answer["text"], answer["language"], words, probabilities)
 
     return transcribe
 

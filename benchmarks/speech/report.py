@@ -63,7 +63,7 @@ def report(recordings: Sequence[Recording], results: Mapping[tuple[str, str], Re
     titles = [f"{GROUPS[group][0]} ({counts[group]})" for group in groups]
     rates = {name: [_rate(summary.errors.get(group)) for group in groups] for name, summary in summaries.items()}
     others = {name: _other_columns(summary) for name, summary in summaries.items()}
-    return _table(["WER (recordings)", *titles], rates) + "\n\n" + _table(["", *_OTHERS], others)
+    return table(["WER (recordings)", *titles], rates) + "\n\n" + table(["", *_OTHERS], others)
 
 
 _OTHERS = [
@@ -91,6 +91,7 @@ def _rate(errors: Errors | None) -> str:
     return "–" if errors is None or errors.rate is None else f"{errors.rate:.1%}"
 
 
-def _table(titles: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+def table(titles: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
+    """Return a Markdown table; the keys of the rows are its first column."""
     lines = [titles, ["---"] * len(titles), *([name, *cells] for name, cells in rows.items())]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

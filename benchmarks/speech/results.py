@@ -11,12 +11,13 @@ from typing import Any
 class Hypothesis:
     """What a contender writes. words: (word, start, end) in seconds, where they were asked for.
 
-    language: ISO 639-1 code; None if the contender does not tell.
+    language: ISO 639-1 code; None if the contender does not tell. probabilities: of the words, if they are known.
     """
 
     text: str
     language: str | None = None
     words: tuple[tuple[str, float, float], ...] = ()
+    probabilities: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def read_results(path: Path) -> dict[tuple[str, str], Result]:
 def _result(line: dict[str, Any]) -> Result:
     written = line.pop("hypothesis")
     words = tuple((word, start, end) for word, start, end in written["words"])
-    return Result(**line, hypothesis=Hypothesis(written["text"], written["language"], words))
+    probabilities = tuple(written.get("probabilities", ()))  # older files have none
+    return Result(**line, hypothesis=Hypothesis(written["text"], written["language"], words, probabilities))
 
 
 def append_result(path: Path, result: Result) -> None:

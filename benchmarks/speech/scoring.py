@@ -128,14 +128,14 @@ def turn_start_errors(
              for at, word in enumerate(split_units(turn.text, language, "words"))]  # fmt: skip
     timed = [(unit, start) for word, start, _ in words for unit in split_units(word, language, "words")]
     errors: list[float | None] = [None] * len(turns)
-    for reference, hypothesis in _equal_positions([word for word, _ in truth], [word for word, _ in timed]):
+    for reference, hypothesis in equal_positions([word for word, _ in truth], [word for word, _ in timed]):
         turn = truth[reference][1]
         if turn is not None:
             errors[turn] = timed[hypothesis][1] - turns[turn].start
     return errors
 
 
-def _equal_positions(truth: Sequence[str], hypothesis: Sequence[str]) -> Iterator[tuple[int, int]]:
+def equal_positions(truth: Sequence[str], hypothesis: Sequence[str]) -> Iterator[tuple[int, int]]:
     """Yield the positions of words that the best alignment finds equal."""
     for chunk in jiwer.process_words(" ".join(truth), " ".join(hypothesis)).alignments[0]:
         if chunk.type == "equal":

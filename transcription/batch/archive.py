@@ -42,6 +42,7 @@ SCHEMA = pa.schema(
         "speakers": pa.list_(pa.struct({"speaker": pa.string(), "text": pa.string(), "timestamp": _SPAN})),
         "partial": pa.bool_(),
         "warnings": pa.list_(pa.string()),
+        "coverage": pa.list_(pa.struct({"start": pa.float64(), "end": pa.float64(), "kind": pa.string()})),
     }
 )  # fmt: skip
 TABLE_CHUNK_BYTES = 16 * 1024 * 1024  # of lines in memory at once; as a table they take ten times as much

@@ -68,22 +68,6 @@ def assign_speakers(
     return replace(transcript, segments=tuple(segments), turns=tuple(turns))
 
 
-def by_channel(transcripts: Sequence[Transcript]) -> Transcript:
-    """Return one transcript of the channels of a recording, with one speaker per channel.
-
-    SPEAKER_00 is the first channel. Segments are in order of time. The language is that of the longest text.
-    """
-    segments = [
-        replace(segment, speaker=name, words=tuple(replace(w, speaker=name, confidence=1.0) for w in segment.words))
-        for name, transcript in ((f"SPEAKER_{number:02}", channel) for number, channel in enumerate(transcripts))
-        for segment in transcript.segments
-    ]
-    segments.sort(key=lambda segment: (segment.start, segment.end))
-    turns = tuple(SpeakerTurn(str(s.speaker), s.start, s.end) for s in segments if s.end > s.start)
-    longest = max(transcripts, key=lambda transcript: len(transcript.text))
-    return replace(longest, segments=tuple(segments), turns=turns)
-
-
 def timeline(turns: Sequence[SpeakerTurn]) -> list[ActiveSpeakers]:
     """Return all intervals in which someone talks, in order of time."""
     return [

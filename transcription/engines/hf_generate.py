@@ -25,8 +25,9 @@ from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.errors import InvalidRequest
 from transcription.transcript import Segment, Transcript
-from transcription.vad.activity import SpeechActivity
+from transcription.vad.activity import Interval, SpeechActivity
 from transcription.vad.chunking import Chunk, windows
+from transcription.vad.coverage import MIN_UNCERTAIN, account_for, coverage_warnings
 from transcription.whisper.alignment import record_attention, token_starts
 from transcription.whisper.checkpoint import SAMPLES_PER_FRAME, SPEECH_BELOW, TokenTimes, Whisper
 from transcription.whisper.decoding_result import DecodingResult, needs_fallback
@@ -86,9 +87,12 @@ class HFGenerateEngine:
                 context.report_segments(new)
                 context.report_progress("transcribe", batch[-1].end / SAMPLE_RATE, audio.duration)
         context.report_progress("transcribe", audio.duration, audio.duration)
+        text = [(segment.start, segment.end) for segment in segments]
+        coverage = account_for(audio.duration, _speech(chunks, audio.samples), text)
         return Transcript(
-            tuple(segments), language or guess, audio.duration, config.task, probability, partial=audio.partial
-        )
+            tuple(segments), language or guess, audio.duration, config.task, probability, partial=audio.partial,
+            warnings=coverage_warnings(coverage), coverage=coverage,
+        )  # fmt: skip
 
     @contextmanager
     def _counting_out_of_memory(self) -> Iterator[None]:
@@ -202,3 +206,10 @@ class HFGenerateEngine:
             starts = token_starts(attention[row, :, first : first + length, :frames])
             times.append(list(zip(starts.tolist(), probabilities[row, :length].tolist(), strict=True)))
         return times
+
+
+def _speech(chunks: Sequence[Chunk], samples: Samples) -> Iterator[Interval]:
+    """Yield the intervals of clear speech in the windows, in seconds of the recording."""
+    for chunk in chunks:
+        for start, end in SpeechActivity.of(chunk.of(samples)).intervals(MIN_UNCERTAIN):
+            yield from chunk.spans(start, end)

@@ -37,6 +37,14 @@ class Notes(TypedDict):
     warnings: NotRequired[list[str]]
 
 
+class CoverageEntry(TypedDict):
+    """What became of the audio between two times."""
+
+    start: float
+    end: float
+    kind: Literal["transcribed", "silent", "uncertain"]  # uncertain: somebody speaks, and there is no text
+
+
 class ChunksDocument(Notes):
     """The answer of the endpoint."""
 
@@ -46,6 +54,7 @@ class ChunksDocument(Notes):
     language: str | None
     duration: float
     num_speakers: NotRequired[int]
+    coverage: NotRequired[list[CoverageEntry]]  # of the whole recording, in order
 
 
 class LogprobEntry(TypedDict):
@@ -118,6 +127,7 @@ class VerboseDocument(OpenAIDocument):
     text: str
     segments: NotRequired[list[VerboseSegment]]
     words: NotRequired[list[VerboseWord]]
+    coverage: NotRequired[list[CoverageEntry]]  # of the whole recording, in order
 
 
 class DiarizedSegment(TypedDict):

@@ -6,6 +6,7 @@ from typing import Any, cast
 from transcription.formats.answers import (
     Chunk,
     ChunksDocument,
+    CoverageEntry,
     DiarizedDocument,
     JsonDocument,
     LogprobEntry,
@@ -39,7 +40,17 @@ def to_chunks(transcript: Transcript) -> ChunksDocument:
         document["partial"] = True
     if transcript.warnings:
         document["warnings"] = list(transcript.warnings)
+    if transcript.coverage:
+        document["coverage"] = _coverage(transcript)
     return document
+
+
+def _coverage(transcript: Transcript) -> list[CoverageEntry]:
+    """Return the coverage, without intervals that are empty when rounded."""
+    entries: list[CoverageEntry] = [
+        {"start": _rounded(part.start), "end": _rounded(part.end), "kind": part.kind} for part in transcript.coverage
+    ]
+    return [entry for entry in entries if entry["start"] < entry["end"]]
 
 
 def _chunk(part: Word | Segment, segment: Segment, transcript: Transcript) -> Chunk:
@@ -114,6 +125,8 @@ def to_verbose_json(transcript: Transcript) -> VerboseDocument:
     }
     if transcript.words:
         document["words"] = [_word(word, has_speakers) for word in transcript.words]
+    if transcript.coverage:
+        document["coverage"] = _coverage(transcript)
     return document
 
 

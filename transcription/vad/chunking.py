@@ -70,6 +70,15 @@ class Chunk:
             remaining -= length
         return self.pieces[-1][0] / SAMPLE_RATE + remaining
 
+    def spans(self, start: float, end: float) -> Iterator[tuple[float, float]]:
+        """Yield the intervals of the audio, in seconds, that lie between two times in the window."""
+        offset = 0.0
+        for first, last in self.pieces:
+            piece_start, length = first / SAMPLE_RATE, (last - first) / SAMPLE_RATE
+            if start < offset + length and end > offset:
+                yield piece_start + max(start - offset, 0.0), piece_start + min(end - offset, length)
+            offset += length
+
     def to_recording_time(self, segment: Segment) -> Segment:
         """Return a segment of the window with its times in the audio."""
         return replace(

@@ -10,6 +10,7 @@ from transcription.audio import SAMPLE_RATE
 from transcription.config import InferenceConfig
 from transcription.transcript import Segment, TokenLogprob, Word
 from transcription.whisper.capabilities import Capabilities
+from transcription.whisper.confidence import word_probability
 from transcription.whisper.decoding_result import DecodingResult, is_silence
 from transcription.whisper.loading import Checkpoint
 from transcription.whisper.tokens import Span, Vocabulary, split_segments, split_words, token_bytes
@@ -157,5 +158,6 @@ class Whisper:
         for word in split_words(tokens, self.tokenizer, language):
             start, end = (min(times[index][0], seconds) for index in (word.first, word.last))
             probabilities = [probability for _, probability in times[word.first : word.last]]
-            words.append(Word(word.text, start, max(end, start), sum(probabilities) / len(probabilities)))
+            data = [token_bytes(token, self.tokenizer) for token in tokens[word.first : word.last]]
+            words.append(Word(word.text, start, max(end, start), word_probability(probabilities, data)))
         return tuple(words)

@@ -18,19 +18,17 @@ from transcription.engines.batching.window import SHORT_WINDOWS, DecodingRequest
 from transcription.transcript import Segment, Transcript, spoken_languages
 from transcription.vad.activity import Interval, SpeechActivity
 from transcription.vad.chunking import Chunk, windows
+from transcription.vad.coverage import MIN_UNCERTAIN, account_for, coverage_warnings, uncovered
 from transcription.whisper.capabilities import Capabilities
 from transcription.whisper.word_timing import place_words
 
-_TIME_TOLERANCE = 0.3  # seconds by which timestamps may miss the speech
-_EVIDENCE_TOLERANCE = 1.0  # likewise, where all speech near a segment counts as its evidence
+_EVIDENCE_TOLERANCE = 1.0  # seconds around a segment in which all speech counts as its evidence
 _MAX_BYTES_PER_SECOND = 60  # of UTF-8 text; fast speech has 20 in Latin script and Chinese, 30 in Cyrillic
 _MIN_PROGRESS = 1.0  # seconds of a window that must have text before its rest is decoded: else it could go on for ever
 _MIN_REST = 0.2  # seconds of speech that are worth another window, behind an unfinished segment
 _MIN_FINISHED_REST = 1.0  # likewise, behind a finished segment: its end may be early by some words
 _MIN_GAP = 1.0  # likewise, between two segments
 _GAP_PADDING = 0.2  # seconds that are added to such a gap on both sides
-_MIN_UNCOVERED = 0.6  # seconds of speech without text that are reported
-_MAX_REPORTED = 20
 _CHANGE_TOLERANCE = 4.0  # seconds between the time at which a change of language is found and its pause
 
 
@@ -80,7 +78,7 @@ class _Part:
         if self.is_gap or not self.future.result().segments:
             return []
         speech = [(start, min(finish, end)) for start, finish in self.activity.intervals(_MIN_GAP) if start < end]
-        return _uncovered(speech, self._spoken_segments(), _MIN_GAP)
+        return uncovered(speech, [(segment.start, segment.end) for segment in self._spoken_segments()], _MIN_GAP)
 
 
 Parts = Generator[_Part, None, None]
@@ -105,22 +103,25 @@ class LongFormTranscriber:
             is_streaming=context.is_streaming, pending_seconds=audio.duration,
         )  # fmt: skip
         recording = _Recording(self._decoder, audio.samples, request, context)
-        segments: list[Segment] = []
+        segments, text = list[Segment](), list[Interval]()
         probabilities: dict[str, float | None] = {}
         with closing(recording.sequential() if config.sequential else recording.parallel()) as parts:
             for part in parts:
-                new = [part.chunk.to_recording_time(segment) for segment in part.segments()]
+                spoken = part.segments()
+                new = [part.chunk.to_recording_time(segment) for segment in spoken]
                 segments += new
+                text += [span for segment in spoken for span in part.chunk.spans(segment.start, segment.end)]
                 if new:
                     probabilities.setdefault(new[0].language or "", part.future.result().language_probability)
                 context.report_segments(new)
                 context.report_progress("transcribe", part.chunk.end / SAMPLE_RATE, audio.duration)
         context.report_progress("transcribe", audio.duration, audio.duration)
         language = next(iter(spoken_languages(segments)), request.language or request.language_guess)
+        coverage = account_for(audio.duration, recording.speech, text)
         return Transcript(
             tuple(segments), language, audio.duration, config.task,
             probabilities.get(language or "", request.language_probability), partial=audio.partial,
-            warnings=_warnings(recording.speech, segments),
+            warnings=coverage_warnings(coverage), coverage=coverage,
         )  # fmt: skip
 
 
@@ -174,8 +175,8 @@ class _Recording:
 
     def _submit_window(self, chunk: Chunk) -> _Part:
         activity = SpeechActivity.of(chunk.of(self._samples))
-        intervals = activity.intervals(_MIN_UNCOVERED)
-        self.speech += [(chunk.at(start), chunk.at(end, is_end=True)) for start, end in intervals]
+        intervals = activity.intervals(MIN_UNCERTAIN)
+        self.speech += [span for start, end in intervals for span in chunk.spans(start, end)]
         return self._submit(chunk, activity)
 
     def _submit(
@@ -219,28 +220,6 @@ class _Recording:
                 )
                 start = end
         yield self._submit(part.chunk.after(start), part.activity.after(start), part.is_gap, language)
-
-
-def _uncovered(speech: Sequence[Interval], segments: Sequence[Segment], min_seconds: float) -> list[Interval]:
-    """Return the parts of speech intervals of at least `min_seconds` that no segment covers; all are in order."""
-    uncovered: list[Interval] = []
-    for start, end in speech:
-        covered_until = start
-        for segment in segments:
-            if segment.end + _TIME_TOLERANCE > covered_until:
-                uncovered.append((covered_until, min(segment.start - _TIME_TOLERANCE, end)))
-                covered_until = segment.end + _TIME_TOLERANCE
-        uncovered.append((covered_until, end))
-    return [(start, end) for start, end in uncovered if end - start >= min_seconds]
-
-
-def _warnings(speech: Sequence[Interval], segments: Sequence[Segment]) -> tuple[str, ...]:
-    uncovered = _uncovered(speech, segments, _MIN_UNCOVERED)
-    if not uncovered:
-        return ()
-    times = ", ".join(f"{start:.1f}-{end:.1f}" for start, end in uncovered[:_MAX_REPORTED])
-    more = f" and {len(uncovered) - _MAX_REPORTED} more" if len(uncovered) > _MAX_REPORTED else ""
-    return (f"somebody speaks and no text was found at {times} s{more}",)
 
 
 def _wait_for_any(futures: Sequence[Future[WindowResult]], context: RequestContext) -> None:
