@@ -93,6 +93,10 @@ class Transcriber:
         if self.diarizer is None and config.diarize and not config.multichannel:
             raise InvalidRequest(self._diarizer_error, param)
 
+    def with_requested_words(self, transcript: Transcript, config: InferenceConfig) -> Transcript:
+        """Return the transcript without words, unless the request or the settings ask for the times of words."""
+        return _with_requested_words(transcript, self._with_service_settings(config))
+
     def _transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
         if config.multichannel:
             return self._transcribe_channels(audio, config, context)
@@ -157,9 +161,7 @@ class Transcriber:
 
 def _with_requested_words(transcript: Transcript, config: InferenceConfig) -> Transcript:
     """Remove the words if the request does not ask for word timestamps."""
-    if config.timestamps == "word":
-        return transcript
-    return replace(transcript, segments=tuple(replace(segment, words=()) for segment in transcript.segments))
+    return transcript if config.timestamps == "word" else transcript.without_words()
 
 
 def _with_warnings(transcript: Transcript, *warnings: str) -> Transcript:

@@ -1,6 +1,6 @@
 """Transcript and its parts: the result of an engine, and the input of every format. Times are seconds, float."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -98,3 +98,7 @@ class Transcript:
     def speakers(self) -> tuple[str, ...]:
         """Labels of all speakers who have a turn, in order of appearance."""
         return tuple(dict.fromkeys(turn.speaker for turn in self.turns or ()))
+
+    def without_words(self) -> "Transcript":
+        """Return the transcript with times of segments only."""
+        return replace(self, segments=tuple(replace(segment, words=()) for segment in self.segments))
