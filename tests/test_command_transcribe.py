@@ -37,6 +37,30 @@ def test_writes_one_file_per_input_to_the_output_dir(tmp_path: Path, format_name
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"short.{extension}", f"silence.{extension}"]
 
 
+def test_writes_several_formats_at_once(tmp_path: Path) -> None:
+    call = [SHORT, *MODEL, "--output-dir", str(tmp_path), "--format", "srt,vtt", "--output-format", "verbose_json,ass"]
+    assert cli.main([*call, "--max-line-width", "20"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["short.ass", "short.json", "short.srt", "short.vtt"]
+    lines = (tmp_path / "short.srt").read_text().splitlines()
+    assert max(len(line) for line in lines if "-->" not in line) <= 20
+    assert "words" not in json.loads((tmp_path / "short.json").read_text())  # only the subtitles need their times
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "srt,vtt"], "several formats need --output-dir"),
+        (["--format", "json,verbose_json", "--output-dir", "."], "the formats json and verbose_json have the same"),
+        (["--max-line-width", "wide"], "max_line_width: "),
+    ],
+)
+def test_formats_and_parameters_that_cannot_be_are_an_error(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([SHORT, *MODEL, *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
 def test_reads_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(SAMPLES["short"].path.read_bytes())))
     assert cli.main(["-", *MODEL, "--format", "json"]) == 0

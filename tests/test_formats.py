@@ -1,6 +1,5 @@
 """Transcripts in every format."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -10,7 +9,6 @@ from pydantic import TypeAdapter
 from transcription.config import InferenceConfig
 from transcription.diarization.assign import assign_speakers
 from transcription.formats import FORMATS, formats_of
-from transcription.formats.subtitles import clock, cues
 from transcription.transcript import CoverageInterval, Segment, SpeakerTurn, Transcript, Word
 
 NOTHING = Transcript(duration=5.0, language="en")
@@ -208,6 +206,7 @@ SILENT = {
     "tsv": "start\tend\ttext\n",
     "diarized_json": {"task": "transcribe", "duration": 5.0, "text": "", "segments": []},
     "rttm": "",
+    "ass": FORMATS["ass"].render(Transcript()),
 }
 
 
@@ -233,11 +232,13 @@ def test_format_shows_speakers_exactly_if_its_row_says_so(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_format_that_needs_speakers_sets_diarize_unless_the_request_decides(name: str) -> None:
+def test_format_asks_for_the_speakers_and_words_that_it_needs_unless_the_request_decides(name: str) -> None:
     row = FORMATS[name]
-    assert row.with_speakers(InferenceConfig()).diarize is (True if row.needs_speakers else None)
+    assert row.with_needs(InferenceConfig()).diarize is (True if row.needs_speakers else None)
+    assert row.with_needs(InferenceConfig()).timestamps == ("word" if row.needs_words else None)
     for config in (InferenceConfig(diarize=False), InferenceConfig(multichannel=True)):
-        assert row.with_speakers(config) == config
+        decided = config.model_copy(update={"timestamps": "segment"})
+        assert row.with_needs(decided) == decided
 
 
 def test_every_format_is_offered_and_a_streamed_one_by_openai() -> None:
@@ -248,28 +249,3 @@ def test_every_format_is_offered_and_a_streamed_one_by_openai() -> None:
 def test_files_of_an_archive_have_different_extensions() -> None:
     extensions = [row.extension for row in formats_of("archive").values()]
     assert len(set(extensions)) == len(extensions)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"),
-    [(0.0, "00:00:00,000"), (59.9996, "00:01:00,000"), (3599.9999, "01:00:00,000"), (360_000.5, "100:00:00,500")],
-)
-def test_clock_rounds_before_it_carries(seconds: float, expected: str) -> None:
-    assert clock(seconds, ",") == expected
-
-
-def test_long_segment_is_split_into_cues_of_two_lines_without_losing_words() -> None:
-    text = " ".join(f"word{number}" for number in range(60))
-    found = list(cues(Transcript((Segment(text, 10.0, 40.0),), duration=50.0)))
-    assert all(len(cue.lines) <= 2 and all(len(line) <= 42 for line in cue.lines) for cue in found)
-    assert " ".join(line for cue in found for line in cue.lines) == text
-    assert [cue.start for cue in found] == [10.0, *(cue.end for cue in found[:-1])]
-    assert found[-1].end == pytest.approx(40.0)
-
-
-def test_long_segment_with_word_times_is_split_at_those_times() -> None:
-    words = tuple(Word(f" word{number:02}", number, number + 0.5) for number in range(20))
-    found = list(cues(Transcript((Segment("".join(w.word for w in words), 0.0, 20.0, words),), duration=20.0)))
-    for cue in found:
-        numbers = [int(number) for number in re.findall(r"word(\d+)", " ".join(cue.lines))]
-        assert (cue.start, cue.end) == (numbers[0], numbers[-1] + 0.5)

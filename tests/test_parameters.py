@@ -160,6 +160,8 @@ def test_each_format_accepts_what_its_row_says(name: str) -> None:
         ({"stream": "true"}, row.streams),
         ({"num_speakers": "2"}, row.shows_speakers),
         ({"diarize": "false"}, not row.needs_speakers),
+        ({"max_line_width": "30"}, row.is_subtitle),
+        ({"highlight_words": "true", "cue_gap_ms": "0"}, row.is_subtitle),
     ]
     for parameters, is_accepted in requests:
         with nullcontext() if is_accepted else pytest.raises(InvalidRequest, match=r" needs? "):

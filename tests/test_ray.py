@@ -70,7 +70,7 @@ def test_a_killed_run_is_continued(
     assert transcripts.read_bytes().startswith(before)
     entries = lines(transcripts)
     assert sorted(entry["source"] for entry in entries) == [f"{recordings}/below/{name}.wav" for name in NAMES.values()]
-    transcript = transcriber.transcribe(SAMPLES["short"].audio, InferenceConfig())
+    transcript = transcriber.transcribe(SAMPLES["short"].audio, InferenceConfig(timestamps="word"))
     assert [entry["text"] for entry in entries] == [transcript.text] * 10
     srt = FORMATS["srt"].render(transcript)
     assert [(output / f"below/{name}.srt").read_text() for name in NAMES.values()] == [srt] * 10

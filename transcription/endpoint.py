@@ -43,14 +43,15 @@ class EndpointHandler:
     def _answer(self, data: object, context: RequestContext) -> dict[str, Any]:
         if not isinstance(data, Mapping):
             raise InvalidRequest('send {"inputs": "<base64 audio>", "parameters": {}}')
-        config, response_format, warnings = self._parameters(data.get("parameters"))
+        requested, response_format, warnings = self._parameters(data.get("parameters"))
+        config = FORMATS[response_format].with_needs(requested)
         if others := sorted(str(name)[:40] for name in data if name not in ("inputs", "parameters")):
             warnings += (f"ignored keys beside inputs and parameters: {', '.join(others[:20])}",)
         audio = load_audio(data.get("inputs"), self.transcriber.limits, config.multichannel, context)
         transcript = self.transcriber.transcribe(audio, config, context).with_warnings(*warnings)
-        answer: dict[str, Any] = {**to_chunks(transcript)}
+        answer: dict[str, Any] = {**to_chunks(self.transcriber.with_requested_words(transcript, requested))}
         if response_format != "chunks":
-            answer[response_format] = FORMATS[response_format].render(transcript)
+            answer[response_format] = FORMATS[response_format].render(transcript, config)
         return answer
 
     def _parameters(self, parameters: object) -> tuple[InferenceConfig, str, tuple[str, ...]]:
@@ -64,4 +65,4 @@ class EndpointHandler:
         formats = formats_of("endpoint")
         if not isinstance(response_format, str) or response_format not in formats:
             raise InvalidRequest(f"response_format must be {format_names('endpoint')}", "response_format")
-        return formats[response_format].with_speakers(config), response_format, warnings
+        return config, response_format, warnings

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from transcription.audio import Audio, AudioLimits
@@ -94,6 +93,10 @@ class Transcriber:
         if self.diarizer is None and config.diarize and not config.multichannel:
             raise InvalidRequest(self._diarizer_error, param)
 
+    def with_requested_words(self, transcript: Transcript, config: InferenceConfig) -> Transcript:
+        """Return the transcript without words, unless the request or the settings ask for the times of words."""
+        return _with_requested_words(transcript, self._with_service_settings(config))
+
     def _transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
         if config.multichannel:
             return self._transcribe_channels(audio, config, context)
@@ -160,9 +163,7 @@ class Transcriber:
 
 def _with_requested_words(transcript: Transcript, config: InferenceConfig) -> Transcript:
     """Remove the words if the request does not ask for word timestamps."""
-    if config.timestamps == "word":
-        return transcript
-    return replace(transcript, segments=tuple(replace(segment, words=()) for segment in transcript.segments))
+    return transcript if config.timestamps == "word" else transcript.without_words()
 
 
 @contextmanager

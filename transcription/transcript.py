@@ -136,3 +136,7 @@ class Transcript:
     def with_warnings(self, *warnings: str) -> Self:
         """Return the transcript with more warnings."""
         return replace(self, warnings=(*self.warnings, *warnings)) if warnings else self
+
+    def without_words(self) -> "Transcript":
+        """Return the transcript with times of segments only."""
+        return replace(self, segments=tuple(replace(segment, words=()) for segment in self.segments))

@@ -6,6 +6,7 @@ import shutil
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
@@ -18,8 +19,9 @@ from transcription.batch.filesystems import open_recording
 from transcription.batch.recording import Recording
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.errors import InvalidAudio, InvalidSettings, TranscriptionError
-from transcription.formats import FORMATS, to_chunks
+from transcription.formats import FORMATS, Document, to_chunks
 from transcription.transcriber import Transcriber, as_engine_failure
+from transcription.transcript import Transcript
 
 logger = logging.getLogger(__name__)
 _MAX_BYTES_IN_MEMORY = 64 * 1024 * 1024  # larger recordings are read into a temporary file
@@ -53,7 +55,8 @@ class Worker:
 
     def __init__(self, settings: ModelSettings, config: InferenceConfig, formats: Sequence[str]) -> None:
         """Load the models. If that fails, every call returns the reason: an exception here would restart the worker."""
-        self._config, self._formats = config, formats
+        self._requested, self._formats = config, formats
+        self._config = reduce(lambda needed, name: FORMATS[name].with_needs(needed), formats, config)
         self._transcriber: Transcriber | InvalidSettings
         try:
             self._transcriber = Transcriber(settings)
@@ -72,10 +75,14 @@ class Worker:
             with as_engine_failure():
                 audio = self._load(json.loads(row["address"]), self._transcriber)
                 transcript = self._transcriber.transcribe(audio, self._config)
-                documents = {FORMATS[name].extension: FORMATS[name].render(transcript) for name in self._formats}
+                documents = {FORMATS[name].extension: self._render(name, transcript) for name in self._formats}
+                answer = to_chunks(self._transcriber.with_requested_words(transcript, self._requested))
         except TranscriptionError as error:
             return result | {"error": str(error)}
-        return result | {"answer": json.dumps(to_chunks(transcript)), "documents": json.dumps(documents)}
+        return result | {"answer": json.dumps(answer), "documents": json.dumps(documents)}
+
+    def _render(self, name: str, transcript: Transcript) -> Document:
+        return FORMATS[name].render(transcript, self._config)
 
     def _load(self, address: str, transcriber: Transcriber) -> Audio:
         with SpooledTemporaryFile(_MAX_BYTES_IN_MEMORY) as file:

@@ -17,10 +17,10 @@ from transcription.batch.recording import Recording
 from transcription.batch.sources import find_recordings
 from transcription.batch.workers import Outcome, WorkerPool, transcribe_recordings
 from transcription.cli.display import archive_progress
-from transcription.cli.options import add_request_options, inference_config, model_settings
+from transcription.cli.options import add_request_options, format_list, inference_config, model_settings
 from transcription.config import InferenceConfig, ModelSettings, with_absolute_paths
 from transcription.errors import InvalidSettings, TranscriptionError
-from transcription.formats import FORMATS, formats_of
+from transcription.formats import formats_of
 
 EPILOG = """examples:
   transcribe-archive recordings --output transcripts --model openai/whisper-large-v3-turbo --gpus 1
@@ -50,8 +50,9 @@ def parser() -> argparse.ArgumentParser:
         "--output", type=Path, required=True, metavar="DIR", help="folder for the JSON lines and the Parquet table"
     )
     command.add_argument(
-        "--format", action="append", default=[], choices=list(formats_of("archive")),
-        help="also write a document in this format for each recording; may be repeated",
+        "--format", "--output-format", action="extend", default=[], type=format_list(formats_of("archive")),
+        metavar="LIST",
+        help=f"also write these formats for each recording, e.g. srt,vtt: {', '.join(formats_of('archive'))}",
     )  # fmt: skip
     add_request_options(command)
     command.add_argument(
@@ -89,9 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # Ray's warnings about actors are for Ray's developers
     try:
-        response_format = next((name for name in options.format if FORMATS[name].needs_speakers), "chunks")
         settings = with_absolute_paths(model_settings(options))
-        config = inference_config(options, response_format)
+        config = inference_config(options)
         recordings = find_recordings(options.sources)
         with Archive(options.output) as archive:
             return transcribe_into(archive, recordings, options, settings, config)

@@ -1,44 +1,80 @@
 """The command-line options of a request, for all commands that transcribe."""
 
 import argparse
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
 
 from transcription.config import DIARIZATION_MODEL, InferenceConfig, ModelSettings
 from transcription.formats import FORMATS
 
+WITHOUT_OPTION = frozenset({"sampling_rate"})
+"""Parameters of a request that have no effect on a file."""
+_METAVARS: dict[Any, str] = {str: "TEXT", int: "N", float: "N"}
+
 
 def add_request_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that model_settings and inference_config read."""
-    parser.add_argument("--model", help="Whisper checkpoint: a Hub name or a directory (default: $ASR_MODEL)")
-    parser.add_argument(
+    models = parser.add_argument_group("models")
+    models.add_argument("--model", help="Whisper checkpoint: a Hub name or a directory (default: $ASR_MODEL)")
+    models.add_argument(
         "--assistant", metavar="MODEL",
         help="smaller checkpoint with the same vocabulary, for speculative decoding",
     )  # fmt: skip
-    parser.add_argument("--language", help="spoken language, e.g. en or german; multi: several (default: detect it)")
-    parser.add_argument(
-        "--task", choices=("transcribe", "translate"), default="transcribe",
-        help="transcribe: write the spoken language; translate: translate to English (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--timestamps", choices=("none", "segment", "word"), default="segment",
-        help="times in the transcript (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--prompt", help="text that comes before the audio, for context and the spelling of names")
-    speakers = parser.add_argument_group("speakers")
-    speakers.add_argument(
-        "--diarize", action=argparse.BooleanOptionalAction, default=None,
-        help="assign speakers (default: only if there is a diarization model)",
-    )  # fmt: skip
-    speakers.add_argument(
+    models.add_argument(
         "--diarization-model", metavar="MODEL",
         help=f"pyannote pipeline (default: $DIARIZATION_MODEL; with --diarize, {DIARIZATION_MODEL})",
     )  # fmt: skip
-    speakers.add_argument("--num-speakers", type=int, metavar="N", help="exact number of speakers, if it is known")
-    speakers.add_argument("--min-speakers", type=int, metavar="N", help="minimum number of speakers")
-    speakers.add_argument("--max-speakers", type=int, metavar="N", help="maximum number of speakers")
-    speakers.add_argument(
-        "--multichannel", action="store_true",
-        help="transcribe each channel separately, as one speaker per channel (phone calls)",
-    )  # fmt: skip
+    parameters = parser.add_argument_group("parameters of the transcription", "LIST is separated by commas.")
+    for name, field in InferenceConfig.model_fields.items():
+        if name not in WITHOUT_OPTION:
+            parameters.add_argument(f"--{name.replace('_', '-')}", help=_help(field), **_kind(field))
+
+
+def _help(field: FieldInfo) -> str:
+    """Return the description of a parameter and its default."""
+    default = field.default
+    if isinstance(default, tuple):
+        default = ",".join(map(str, default))
+    is_shown = default is not None and default is not False and default != ""
+    return str(field.description).replace("%", "%%") + (f" (default: {default})" if is_shown else "")
+
+
+def _kind(field: FieldInfo) -> dict[str, Any]:
+    """Return what argparse needs to know of a parameter. InferenceConfig checks its value."""
+    kinds = set(_kinds(field.annotation))
+    choices = [kind for kind in kinds if isinstance(kind, str)]
+    if choices:
+        order = [value for value in _kinds(field.annotation) if value in choices]
+        return {"choices": [*order, *(["true", "false"] if bool in kinds else [])]}
+    if bool in kinds:
+        return {"action": argparse.BooleanOptionalAction, "default": None}
+    return {"metavar": next((_METAVARS[kind] for kind in kinds if kind in _METAVARS), "LIST")}
+
+
+def _kinds(annotation: Any) -> Iterator[Any]:
+    """Yield the types and the literal values of an annotation, without None."""
+    if get_origin(annotation) in (None, tuple):
+        yield get_origin(annotation) or annotation
+    elif get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    else:
+        for part in get_args(annotation):
+            yield from _kinds(part)
+
+
+def format_list(names: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return the type of an option that takes formats, e.g. "srt,vtt"."""
+    known = list(names)
+
+    def parse(text: str) -> list[str]:
+        chosen = [name.strip() for name in text.split(",")]
+        if unknown := [name for name in chosen if name not in known]:
+            raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no format: choose from {', '.join(known)}")
+        return chosen
+
+    return parse
 
 
 def model_settings(options: argparse.Namespace) -> ModelSettings:
@@ -56,20 +92,21 @@ def model_settings(options: argparse.Namespace) -> ModelSettings:
     return settings
 
 
-def inference_config(options: argparse.Namespace, response_format: str) -> InferenceConfig:
-    """Return the parameters of a request, from the options.
+def inference_config(options: argparse.Namespace) -> InferenceConfig:
+    """Return the parameters of a request, from the options. Raises InvalidRequest."""
+    parameters = {
+        name: value for name in InferenceConfig.model_fields if (value := getattr(options, name, None)) is not None
+    }
+    if options.diarization_model is not None and not options.multichannel:
+        parameters.setdefault("diarize", True)
+    if options.assistant is not None:
+        parameters.setdefault("assisted", True)
+    return InferenceConfig.from_request(parameters)
 
-    response_format: a name of FORMATS.
-    Raises InvalidRequest.
-    """
-    names_model = options.diarization_model is not None and not options.multichannel
-    config = InferenceConfig.from_request(
-        {
-            "language": options.language, "task": options.task, "timestamps": options.timestamps,
-            "prompt": options.prompt, "assisted": options.assistant is not None,
-            "diarize": True if names_model and options.diarize is None else options.diarize,
-            "num_speakers": options.num_speakers, "min_speakers": options.min_speakers,
-            "max_speakers": options.max_speakers, "multichannel": options.multichannel,
-        }
-    )  # fmt: skip
-    return FORMATS[response_format].with_speakers(config)
+
+def with_needs(config: InferenceConfig, formats: Sequence[str]) -> InferenceConfig:
+    """Return the config with what the formats need. formats: names of FORMATS; others need nothing."""
+    for name in formats:
+        if name in FORMATS:
+            config = FORMATS[name].with_needs(config)
+    return config

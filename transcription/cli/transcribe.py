@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transcription.audio import AUDIO_SUFFIXES
-from transcription.cli.options import add_request_options, inference_config, model_settings
+from transcription.cli.options import add_request_options, format_list, inference_config, model_settings, with_needs
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest, TranscriptionError
 from transcription.formats import FORMATS, formats_of
@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from transcription.transcriber import Transcriber
     from transcription.transcript import Transcript
 
+FORMAT_NAMES = ("transcript", *formats_of("transcribe"))
 _POLL_INTERVAL = 1.0  # seconds
 
 EPILOG = """examples:
   transcribe talk.mp3 --model openai/whisper-large-v3-turbo
-  transcribe recordings/*.wav --format srt --output-dir subtitles
+  transcribe recordings/*.wav --format srt,vtt,json --output-dir subtitles
   transcribe --watch inbox --format srt --output-dir subtitles
   cat talk.ogg | transcribe - --timestamps word --format verbose_json
   transcribe meeting.m4a --model openai/whisper-large-v3-turbo --diarize --num-speakers 3
@@ -53,12 +54,13 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add_request_options(command)
     command.add_argument(
-        "--format", choices=("transcript", *formats_of("transcribe")), default="transcript",
-        help="format of the output; transcript is text for reading (default: %(default)s)",
+        "--format", "--output-format", action="extend", type=format_list(FORMAT_NAMES), metavar="LIST",
+        help=f"formats of the output, e.g. srt,vtt,json: {', '.join(FORMAT_NAMES)}; transcript is text for reading"
+        " (default: transcript)",
     )  # fmt: skip
     command.add_argument(
         "--output-dir", type=Path, metavar="DIR",
-        help="write one file per input into this directory (default: write to standard output)",
+        help="write a file for each input and format into this directory (default: write to standard output)",
     )  # fmt: skip
     command.add_argument("--quiet", action="store_true", help="show no progress bars")
     return command
@@ -68,9 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return the exit code."""
     options = parser().parse_args(arguments)
     try:
-        names = input_files(options)
-        response_format = "chunks" if options.format == "transcript" else options.format
-        settings, config = model_settings(options), inference_config(options, response_format)
+        formats = output_formats(options)
+        names = input_files(options, formats)
+        settings, requested = model_settings(options), inference_config(options)
+        config = with_needs(requested, formats)
         from transcription.transcriber import Transcriber  # here, because torch is slow to import
 
         transcriber = Transcriber(settings)
@@ -81,14 +84,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in names:
         try:
             transcript = transcribe_file(name, transcriber, config, quiet=options.quiet)
-            write(name, transcript, options.format, options.output_dir)
+            plain = transcriber.with_requested_words(transcript, requested)
+            for format_name in formats:
+                needs_words = format_name in FORMATS and FORMATS[format_name].needs_words
+                write(name, transcript if needs_words else plain, format_name, options.output_dir, config)
         except (TranscriptionError, OSError) as error:
             print(f"error: {name}: {error}", file=sys.stderr)
             failed = True
     return 1 if failed else 0
 
 
-def input_files(options: argparse.Namespace) -> Iterator[str]:
+def output_formats(options: argparse.Namespace) -> list[str]:
+    """Return the names of the formats to write.
+
+    Raises InvalidRequest if several of them would go to one file or to standard output.
+    """
+    formats = list(dict.fromkeys(options.format or ["transcript"]))
+    if len(formats) > 1 and options.output_dir is None:
+        raise InvalidRequest("several formats need --output-dir")
+    by_extension: dict[str, str] = {}
+    for name in formats:
+        other = by_extension.setdefault(extension(name), name)
+        if other != name:
+            raise InvalidRequest(f"the formats {other} and {name} have the same file name: choose one")
+    return formats
+
+
+def input_files(options: argparse.Namespace, formats: Sequence[str]) -> Iterator[str]:
     """Return the names of the files to transcribe. With --watch, the iterator does not end.
 
     Raises InvalidRequest if the options name no files.
@@ -103,7 +125,10 @@ def input_files(options: argparse.Namespace) -> Iterator[str]:
         raise InvalidRequest("--watch needs --output-dir")
     if not options.watch.is_dir():
         raise InvalidRequest(f"--watch {options.watch} is not a directory")
-    return watch(options.watch, lambda path: output_path(str(path), options.format, options.output_dir).exists())
+    outputs = [extension(name) for name in formats]
+    return watch(
+        options.watch, lambda path: all(output_path(str(path), one, options.output_dir).exists() for one in outputs)
+    )
 
 
 def watch(folder: Path, is_done: Callable[[Path], bool]) -> Iterator[str]:
@@ -169,7 +194,7 @@ def transcribe_file(
     return transcript
 
 
-def write(name: str, transcript: "Transcript", format_name: str, folder: Path | None) -> None:
+def write(name: str, transcript: "Transcript", format_name: str, folder: Path | None, config: InferenceConfig) -> None:
     """Write the transcript to a file in `folder`, or to standard output."""
     if format_name == "transcript" and folder is None:
         from rich.console import Console
@@ -178,29 +203,33 @@ def write(name: str, transcript: "Transcript", format_name: str, folder: Path | 
 
         Console(file=sys.stdout, highlight=False, soft_wrap=True).print(to_rich_text(transcript), end="")
         return
-    document = render(transcript, format_name)
+    document = render(transcript, format_name, config)
     if folder is None:
         sys.stdout.write(document)
         sys.stdout.flush()
         return
     folder.mkdir(parents=True, exist_ok=True)
-    output_path(name, format_name, folder).write_text(document, encoding="utf-8")
+    output_path(name, extension(format_name), folder).write_text(document, encoding="utf-8")
 
 
-def render(transcript: "Transcript", format_name: str) -> str:
+def render(transcript: "Transcript", format_name: str, config: InferenceConfig) -> str:
     """Return the text of a transcript file."""
     if format_name == "transcript":
         from transcription.cli.display import to_rich_text
 
         return to_rich_text(transcript).plain
-    document = FORMATS[format_name].render(transcript)
+    document = FORMATS[format_name].render(transcript, config)
     return document if isinstance(document, str) else json.dumps(document, ensure_ascii=False, indent=2) + "\n"
 
 
-def output_path(name: str, format_name: str, folder: Path) -> Path:
+def extension(format_name: str) -> str:
+    """Return the file extension of a format."""
+    return "txt" if format_name == "transcript" else FORMATS[format_name].extension
+
+
+def output_path(name: str, suffix: str, folder: Path) -> Path:
     """Return the path of the transcript of a file."""
-    stem = "standard-input" if name == "-" else Path(name).stem
-    return folder / f"{stem}.{'txt' if format_name == 'transcript' else FORMATS[format_name].extension}"
+    return folder / f"{'standard-input' if name == '-' else Path(name).stem}.{suffix}"
 
 
 def run() -> None:

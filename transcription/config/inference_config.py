@@ -118,6 +118,28 @@ class InferenceConfig(BaseModel):
         description="Transcribe each channel separately, as one speaker per channel (phone calls). It does not use"
         " DIARIZATION_MODEL.",
     )
+    max_line_width: int = Field(
+        42,
+        ge=8,
+        le=200,
+        description="In subtitles: maximum width of a line. A full-width character, e.g. a Chinese one, counts twice.",
+    )
+    max_line_count: int = Field(2, ge=1, le=10, description="In subtitles: maximum number of lines of a cue.")
+    max_words_per_line: int | None = Field(
+        None, ge=1, description="In subtitles: maximum number of words in a line. If not set: as many as fit."
+    )
+    highlight_words: bool = Field(False, description="In srt and vtt: underline each word while it is spoken.")
+    min_cue_s: float = Field(
+        0.8, ge=0, le=10, description="In subtitles: minimum time of a cue, in seconds, if the next one leaves it."
+    )
+    max_cue_s: float = Field(7.0, ge=1, le=60, description="In subtitles: maximum time of a cue, in seconds.")
+    max_chars_per_s: float = Field(
+        21.0,
+        gt=0,
+        description="In subtitles: a cue stays long enough for this reading speed, in characters per second, if the"
+        " next one leaves the time.",
+    )
+    cue_gap_ms: int = Field(80, ge=0, le=1000, description="In subtitles: minimum gap between cues, in milliseconds.")
 
     @model_validator(mode="before")
     @classmethod
@@ -139,6 +161,8 @@ class InferenceConfig(BaseModel):
             raise ValueError("language cannot be combined with languages: send one of them")
         if self.multichannel and (self.diarize or self.speaker_hints):
             raise ValueError("multichannel cannot be combined with diarize or speaker counts")
+        if self.min_cue_s > self.max_cue_s:
+            raise ValueError("min_cue_s is larger than max_cue_s")
         return self
 
     @property

@@ -8,12 +8,13 @@ from transcription.config import InferenceConfig
 from transcription.formats.answers import ChunksDocument, DiarizedDocument, JsonDocument, VerboseDocument
 from transcription.formats.documents import merge_by_speaker, to_chunks, to_diarized_json, to_json, to_verbose_json
 from transcription.formats.rttm import to_rttm
-from transcription.formats.subtitles import to_srt, to_vtt
+from transcription.formats.subtitles import to_ass, to_srt, to_vtt
 from transcription.formats.text import to_text, to_tsv
 from transcription.transcript import Transcript
 
 __all__ = [
     "FORMATS",
+    "SUBTITLE_PARAMETERS",
     "Document",
     "Format",
     "FormatField",
@@ -27,18 +28,30 @@ __all__ = [
 Document = Mapping[str, Any] | str
 Interface = Literal["endpoint", "openai", "page", "transcribe", "archive"]
 """Inference Endpoints, OpenAI's audio routes, downloads of the page, and two commands."""
-FormatField = Literal["shows_speakers", "needs_speakers", "shows_words", "needs_words", "shows_logprobs", "streams"]
+FormatField = Literal[
+    "shows_speakers", "needs_speakers", "shows_words", "needs_words", "shows_logprobs", "streams", "is_subtitle"
+]
+SUBTITLE_PARAMETERS = frozenset(
+    {
+        "max_line_width", "max_line_count", "max_words_per_line", "highlight_words", "min_cue_s", "max_cue_s",
+        "max_chars_per_s", "cue_gap_ms",
+    }
+)  # fmt: skip
+"""The parameters of a request that only subtitles follow."""
+_DEFAULTS = InferenceConfig()
 
 
 @dataclass(frozen=True)
 class Format:
     """A format: how to write it, what it shows, and the interfaces that offer it.
 
-    document: type of the result of `render`, a TypedDict or str.
+    write: a function of the transcript; that of a subtitle also takes the parameters of the request.
+    document: type of the result of `write`, a TypedDict or str.
     needs_words: its times are those of words. streams: OpenAI's routes can stream it.
+    is_subtitle: it follows SUBTITLE_PARAMETERS.
     """
 
-    render: Callable[[Transcript], Document]
+    write: Callable[..., Document]
     interfaces: frozenset[Interface]
     document: Any = str
     media_type: str = "application/json"
@@ -49,12 +62,23 @@ class Format:
     needs_words: bool = False
     shows_logprobs: bool = False
     streams: bool = False
+    is_subtitle: bool = False
 
-    def with_speakers(self, config: InferenceConfig) -> InferenceConfig:
-        """Return the config with `diarize` set if this format needs speakers and the request does not say."""
-        if not self.needs_speakers or config.diarize is not None or config.multichannel:
-            return config
-        return config.model_copy(update={"diarize": True})
+    def render(self, transcript: Transcript, config: InferenceConfig = _DEFAULTS) -> Document:
+        """Return a transcript in this format, with the parameters of the request."""
+        return self.write(transcript, config) if self.is_subtitle else self.write(transcript)
+
+    def with_needs(self, config: InferenceConfig) -> InferenceConfig:
+        """Return the config with the speakers and the word times that this format needs.
+
+        What the request says about `diarize` and `timestamps` stays.
+        """
+        changes: dict[str, Any] = {}
+        if self.needs_speakers and config.diarize is None and not config.multichannel:
+            changes["diarize"] = True
+        if self.needs_words and config.timestamps is None:
+            changes["timestamps"] = "word"
+        return config.model_copy(update=changes) if changes else config
 
 
 def formats_of(interface: Interface) -> dict[str, Format]:
@@ -80,10 +104,15 @@ FORMATS: dict[str, Format] = {
     "text": Format(to_text, _ALL, media_type="text/plain; charset=utf-8", extension="txt", streams=True),
     "srt": Format(
         to_srt, _ALL, media_type="application/x-subrip; charset=utf-8", extension="srt",
-        shows_speakers=True, needs_words=True,
+        shows_speakers=True, needs_words=True, is_subtitle=True,
     ),
     "vtt": Format(
-        to_vtt, _ALL, media_type="text/vtt; charset=utf-8", extension="vtt", shows_speakers=True, needs_words=True
+        to_vtt, _ALL, media_type="text/vtt; charset=utf-8", extension="vtt",
+        shows_speakers=True, needs_words=True, is_subtitle=True,
+    ),
+    "ass": Format(
+        to_ass, _ALL, media_type="text/x-ssa; charset=utf-8", extension="ass",
+        shows_speakers=True, needs_words=True, is_subtitle=True,
     ),
     "verbose_json": Format(
         to_verbose_json, _OPENAI | {"page"}, VerboseDocument, shows_speakers=True, shows_words=True

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from transcription.audio import AudioLimits, decode_base64
 from transcription.config import InferenceConfig, normalize, parse_request
 from transcription.errors import AudioTooLong, InvalidAudio, InvalidRequest
+from transcription.formats import SUBTITLE_PARAMETERS
 from transcription.formats.answers import Notes
 from transcription.server.bodies import read_json
 from transcription.server.responses import notes, token_usage
@@ -19,7 +20,9 @@ from transcription.transcript import Transcript
 
 _PROTOCOL = frozenset({"model", "messages", "stream", "stream_options", "response_format", "n"})
 """Parameters of the protocol, not of the transcription."""
-_WITHOUT_EFFECT = ("timestamps", "logprobs", "diarize", "num_speakers", "min_speakers", "max_speakers")
+_WITHOUT_EFFECT = (
+    "timestamps", "logprobs", "diarize", "num_speakers", "min_speakers", "max_speakers", *sorted(SUBTITLE_PARAMETERS),
+)  # fmt: skip
 """Parameters of the transcription that a text cannot show."""
 
 

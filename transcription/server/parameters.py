@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, Task, describe, split_list
 from transcription.errors import InvalidRequest
-from transcription.formats import FORMATS, Format, FormatField, format_names, formats_of
+from transcription.formats import FORMATS, SUBTITLE_PARAMETERS, Format, FormatField, format_names, formats_of
 from transcription.server.api_errors import ApiError
 
 Granularity = Literal["word", "segment"]
@@ -146,7 +146,7 @@ class TranscriptionRequest(BaseModel):
                 "vad_silence_ms": self.chunking_strategy.silence_duration_ms,
                 "vad_padding_ms": self.chunking_strategy.prefix_padding_ms,
             }
-        return self.format.with_speakers(config.model_copy(update=changes))
+        return self.format.with_needs(config.model_copy(update=changes))
 
     def _contradiction(self, config: InferenceConfig) -> str | None:
         """Return a message about parameters that contradict each other, None if there are none."""
@@ -155,6 +155,7 @@ class TranscriptionRequest(BaseModel):
             (bool(self.include), "include logprobs needs", "shows_logprobs"),
             (self.stream, "stream needs", "streams"),
             (bool(config.diarize or config.speaker_hints), "speakers need", "shows_speakers"),
+            *((True, f"{name} needs", "is_subtitle") for name in sorted(SUBTITLE_PARAMETERS & config.model_fields_set)),
         ]
         for is_requested, subject, field in needs:
             if is_requested and not getattr(self.format, field):

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from starlette.responses import JSONResponse, Response
 from typing_extensions import TypedDict
 
+from transcription.config import InferenceConfig
 from transcription.formats.answers import LanguageEntry, Notes, Usage
 from transcription.formats.documents import to_diarized_json, to_logprob
 from transcription.server.parameters import TranscriptionRequest
@@ -33,9 +34,9 @@ class TokenUsage(TypedDict):
 _ENCODER_POSITIONS = 50  # per second of audio, in Whisper's encoder
 
 
-def transcription_response(transcript: Transcript, request: TranscriptionRequest) -> Response:
+def transcription_response(transcript: Transcript, request: TranscriptionRequest, config: InferenceConfig) -> Response:
     """Return the transcript in the requested format."""
-    document = request.format.render(transcript)
+    document = request.format.render(transcript, config)
     if isinstance(document, str):
         return Response(document, media_type=request.format.media_type)
     content: dict[str, Any] = {**document}

@@ -43,7 +43,7 @@ async def _transcribe(request: Request, task: Task) -> Response:
             work=lambda context: service.transcribe(file, config, context, record, warnings=warnings),
             answer=EventStream(request, TranscriptionEvents(parameters))
             if parameters.stream
-            else lambda transcript: transcription_response(transcript, parameters),
+            else lambda transcript: transcription_response(transcript, parameters, config),
         )
 
     return await run(request, read_form, service.max_audio_bytes, prepare)
