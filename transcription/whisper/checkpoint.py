@@ -20,6 +20,7 @@ SAMPLES_PER_FRAME = SAMPLE_RATE // 50
 SPEECH_BELOW = 0.5
 """A window may decide the language of its request if its no-speech probability is below this."""
 _MAX_CONTEXT = 8192  # characters of a prompt that are tokenized; the decoder takes their last 223 tokens
+_TIMESTAMP_ERROR = 0.5  # seconds by which the model's timestamps may miss a word (openai/whisper, timing.py)
 
 TokenTimes = list[tuple[float, float]]
 """(start in seconds, probability) of every token of a window, and of the end of text."""
@@ -127,7 +128,8 @@ class Whisper:
             text = self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
             if not text.strip() or span.start == span.end:  # openai/whisper drops segments without duration too
                 continue
-            words = self._words(tokens, times[span.first :], seconds, language) if times else ()
+            limits = max(span.start - _TIMESTAMP_ERROR, 0.0), min(span.end + _TIMESTAMP_ERROR, seconds)
+            words = self._words(tokens, times[span.first :], limits, language) if times else ()
             yield Segment(
                 text=text,
                 start=words[0].start if words else span.start,
@@ -152,11 +154,16 @@ class Whisper:
         ]
         return tuple(TokenLogprob(data.decode("utf-8", "replace"), data, logprob) for data, logprob in text)
 
-    def _words(self, tokens: list[int], times: TokenTimes, seconds: float, language: str | None) -> tuple[Word, ...]:
-        """Return the words of one segment; `times` begin at its first token."""
+    def _words(
+        self, tokens: list[int], times: TokenTimes, limits: tuple[float, float], language: str | None
+    ) -> tuple[Word, ...]:
+        """Return the words of one segment, between two times. `times` begin at its first token.
+
+        The attention may stretch a word over speech that has no text; the model's timestamps do not.
+        """
         words = []
         for word in split_words(tokens, self.tokenizer, language):
-            start, end = (min(times[index][0], seconds) for index in (word.first, word.last))
+            start, end = (min(max(times[index][0], limits[0]), limits[1]) for index in (word.first, word.last))
             probabilities = [probability for _, probability in times[word.first : word.last]]
             data = [token_bytes(token, self.tokenizer) for token in tokens[word.first : word.last]]
             words.append(Word(word.text, start, max(end, start), word_probability(probabilities, data)))
