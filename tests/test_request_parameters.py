@@ -7,8 +7,6 @@ import pytest
 from transcription.config import InferenceConfig, normalize, parse_request
 from transcription.errors import InvalidRequest
 
-HAS_BEAMS = "beam_size" in InferenceConfig.model_fields
-
 
 def parsed(parameters: object) -> tuple[InferenceConfig, tuple[str, ...]]:
     return parse_request(parameters, InferenceConfig)
@@ -40,14 +38,14 @@ MEANINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"log_prob_threshold": -0.5, "chunk_length": 20}, {"logprob_threshold": -0.5, "chunk_length_s": 20.0}),
     ({"generate_kwargs": {"compression_ratio_threshold": 1.35}}, {"compression_ratio_threshold": 2.4}),
     ({"compression_ratio_threshold": 1.35}, {"compression_ratio_threshold": 1.35}),
-    ({"num_beams": 1, "use_cache": True, "condition_on_prev_tokens": False, "sampling_rate": 16_000, "n": "1"}, {}),
+    ({"use_cache": True, "condition_on_prev_tokens": False, "sampling_rate": 16_000, "n": "1"}, {}),
+    ({"generate_kwargs": {"num_beams": 4, "length_penalty": 1.0}}, {"beam_size": 4, "length_penalty": 1.0}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("parameters", "expected"), MEANINGS)
 def test_a_parameter_with_a_meaning_has_no_warning(parameters: dict[str, Any], expected: dict[str, Any]) -> None:
     config, warnings = parsed(parameters)
-    expected = expected | ({"beam_size": 1} if HAS_BEAMS and "num_beams" in parameters else {})
     assert (config, warnings) == (InferenceConfig(**expected), ())
 
 
@@ -78,14 +76,6 @@ def test_an_ignored_parameter_is_named(
     parameters: dict[str, Any], expected: dict[str, Any], warnings: list[str]
 ) -> None:
     assert parsed(parameters) == (InferenceConfig(**expected), tuple(warnings))
-
-
-def test_num_beams_is_beam_size() -> None:
-    config, warnings = parsed({"generate_kwargs": {"num_beams": 4, "length_penalty": 1.0}})
-    if HAS_BEAMS:
-        assert (config, warnings) == (InferenceConfig(**{"beam_size": 4, "length_penalty": 1.0}), ())
-    else:
-        assert (config, warnings) == (InferenceConfig(), (f"{WITHOUT_EFFECT}length_penalty, num_beams",))
 
 
 @pytest.mark.parametrize(

@@ -35,24 +35,22 @@ _TIMESTAMPS: dict[str, dict[str, str | None]] = {
 }
 """The values of other software for times, and those of timestamps; None: the default."""
 _WITHOUT_EFFECT = frozenset({
-    "beam_size", "best_of", "condition_on_prev_tokens", "condition_on_previous_text", "decoder_kwargs", "do_sample",
-    "early_stopping", "epsilon_cutoff", "eta_cutoff", "frequency_penalty", "ignore_warning", "length_penalty",
+    "best_of", "condition_on_prev_tokens", "condition_on_previous_text", "decoder_kwargs", "do_sample",
+    "early_stopping", "epsilon_cutoff", "eta_cutoff", "frequency_penalty", "ignore_warning",
     "logit_bias", "max_completion_tokens", "max_length", "max_new_tokens", "max_tokens", "metadata", "min_length",
     "min_new_tokens", "min_p", "modalities", "multilingual", "n", "no_repeat_ngram_size", "num_beam_groups",
-    "num_beams", "num_return_sequences", "parallel_tool_calls", "patience", "penalty_alpha", "presence_penalty",
+    "num_return_sequences", "parallel_tool_calls", "penalty_alpha", "presence_penalty",
     "prompt_ids", "reasoning_effort", "repetition_penalty", "return_language", "safety_identifier", "service_tier",
     "stop", "store", "stride_length_s", "suppress_blank", "suppress_tokens", "tool_choice", "tools", "top_k",
     "top_logprobs", "top_p", "typical_p", "use_beam_search", "use_cache", "user", "verbosity",
 })  # fmt: skip
-"""Parameters of other software that mean nothing here. A field of InferenceConfig of the same name comes first."""
+"""Parameters of other software that mean nothing here."""
 _VALUES_WITHOUT_WARNING: dict[str, tuple[object, ...]] = {
-    "beam_size": (1,),
     "best_of": (1,),
     "condition_on_prev_tokens": (False,),
     "condition_on_previous_text": (False,),
     "n": (1,),
     "num_beam_groups": (1,),
-    "num_beams": (1,),
     "num_return_sequences": (1,),
     "return_language": (True,),
     "sampling_rate": (16_000,),
