@@ -19,6 +19,8 @@ from transcription.config import InferenceConfig, ModelSettings
 from transcription.engines.batching.window import WindowResult
 from transcription.errors import EngineFailure, InvalidSettings
 from transcription.transcriber import Transcriber
+from transcription.vad.activity import SpeechActivity
+from transcription.whisper.word_timing import place_words
 
 SHORT = SAMPLES["short"].audio
 WORDS = InferenceConfig(timestamps="word")
@@ -41,7 +43,8 @@ def test_a_window_has_the_same_text_as_in_one_process(engine_replica: EngineRepl
     response = asyncio.run(engine_replica.decode_window(window()))
     assert isinstance(response, WindowResponse)
     transcript = transcriber.transcribe(SHORT, WORDS)
-    words = [word for segment in response.result.segments for word in segment.words]
+    placed = place_words(response.result.segments, SpeechActivity.of(SHORT.samples), end=SHORT.duration)
+    words = [word for segment in placed for word in segment.words]
     assert [(word.word, word.start, word.end) for word in words] == [
         (word.word, word.start, word.end) for word in transcript.words
     ]

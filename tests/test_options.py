@@ -18,6 +18,7 @@ VALUES: dict[str, tuple[list[str], Any]] = {
     "prompt": (["--prompt", "Ada, Bo"], "Ada, Bo"),
     "keywords": (["--keywords", "Ada Lovelace,Bo"], ("Ada Lovelace", "Bo")),
     "temperature": (["--temperature", "0,0.4"], (0.0, 0.4)),
+    "length_penalty": (["--length-penalty", "0.6"], 0.6),
     "logprob_threshold": (["--logprob-threshold", "-0.5"], -0.5),
     "assisted": (["--assisted", "false"], False),
     "sequential": (["--sequential"], True),
