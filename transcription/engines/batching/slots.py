@@ -98,8 +98,8 @@ class Slots(SlotMemory):
         new, over = self.beams.advance(token.view(shape), logprob.view(shape), last, self.ended[:rows])
         parent = index.gather(1, new.parent)
         state = self.rules.state_after(new.token, self.mode[parent], self.min_timestamp[parent])
-        fields = (new.token, new.logprob, *state)
-        self.write((base + new.node).view(-1), Picked(*(field.view(-1) for field in fields)))
+        picked = Picked(*(value.flatten() for value in (new.token, new.logprob, *state)))
+        self.write((base + new.node).flatten(), picked)
         self.last[:rows] = (last + 1).clamp_max(self.decoder.length - 1)
         self.ended[:rows] |= over | (self.last[:rows] >= self.decoder.positions - 1)
 
