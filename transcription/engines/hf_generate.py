@@ -31,7 +31,6 @@ from transcription.vad.coverage import MIN_UNCERTAIN, account_for, coverage_warn
 from transcription.whisper.alignment import record_attention, token_starts
 from transcription.whisper.checkpoint import SAMPLES_PER_FRAME, SPEECH_BELOW, TokenTimes, Whisper
 from transcription.whisper.decoding_result import DecodingResult, needs_fallback
-from transcription.whisper.features import LogMelFeatures
 from transcription.whisper.loading import load_assistant, load_checkpoint
 from transcription.whisper.word_timing import place_words
 
@@ -48,9 +47,6 @@ class HFGenerateEngine:
         self.assistant = load_assistant(settings, self.checkpoint)
         self.whisper = Whisper(self.checkpoint, self.assistant is not None)
         self.model: Any = self.checkpoint.model
-        self._features = LogMelFeatures(
-            self.checkpoint.feature_extractor, self.checkpoint.device, self.checkpoint.dtype
-        )
         self.out_of_memory = 0
         self._lock = threading.Lock()  # generate() keeps state in the model's configuration
 
@@ -108,7 +104,10 @@ class HFGenerateEngine:
 
     def _encode(self, samples: Sequence[Any]) -> Tensor:
         """Return encoder states (windows, frames, width)."""
-        states: Tensor = self.model.model.encoder(self._features(samples)).last_hidden_state
+        features = self.checkpoint.feature_extractor(
+            list(samples), sampling_rate=SAMPLE_RATE, return_tensors="pt"
+        ).input_features.to(self.checkpoint.device, self.checkpoint.dtype)
+        states: Tensor = self.model.model.encoder(features).last_hidden_state
         return states
 
     def _decode(self, tokens: Tensor, states: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from torch.nn import functional
 from transformers import WhisperFeatureExtractor
 
 from transcription.audio import Samples
+from transcription.engines.batching.features import LogMelFeatures
 from transcription.engines.batching.layers import LayerNorm, MakeLinear, fuse
-from transcription.whisper.features import LogMelFeatures
 
 
 class Encoder:

@@ -1,8 +1,4 @@
-"""Log-mel features as openai/whisper computes them: zeros follow the end of a window.
-
-WhisperFeatureExtractor of transformers pads with silence instead. Zeros have fewer errors on real speech
-(benchmarks/README.md, Padding).
-"""
+"""Log-mel features as WhisperFeatureExtractor computes them, without transforming the padding."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,11 +25,13 @@ class LogMelFeatures:
         return torch.stack(features).to(self.device, self.dtype)
 
     def _log_mel(self, samples: Tensor) -> Tensor:
-        # A frame covers half a transform on both sides.
+        # A frame covers half a transform on both sides; everything after that is silence.
         length = min(self.size, -(-(len(samples) + self.fft) // self.hop) * self.hop)
         padded = torch.nn.functional.pad(samples, (0, length - len(samples)))
         spectrum = torch.stft(padded, self.fft, self.hop, window=self.taper, return_complex=True)[:, :-1]
         real, imaginary = torch.view_as_real(spectrum).unbind(-1)  # abs() would take a root only to square it again
         mel = (self.filters @ (real.square() + imaginary.square())).clamp_min(1e-10).log10()
-        content = (torch.maximum(mel, mel.max() - 8.0)[:, : -(-len(samples) // self.hop)] + 4.0) / 4.0
-        return torch.nn.functional.pad(content, (0, self.size // self.hop - content.shape[1]))
+        floor = mel.max() - 8.0
+        whole = torch.full((len(mel), self.size // self.hop), -10.0)
+        whole[:, : mel.shape[1]] = mel
+        return (torch.maximum(whole, floor) + 4.0) / 4.0
