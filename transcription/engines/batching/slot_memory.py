@@ -145,6 +145,7 @@ class SlotMemory:
             values[one], values[other] = values[other], values[one]
 
     def remove_dead_nodes(self, row: int) -> None:
+        """Move the nodes of a row that are on a path to its first places, and forget the others."""
         kept = self.beams.kept_nodes(row)
         for tensor in (*self._memory_by_node(), *self.decoder.memory_by_node()):
             tensor[row, : len(kept)] = tensor[row, kept]
@@ -166,10 +167,12 @@ class SlotMemory:
         return [tensor.view(self.decoder.slots, -1) for tensor in by_node]
 
     def write(self, index: Tensor, picked: Picked) -> None:
+        """Write tokens and the state after them at nodes of all slots, (tokens,)."""
         memory = (self.tokens, self.logprob, self.mode, self.min_timestamp)
         for tensor, value in zip(memory, fields(picked), strict=True):
             tensor.index_copy_(0, index, value)
 
 
 def fields(picked: Picked) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the parts of a picked token in the order in which they are kept."""
     return picked.token, picked.logprob, picked.mode, picked.min_timestamp
