@@ -4,7 +4,6 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -68,21 +67,22 @@ SAMPLES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove all variables that the settings read."""
-    for kind in (ModelSettings, ServerSettings, IgnoredVariables):
-        for name in (one for item in kind.model_fields.items() for one in variables(*item)):
-            monkeypatch.delenv(name, raising=False)
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment() -> Iterator[None]:
+    """Remove all variables that the settings read, before the first model is loaded."""
+    with pytest.MonkeyPatch.context() as patch:
+        for kind in (ModelSettings, ServerSettings, IgnoredVariables):
+            for name in (one for item in kind.model_fields.items() for one in variables(*item)):
+                patch.delenv(name, raising=False)
+        yield
 
 
-@contextmanager
-def endpoint(**environment: Path) -> Iterator[EndpointHandler]:
-    """Yield a handler that was started with these environment variables."""
+def endpoint(**environment: Path) -> EndpointHandler:
+    """Return a handler that was started with these environment variables."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, str(value))
-        yield EndpointHandler()
+        return EndpointHandler()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -131,7 +131,6 @@ def tab(visitors: "BrowserContext", server: Running) -> Iterator[Callable[..., "
 
 
 @pytest.fixture(scope="session")
-def handler() -> Iterator[EndpointHandler]:
-    """Yield the endpoint's handler: the demo model with its assistant."""
-    with endpoint(ASR_MODEL=DEMO, ASSISTANT_MODEL=ASSISTANT) as endpoint_handler:
-        yield endpoint_handler
+def handler() -> EndpointHandler:
+    """Return the endpoint's handler: the demo model with its assistant."""
+    return endpoint(ASR_MODEL=DEMO, ASSISTANT_MODEL=ASSISTANT)

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -119,10 +118,9 @@ def test_extra_keys_and_unknown_parameters_are_ignored_and_named(handler: Endpoi
 
 
 @pytest.fixture(scope="module")
-def diarizing() -> Iterator[EndpointHandler]:
+def diarizing() -> EndpointHandler:
     """Return a handler with a diarization model."""
-    with endpoint(ASR_MODEL=DEMO, DIARIZATION_MODEL=DIARIZATION) as diarizing_handler:
-        yield diarizing_handler
+    return endpoint(ASR_MODEL=DEMO, DIARIZATION_MODEL=DIARIZATION)
 
 
 def test_speakers_have_one_entry_per_turn(diarizing: EndpointHandler) -> None:
