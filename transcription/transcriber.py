@@ -16,7 +16,7 @@ from transcription.errors import EngineFailure, InvalidRequest, InvalidSettings,
 from transcription.transcript import Transcript
 
 if TYPE_CHECKING:
-    from transcription.diarization.pyannote import Diarization
+    from transcription.diarization.result import Diarization
 
 logger = logging.getLogger(__name__)
 
