@@ -6,11 +6,12 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from transcription.cli.voices import add_voice_options, known_speakers
 from transcription.config import DIARIZATION_MODEL, InferenceConfig, ModelSettings
 from transcription.formats import FORMATS
 
-WITHOUT_OPTION = frozenset({"sampling_rate"})
-"""Parameters of a request that have no effect on a file."""
+WITHOUT_OPTION = frozenset({"sampling_rate", "known_speakers"})
+"""Parameters of a request that have no effect on a file, or have options of their own."""
 _METAVARS: dict[Any, str] = {str: "TEXT", int: "N", float: "N"}
 
 
@@ -30,6 +31,7 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     for name, field in InferenceConfig.model_fields.items():
         if name not in WITHOUT_OPTION:
             parameters.add_argument(f"--{name.replace('_', '-')}", help=_help(field), **_kind(field))
+    add_voice_options(parameters)
 
 
 def _help(field: FieldInfo) -> str:
@@ -87,7 +89,8 @@ def model_settings(options: argparse.Namespace) -> ModelSettings:
     )
     if options.diarize is False or options.multichannel:
         return settings.model_copy(update={"diarization_model": None})
-    if options.diarize and settings.diarization_model is None:
+    wants_speakers = options.diarize or options.speaker or options.voices or options.voiceprints
+    if wants_speakers and settings.diarization_model is None:
         return settings.model_copy(update={"diarization_model": DIARIZATION_MODEL})
     return settings
 
@@ -99,6 +102,8 @@ def inference_config(options: argparse.Namespace) -> InferenceConfig:
     }
     if options.diarization_model is not None and not options.multichannel:
         parameters.setdefault("diarize", True)
+    if known := known_speakers(options):
+        parameters["known_speakers"] = known
     if options.assistant is not None:
         parameters.setdefault("assisted", True)
     return InferenceConfig.from_request(parameters)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from transcription.audio import AUDIO_SUFFIXES
 from transcription.cli.options import add_request_options, format_list, inference_config, model_settings, with_needs
+from transcription.cli.voices import with_voices, write_voices
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest, TranscriptionError
 from transcription.formats import FORMATS, formats_of
@@ -33,6 +34,7 @@ EPILOG = """examples:
   transcribe --watch inbox --format srt --output-dir subtitles
   cat talk.ogg | transcribe - --timestamps word --format verbose_json
   transcribe meeting.m4a --model openai/whisper-large-v3-turbo --diarize --num-speakers 3
+  transcribe meeting.m4a --model openai/whisper-large-v3-turbo --speaker Maria=maria.wav
   transcribe call.wav --model openai/whisper-large-v3-turbo --multichannel
   transcribe samples/german.ogg --model models/demo-whisper --task translate
 
@@ -62,6 +64,10 @@ def parser() -> argparse.ArgumentParser:
         "--output-dir", type=Path, metavar="DIR",
         help="write a file for each input and format into this directory (default: write to standard output)",
     )  # fmt: skip
+    command.add_argument(
+        "--save-voices", type=Path, metavar="FILE",
+        help="write the voices of all speakers into this file; a person in several files has the same name in each",
+    )  # fmt: skip
     command.add_argument("--quiet", action="store_true", help="show no progress bars")
     return command
 
@@ -69,6 +75,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return the exit code."""
     options = parser().parse_args(arguments)
+    if options.save_voices is not None:
+        options.voiceprints = True
     try:
         formats = output_formats(options)
         names = input_files(options, formats)
@@ -84,6 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in names:
         try:
             transcript = transcribe_file(name, transcriber, config, quiet=options.quiet)
+            if options.save_voices is not None:
+                config = with_voices(config, transcript.voiceprints)
+                write_voices(options.save_voices, config)
             plain = transcriber.with_requested_words(transcript, requested)
             for format_name in formats:
                 needs_words = format_name in FORMATS and FORMATS[format_name].needs_words

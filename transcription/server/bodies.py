@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import suppress
@@ -19,6 +20,9 @@ from transcription.server.request_log import record_of
 
 _MEMORY_BYTES = 1024 * 1024  # larger bodies are kept on disk
 _OVERHEAD_BYTES = 1024 * 1024  # of a body, around the audio file
+_SAMPLE_FIELD = re.compile(r"known_speaker_references(\[\d*\])?")
+_MAX_SAMPLES, _MAX_SAMPLE_BYTES = 8, 4 * 1024 * 1024  # of known speakers; there may be 4, and 5 get a clear error
+_SAMPLES_BYTES = 4 * _MAX_SAMPLE_BYTES
 _MAX_FIELDS, _MAX_FIELD_BYTES = 300, 64 * 1024  # of a form
 _DRAIN_BYTES, _DRAIN_SECONDS = 32 * 1024 * 1024, 2.0
 
@@ -45,11 +49,21 @@ class Form:
 
 
 class _FormParser(MultiPartParser):
-    """Starlette's parser, which refuses a file without a name as what it is: it would be read as a long text."""
+    """Starlette's parser, which refuses a file without a name as what it is: it would be read as a long text.
+
+    Samples of known speakers may be longer than other fields.
+    """
+
+    samples = 0
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()
         part = self._current_part
+        self.max_part_size = _MAX_FIELD_BYTES
+        if _SAMPLE_FIELD.fullmatch(part.field_name or ""):
+            self.samples += 1
+            if self.samples <= _MAX_SAMPLES:
+                self.max_part_size = _MAX_SAMPLE_BYTES
         if part.field_name == "file" and part.file is None:
             raise MultiPartException('the part "file" has no file name: add filename="…" to its Content-Disposition')
 
@@ -61,7 +75,7 @@ async def read_form(request: Request, max_file_bytes: int) -> Form:
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise ApiError(415, "unsupported_media_type", "send multipart/form-data with a file")
-    chunks = _limited(request, max_file_bytes + _OVERHEAD_BYTES)
+    chunks = _limited(request, max_file_bytes + _SAMPLES_BYTES + _OVERHEAD_BYTES)
     parser = _FormParser(request.headers, chunks, max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES)
     try:
         items = (await parser.parse()).multi_items()
@@ -77,8 +91,8 @@ async def read_form(request: Request, max_file_bytes: int) -> Form:
 
 
 def max_json_bytes(max_file_bytes: int) -> int:
-    """Return the size of the largest JSON body, which holds a file as base64 text."""
-    return max_file_bytes * 4 // 3 + _OVERHEAD_BYTES
+    """Return the size of the largest JSON body, which holds a file and samples of known speakers as base64 text."""
+    return max_file_bytes * 4 // 3 + _SAMPLES_BYTES + _OVERHEAD_BYTES
 
 
 async def read_body(request: Request, max_bytes: int) -> IO[bytes]:
