@@ -42,11 +42,14 @@ def _flat(value: object) -> object:
 
 
 def _as_list(value: object) -> object:
-    """Return a list of a form's values. Names and data URIs may contain commas."""
+    """Return a list of a form's values. Names and data URIs may contain commas. Raises ValueError for too many."""
+    values = [value] if isinstance(value, str) else value
     if isinstance(value, str) and value.lstrip().startswith("["):
         with suppress(ValueError, RecursionError):
-            return json.loads(value)
-    return [value] if isinstance(value, str) else value
+            values = json.loads(value)
+    if isinstance(values, list) and len(values) > MAX_REFERENCES:
+        raise ValueError(f"send at most {MAX_REFERENCES}, not {len(values)}")
+    return values
 
 
 References = Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(max_length=MAX_REFERENCES)]
