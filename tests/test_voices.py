@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.scores import der
 from benchmarks.truth import read_truth
@@ -174,7 +175,7 @@ class TestStretches:
         monkeypatch.setattr(stretches, "STRETCH_CHUNKS", 32)
         audio = SAMPLES["conversation"].audio
         assert audio.duration > 48
-        file = {"waveform": stretches.torch.from_numpy(audio.samples)[None], "sample_rate": audio.sample_rate}
+        file = {"waveform": torch.from_numpy(audio.samples)[None], "sample_rate": audio.sample_rate}
         whole = read_output(diarizer.pipeline(file, **counts), counts)
         assert diarizer.diarize(audio, InferenceConfig.from_request(counts)) == whole
 

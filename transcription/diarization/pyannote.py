@@ -22,7 +22,7 @@ from transcription.diarization.loading import load_pipeline, preserve_global_sta
 from transcription.diarization.naming import name_speakers
 from transcription.diarization.references import check_embedding, decode_sample, embedding_identity, voice_of_sample
 from transcription.diarization.result import Diarization
-from transcription.diarization.stretches import chunks_in_stretches, chunks_of, cluster, parts_of
+from transcription.diarization.stretches import chunks_in_stretches, cluster, parts_of
 from transcription.errors import InvalidRequest, InvalidSettings
 from transcription.transcript import SpeakerTurn, Voiceprint
 from transcription.whisper.loading import choose_device
@@ -110,8 +110,7 @@ class Diarizer:
         def hook(*_: object, **__: object) -> None:
             context.check_cancelled()
 
-        chunks = chunks_of(self._parts, sample.samples, sample.sample_rate, hook)
-        vector = voice_of_sample(known, chunks, cluster(self._parts, chunks, {}), self._parts.inference.duration)
+        vector = voice_of_sample(self._parts, known, sample, hook)
         return Voiceprint.of(self.embedding, vector.tolist())
 
     def _diarize(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Diarization:

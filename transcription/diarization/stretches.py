@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from scipy.spatial.distance import cdist
 
+from transcription.audio import Audio
 from transcription.diarization.overlap_add import ChunkGrid, Votes, speaker_votes, to_turns
 from transcription.transcript import SpeakerTurn
 
@@ -165,6 +166,30 @@ def chunks_of(parts: Parts, samples: Floats, sample_rate: int, hook: Hook) -> Ch
         active=talks.any(axis=1),
         count=count,
     )
+
+
+def embed_pieces(parts: Parts, audio: Audio, chunks: Chunks, seconds: float, hook: Hook) -> Floats:
+    """Return the embedding of each piece of the speech in a short recording: (pieces, dimension).
+
+    seconds: of speech in a piece, at least. Speech of several people at once is left out.
+    """
+    from pyannote.core import SlidingWindow, SlidingWindowFeature
+
+    duration, frames = parts.inference.duration, chunks.talks.shape[1]
+    masks = []
+    for count in chunks.count[:: round(duration / parts.inference.step)]:  # chunks that do not overlap
+        speech = np.flatnonzero(count == 1)
+        number = int(len(speech) * duration / frames / seconds)
+        mask = np.zeros((frames, int(duration / seconds)), np.float32)
+        for at, piece in enumerate(np.array_split(speech, number) if number else []):
+            mask[piece, at] = 1
+        masks.append(mask)
+    file = {"waveform": torch.from_numpy(audio.samples)[None], "sample_rate": audio.sample_rate, "uri": "audio"}
+    window = SlidingWindow(start=0.0, step=duration, duration=duration)
+    pieces = SlidingWindowFeature(np.stack(masks), window)
+    embeddings = np.asarray(parts.pipeline.get_embeddings(file, pieces, exclude_overlap=False, hook=hook))
+    is_used = pieces.data.any(axis=1) & ~np.isnan(embeddings).any(axis=2)
+    return np.asarray(embeddings[is_used])
 
 
 def _joined(parts: Sequence[Chunks]) -> Chunks:

@@ -75,7 +75,7 @@ async def read_form(request: Request, max_file_bytes: int) -> Form:
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise ApiError(415, "unsupported_media_type", "send multipart/form-data with a file")
-    chunks = _limited(request, max_file_bytes + _SAMPLES_BYTES + _OVERHEAD_BYTES)
+    chunks = _limited(request, max_file_bytes + _extra_bytes(max_file_bytes))
     parser = _FormParser(request.headers, chunks, max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES)
     try:
         items = (await parser.parse()).multi_items()
@@ -92,7 +92,12 @@ async def read_form(request: Request, max_file_bytes: int) -> Form:
 
 def max_json_bytes(max_file_bytes: int) -> int:
     """Return the size of the largest JSON body, which holds a file and samples of known speakers as base64 text."""
-    return max_file_bytes * 4 // 3 + _SAMPLES_BYTES + _OVERHEAD_BYTES
+    return max_file_bytes * 4 // 3 + _extra_bytes(max_file_bytes)
+
+
+def _extra_bytes(max_file_bytes: int) -> int:
+    """Return how many bytes a body may have beside its file: samples of known speakers, no larger than the file."""
+    return min(_SAMPLES_BYTES, max_file_bytes) + _OVERHEAD_BYTES
 
 
 async def read_body(request: Request, max_bytes: int) -> IO[bytes]:
