@@ -9,10 +9,7 @@ from typing import Protocol
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
-from transcription.torchaudio_patch import patch_torchaudio
 from transcription.transcript import Transcript
-
-patch_torchaudio()  # before any engine imports transformers
 
 
 class Engine(Protocol):
