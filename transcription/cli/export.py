@@ -25,7 +25,9 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     command.add_argument("model", metavar="MODEL", help="Whisper checkpoint: a Hub name or a directory")
-    command.add_argument("folder", metavar="DIR", type=Path, help="directory to write; files of these names are replaced")
+    command.add_argument(
+        "folder", metavar="DIR", type=Path, help="directory to write; files of these names are replaced"
+    )
     command.add_argument("--int8", action="store_true", help="write 8-bit weights (default: float32)")
     return command
 

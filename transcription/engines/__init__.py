@@ -47,8 +47,15 @@ def _transformers(settings: ModelSettings) -> Engine:
     return HFGenerateEngine(settings)
 
 
+def _onnx(settings: ModelSettings) -> Engine:
+    from transcription.engines.edge.engine import EdgeEngine
+
+    return EdgeEngine(settings)
+
+
 ENGINES: dict[str, Callable[[ModelSettings], Engine]] = {
     "batching": _batching,
     "transformers": _transformers,
+    "onnx": _onnx,
 }
 """The values of ENGINE. Each loads its models, and raises InvalidSettings if it cannot."""

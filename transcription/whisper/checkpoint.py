@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from transcription.audio import SAMPLE_RATE
 from transcription.config import InferenceConfig
@@ -15,8 +15,6 @@ from transcription.whisper.tokens import Span, Vocabulary, split_segments, split
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from transcription.whisper.loading import Checkpoint
-
 SAMPLES_PER_FRAME = SAMPLE_RATE // 50
 """Samples per position of the encoder, 20 ms."""
 SPEECH_BELOW = 0.5
@@ -28,12 +26,25 @@ TokenTimes = list[tuple[float, float]]
 """(start in seconds, probability) of every token of a window, and of the end of text."""
 
 
+class LoadedCheckpoint(Protocol):
+    """A tokenizer as those of transformers, and a model with its configurations."""
+
+    @property
+    def model(self) -> Any:
+        """Has config and generation_config."""
+        ...
+
+    @property
+    def tokenizer(self) -> Any:
+        """Has the methods of transformers' tokenizers."""
+        ...
+
+
 class Whisper:
     """A loaded checkpoint: what to feed its decoder, and how to read its tokens."""
 
-    def __init__(self, checkpoint: "Checkpoint", assisted: bool) -> None:
+    def __init__(self, checkpoint: LoadedCheckpoint, assisted: bool) -> None:
         """Read the vocabulary of a checkpoint. assisted: whether an assistant is loaded beside it."""
-        self.checkpoint = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self.config: Any = checkpoint.model.config
         self.generation: Any = checkpoint.model.generation_config

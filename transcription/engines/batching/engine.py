@@ -54,7 +54,12 @@ class BatchingEngine:
         slack = max(SPARE_NODES, max(DRAFT_LENGTHS) + 1)
         decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), make_linear)
         drafting = None if assistant is None else Decoder(assistant, 1, slack, make_linear=make_linear)
-        slots = Slots(decoder, _rules(self.whisper), drafting, CudaGraphs(settings.cuda_graphs and device == "cuda"))
+        slots = Slots(
+            decoder,
+            _rules(self.whisper, checkpoint.device),
+            drafting,
+            CudaGraphs(settings.cuda_graphs and device == "cuda"),
+        )
         slots.resize(settings.slots or _affordable_slots(slots))
         has_own_encoder = assistant is not None and hasattr(assistant.model, "encoder")
         self.loop = DecodingLoop(
@@ -116,10 +121,10 @@ class BatchingEngine:
         return read_window(self.whisper, window, decoded.result, starts, decoded.language, decoded.language_probability)
 
 
-def _rules(whisper: Whisper) -> LogitsRules:
+def _rules(whisper: Whisper, device: torch.device) -> LogitsRules:
     generation = whisper.generation
     return LogitsRules(
-        whisper.vocabulary, whisper.config.vocab_size, whisper.checkpoint.device,
+        whisper.vocabulary, whisper.config.vocab_size, device,
         list(generation.suppress_tokens or []), list(generation.begin_suppress_tokens or []),
         getattr(generation, "max_initial_timestamp_index", None),
     )  # fmt: skip

@@ -62,7 +62,12 @@ class Graph:
         return self.ops(kind, inputs, 1, _CONTRIB, attributes)[0]
 
     def ops(
-        self, kind: str, inputs: Sequence[str], count: int, domain: str = "", attributes: Mapping[str, Any] | None = None
+        self,
+        kind: str,
+        inputs: Sequence[str],
+        count: int,
+        domain: str = "",
+        attributes: Mapping[str, Any] | None = None,
     ) -> list[str]:
         """Add an operator with `count` outputs. An empty input is an absent one."""
         names = [self._new() for _ in range(count)]
@@ -102,6 +107,7 @@ class Graph:
         weights = f"{path.stem}.data"
         path.with_name(weights).unlink(missing_ok=True)  # onnx appends to an old file
         onnx.save_model(model, str(path), save_as_external_data=True, location=weights, size_threshold=1024)
+        path.with_name(weights).chmod(0o644)  # onnx lets nobody else read it
 
     def _new(self) -> str:
         self._count += 1

@@ -87,7 +87,9 @@ def decoder_graph(model: Any, alignment_heads: Sequence[tuple[int, int]], linear
         x = graph.op("Add", x, _linear(graph, mixed, layer.encoder_attn.out_proj))
         x = _feed_forward(graph, x, layer)
     hidden = graph.op("GatherND", graph.norm(x, decoder.layer_norm), wanted, batch_dims=1)
-    graph.output("logits", graph.linear(hidden, _numpy(model.proj_out.weight)), ["rows", "positions", config.vocab_size])
+    graph.output(
+        "logits", graph.linear(hidden, _numpy(model.proj_out.weight)), ["rows", "positions", config.vocab_size]
+    )
     graph.output("attention", graph.op("Concat", *recorded, axis=1), ["rows", "heads", "queries", "frames"])
     return graph
 
