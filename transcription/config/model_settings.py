@@ -28,7 +28,8 @@ class ModelSettings(BaseSettings):
 
     asr_model: str = Field(
         validation_alias=AliasChoices("ASR_MODEL", "MODEL_ID", "asr_model"),
-        description="Whisper checkpoint: a Hub name or a directory. With ENGINE=onnx: a directory of transcribe-export.",
+        description="Whisper checkpoint: a Hub name or a directory."
+        " With ENGINE=onnx: a directory that transcribe-export wrote.",
     )
     asr_revision: str | None = Field(None, description="Branch, tag or commit of ASR_MODEL.")
     assistant_model: str | None = Field(

@@ -45,6 +45,7 @@ class Whisper:
 
     def __init__(self, checkpoint: LoadedCheckpoint, assisted: bool) -> None:
         """Read the vocabulary of a checkpoint. assisted: whether an assistant is loaded beside it."""
+        self.checkpoint: Any = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self.config: Any = checkpoint.model.config
         self.generation: Any = checkpoint.model.generation_config

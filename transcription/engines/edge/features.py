@@ -28,4 +28,4 @@ class LogMelFeatures:
         mel = np.log10(np.maximum(self._filters @ power.T, 1e-10))
         whole = np.full((1, len(mel), self._size // self._hop), -10.0, np.float32)
         whole[0, :, : mel.shape[1]] = mel
-        return (np.maximum(whole, mel.max() - 8.0) + 4.0) / 4.0
+        return np.asarray((np.maximum(whole, mel.max() - 8.0) + 4.0) / 4.0, np.float32)

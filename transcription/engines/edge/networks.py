@@ -36,9 +36,9 @@ def encoder_graph(model: Any, linear: str) -> Graph:
 
 
 def cross_graph(model: Any, linear: str) -> Graph:
-    """Return the graph of cross-attention: states → for each layer keys (windows, heads, head width, frames) and values.
+    """Return the graph of cross-attention: states → keys and values of each layer.
 
-    The keys are transposed, so that a step reads them in order.
+    The keys are transposed, (windows, heads, head width, frames), so that a step reads them in order.
     """
     graph, config = Graph(linear), model.config
     states = graph.input("states", ["windows", "frames", config.d_model])
@@ -95,10 +95,11 @@ def decoder_graph(model: Any, alignment_heads: Sequence[tuple[int, int]], linear
 
 
 def _causal_bias(graph: Graph, x: str, past: str, first: str) -> str:
-    """Return what is added to the attention (rows, 1, queries, length): each query sees itself and what is before it."""
+    """Return what is added to attention (rows, 1, queries, length): a query sees itself and what is before it."""
     before = graph.op("Gather", graph.op("Shape", past), graph.integers(2), axis=0)
     length = graph.op("Add", before, graph.op("Gather", graph.op("Shape", x), graph.integers(1), axis=0))
-    zero, one, empty = (graph.constant(np.array(value, np.int64)) for value in (0, 1, []))
+    zero, one = (graph.constant(np.array(value, np.int64)) for value in (0, 1))
+    empty = graph.integers()
     scalars = [graph.op("Reshape", value, empty) for value in (before, length)]
     keys = graph.op("Range", zero, scalars[1], one)
     queries = graph.op("Unsqueeze", graph.op("Range", *scalars, one), graph.integers(1))
