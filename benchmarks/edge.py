@@ -1,6 +1,6 @@
-"""ENGINE=onnx beside this repository's int8 and faster-whisper's, greedy, on one thread:
+"""Measure ENGINE=onnx beside this repository's int8 and faster-whisper's, greedy, on one thread.
 
-python -m benchmarks.edge --model MODEL --exported DIR --exported-int8 DIR --recordings MANIFEST [--ct2 DIR] [--output DIR]
+python -m benchmarks.edge --model MODEL --exported DIR --exported-int8 DIR --recordings MANIFEST [--ct2 DIR]
 
 Each contender runs in a process of its own, so that its peak memory (VmHWM, with the audio) is its own. The time is
 that of the processor, after one recording of warm-up. The language is detected, the texts have segments with times.
