@@ -124,10 +124,10 @@ def set_script(decoder: Any, script: list[int]) -> None:
     set_positions(decoder, script)
 
 
-def set_positions(decoder: Any, script: list[int]) -> None:
+def set_positions(decoder: Any, script: list[int], scale: float = POSITION_SCALE) -> None:
     """Set the position embedding alone, for tokens that are embedded already."""
     tokens, positions = decoder.embed_tokens.weight.data, decoder.embed_positions.weight.data
-    positions[PROMPT - 1 : PROMPT - 1 + len(script)] = POSITION_SCALE * tokens[script]
+    positions[PROMPT - 1 : PROMPT - 1 + len(script)] = scale * tokens[script]
 
 
 def to_original(model: Any) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     options = options_of(arguments)
-    batches = [2] if options.tiny else [int(batch) for batch in options.batches.split(",")]
+    batches = [1] if options.tiny else [int(batch) for batch in options.batches.split(",")]
     if options.contender:
         name, folder = options.contender
         setup = Setup(Path(folder), options.device, options.dtype, max(batches))

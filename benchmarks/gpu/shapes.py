@@ -11,11 +11,11 @@ from benchmarks.base_size import make_script, set_positions, set_script
 from benchmarks.engines import MODEL
 
 FRAMES, WINDOW = 1500, 30  # frames and seconds of a window
-_VOCABULARY = 51_866
 _FLOPS, _BYTES = (
     0.6 * 989e12,
     0.8 * 3.35e12,
 )  # per second, of an H100 in bfloat16: what good kernels reach of its limits
+_POSITION_SCALE = 256.0  # of a script: larger than at base size, because 32 layers add more noise
 _WRONG_EVERY = 8  # every so many tokens, the assistant writes another one
 
 
@@ -30,6 +30,7 @@ class Shape:
     decoder_layers: int
     mels: int = 128
     assistant_layers: int = 0
+    vocabulary: int = 51_866
 
     def bound(self, rows: int, tokens: int) -> float:
         """Return how many seconds of audio an H100 transcribes per second at most, in batches of so many windows.
@@ -49,7 +50,7 @@ class Shape:
         return convolutions + self.encoder_layers * layer + self.decoder_layers * 2 * FRAMES * 2 * width**2
 
     def _decoder_bytes(self) -> float:
-        return 2 * (self.decoder_layers * 14 * self.width**2 + _VOCABULARY * self.width)
+        return 2 * (self.decoder_layers * 14 * self.width**2 + self.vocabulary * self.width)
 
     def _cross_kv_bytes(self) -> float:
         return 2 * self.decoder_layers * 2 * FRAMES * self.width
@@ -57,7 +58,7 @@ class Shape:
 
 LARGE_V3_TURBO = Shape("large-v3-turbo", 1280, 20, 32, 4)
 LARGE_V3 = Shape("large-v3", 1280, 20, 32, 32, assistant_layers=2)
-TINY = Shape("tiny", 256, 4, 1, 2, assistant_layers=1)  # a smaller width would not write the script
+TINY = Shape("tiny", 256, 4, 1, 2, assistant_layers=1, vocabulary=3000)  # a smaller width would not write the script
 
 
 def make_models(shape: Shape, folder: Path, device: str) -> None:
@@ -67,10 +68,11 @@ def make_models(shape: Shape, folder: Path, device: str) -> None:
     and writes the same tokens but for every eighth one.
     """
     torch.manual_seed(0)
-    tokenizer = _padded_tokenizer()
+    tokenizer = _padded_tokenizer(shape.vocabulary)
     script = [*make_script(tokenizer), tokenizer.eos_token_id]
     model = _random_model(shape, shape.decoder_layers, tokenizer, device)
     set_script(model.model.decoder, script)
+    set_positions(model.model.decoder, script, _POSITION_SCALE)
     _save(model, tokenizer, shape, folder / "model")
     text = [token for token in script if token < tokenizer.eos_token_id]
     (folder / "script.json").write_text(json.dumps({"text": text, "end": tokenizer.eos_token_id}))
@@ -80,7 +82,7 @@ def make_models(shape: Shape, folder: Path, device: str) -> None:
         assistant.model.encoder.load_state_dict(encoder)
         wrong = [token + (number % _WRONG_EVERY == 1) for number, token in enumerate(script)]
         assistant.model.decoder.embed_tokens.weight.data.copy_(tokens)
-        set_positions(assistant.model.decoder, wrong)
+        set_positions(assistant.model.decoder, wrong, _POSITION_SCALE)
         _save(assistant, tokenizer, shape, folder / "assistant")
 
 
@@ -89,7 +91,7 @@ def _random_model(shape: Shape, decoder_layers: int, tokenizer: Any, device: str
 
     end = tokenizer.eos_token_id
     config = WhisperConfig(
-        vocab_size=_VOCABULARY, num_mel_bins=shape.mels, d_model=shape.width, encoder_layers=shape.encoder_layers,
+        vocab_size=shape.vocabulary, num_mel_bins=shape.mels, d_model=shape.width, encoder_layers=shape.encoder_layers,
         encoder_attention_heads=shape.heads, encoder_ffn_dim=4 * shape.width, decoder_layers=decoder_layers,
         decoder_attention_heads=shape.heads, decoder_ffn_dim=4 * shape.width, pad_token_id=end, bos_token_id=end,
         eos_token_id=end, decoder_start_token_id=end + 1,
@@ -107,15 +109,15 @@ def _save(model: Any, tokenizer: Any, shape: Shape, folder: Path) -> None:
     WhisperFeatureExtractor(feature_size=shape.mels).save_pretrained(folder)
 
 
-def _padded_tokenizer() -> Any:
-    """Return the demo's tokenizer with as many tokens as large-v3 has; the added ones are no text."""
+def _padded_tokenizer(size: int) -> Any:
+    """Return the demo's tokenizer with so many tokens; the added ones are no text."""
     from transformers import WhisperTokenizerFast
 
     from tools.tokenizer import CONTROLS, TIMESTAMPS
 
     model = json.loads((MODEL / "tokenizer.json").read_text())["model"]
     vocabulary: dict[str, int] = model["vocab"]
-    count = _VOCABULARY - len(CONTROLS) - len(TIMESTAMPS)
+    count = size - len(CONTROLS) - len(TIMESTAMPS)
     vocabulary |= {f"unused {number}": number for number in range(len(vocabulary), count)}
     names = ("unk_token", "bos_token", "eos_token", "pad_token")
     tokenizer = WhisperTokenizerFast(
