@@ -62,7 +62,9 @@ class Row:
 
     @property
     def seed(self) -> int:
-        """Seed of this attempt: the same audio and request sample the same tokens."""
+        """Seed of this attempt: the same audio and request sample the same tokens. 0 if none is sampled."""
+        if self.temperature == 0:
+            return 0  # the checksum of a window takes a millisecond
         return zlib.crc32(self.window.samples.tobytes(), self.config.seed + self.attempt)
 
     @property

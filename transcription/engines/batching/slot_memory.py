@@ -36,7 +36,8 @@ class SlotMemory:
 
     def resize(self, count: int) -> None:
         """Replace all slots by so many empty ones."""
-        self.states = None  # free it before new memory is allocated
+        self.states = None  # free it before new memory is allocated, and that of the graphs
+        self.graphs.forget()
         for decoder in (self.decoder, self.assistant):
             if decoder is not None:
                 decoder.allocate(count)
