@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from transcription.formats.breaks import ends_sentence
 from transcription.formats.pieces import is_unspaced
@@ -15,20 +15,33 @@ def sentences_of(text: str) -> list[list[str]]:
     """Return the words of each sentence and each line of a text.
 
     All words joined are the text with single spaces, after a first space as Whisper writes it. In scripts without
-    spaces, a word is a character. Punctuation belongs to the word beside it. A text without letters and digits has no
-    words.
+    spaces, a word is a character. Punctuation belongs to the word beside it, also that of a line without words. A text
+    without letters and digits has no words.
     """
     sentences: list[list[str]] = []
+    opening = ""  # lines of punctuation before the first word
     for line in text.splitlines():
-        sentence: list[str] = []
-        for word in _words(line):
-            sentence.append(word)
-            if ends_sentence(word):
-                sentences.append(sentence)
-                sentence = []
-        if sentence:
-            sentences.append(sentence)
+        words = list(_words(line))
+        if words:
+            words[0] = opening + words[0]
+            sentences += _sentences(words)
+            opening = ""
+        elif sentences:
+            sentences[-1][-1] += "".join(_parts(line))
+        else:
+            opening += "".join(_parts(line))
     return sentences
+
+
+def _sentences(words: Iterable[str]) -> Iterator[list[str]]:
+    sentence: list[str] = []
+    for word in words:
+        sentence.append(word)
+        if ends_sentence(word):
+            yield sentence
+            sentence = []
+    if sentence:
+        yield sentence
 
 
 def _words(line: str) -> Iterator[str]:

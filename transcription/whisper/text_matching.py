@@ -16,7 +16,7 @@ Pair = tuple[int, int]
 
 _RUNS = (4, 2)  # words of a run that occurs once
 _MAX_CELLS = 4_000_000  # of a table; a larger one is cut first
-_MATCH, _OTHER, _GAP = 1.0, -0.6, -0.4
+_MATCH, _OTHER, _GAP = 5, -3, -2
 
 
 def match(one: Sequence[str], other: Sequence[str]) -> list[Pair]:
@@ -36,9 +36,7 @@ def _match(one: Codes, other: Codes, first: int, second: int, runs: Sequence[int
     elif runs:
         anchors = _unique_runs(one, other, runs[0])
         for (i, j), (next_i, next_j) in pairwise([(-1, -1), *anchors, (len(one), len(other))]):
-            yield from _match(
-                one[i + 1 : next_i], other[j + 1 : next_j], first + i + 1, second + j + 1, runs[1:]
-            )
+            yield from _match(one[i + 1 : next_i], other[j + 1 : next_j], first + i + 1, second + j + 1, runs[1:])
             if next_i < len(one):
                 yield first + next_i, second + next_j
 
@@ -66,8 +64,7 @@ def _longest_increasing(pairs: Sequence[Pair]) -> list[Pair]:
     tails: list[int] = []
     ends: list[int] = []
     before: list[int] = []
-    previous = -1
-    for index, (i, j) in enumerate(pairs):
+    for index, (_, j) in enumerate(pairs):
         place = bisect_left(tails, j)
         before.append(ends[place - 1] if place else -1)
         if place == len(tails):
@@ -89,24 +86,23 @@ def _aligned(one: Codes, other: Codes) -> list[Pair]:
 
     A row of the table is computed at once: a gap in `other` is a running maximum over differences.
     """
-    gaps = np.arange(len(other) + 1) * _GAP
-    table = np.empty((len(one) + 1, len(other) + 1), dtype=np.float32)
+    gaps = np.arange(len(other) + 1, dtype=np.int32) * _GAP
+    table = np.empty((len(one) + 1, len(other) + 1), dtype=np.int32)
     table[0] = gaps
     for row, code in enumerate(one, start=1):
-        diagonal = table[row - 1, :-1] + np.where(other == code, _MATCH, _OTHER)
+        diagonal = table[row - 1, :-1] + np.where(other == code, _MATCH, _OTHER).astype(np.int32)
         best = table[row - 1] + _GAP
         best[1:] = np.maximum(best[1:], diagonal)
         table[row] = np.maximum.accumulate(best - gaps) + gaps
     pairs: list[Pair] = []
     row, column = len(one), len(other)
     while row and column:
-        is_equal = one[row - 1] == other[column - 1]
-        score = table[row, column]
-        if abs(score - table[row - 1, column - 1] - (_MATCH if is_equal else _OTHER)) < 1e-3:
+        is_equal = bool(one[row - 1] == other[column - 1])
+        if table[row, column] == table[row - 1, column - 1] + (_MATCH if is_equal else _OTHER):
             row, column = row - 1, column - 1
             if is_equal:
                 pairs.append((row, column))
-        elif abs(score - table[row - 1, column] - _GAP) < 1e-3:
+        elif table[row, column] == table[row - 1, column] + _GAP:
             row -= 1
         else:
             column -= 1
