@@ -17,8 +17,8 @@ from transcription.transcript import Segment, Transcript, Word
 from transcription.whisper.given_text import keys_of, sentences_of
 from transcription.whisper.text_matching import Pair, match
 
-_NEAR = 8  # keys before or after a match that decide whether it counts
-_ENOUGH = 4  # matches among them
+_NEAR = 8  # keys in a row
+_ENOUGH = 4  # matches among them, so that they count
 _MIN_SHARE = 0.5  # of the letters of words without a match that the model wrote as other words
 _DIGIT = 4  # letters that a digit stands for: "25" is "twenty-five"
 _MAX_HEARD = 3  # times the letters of words without a match, of the other words that they are compared with
@@ -90,18 +90,15 @@ def _spans(given: Sequence[str], heard: Sequence[_Key]) -> list[Span | None]:
 
 
 def _trusted(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """Return the pairs that have enough other pairs before or after them. count: the number of given keys."""
+    """Return the pairs that are among enough pairs near to each other. count: the number of given keys."""
     enough = min(_ENOUGH, -(-2 * count // 3))
     steps = [max(i - last_i, j - last_j) for (last_i, last_j), (i, j) in pairwise(pairs)]
     places = list(accumulate(steps, initial=0))
-    trusted: list[Pair] = []
-    for at, pair in enumerate(pairs):
-        first, last = at - enough + 1, at + enough - 1
-        is_end = first >= 0 and places[at] - places[first] < _NEAR
-        is_start = last < len(pairs) and places[last] - places[at] < _NEAR
-        if is_end or is_start:
-            trusted.append(pair)
-    return trusted
+    trusted: set[int] = set()
+    for first in range(len(pairs) - enough + 1):
+        if places[first + enough - 1] - places[first] < _NEAR:
+            trusted.update(range(first, first + enough))
+    return [pairs[at] for at in sorted(trusted)]
 
 
 def _replaced(given: Sequence[str], heard: Sequence[_Key], from_end: bool) -> list[Span | None]:

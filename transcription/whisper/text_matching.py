@@ -7,6 +7,7 @@ alignment (Needleman and Wunsch, 1970) finds the other words.
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,23 +21,34 @@ _MATCH, _OTHER, _GAP = 5, -3, -2
 
 
 def match(one: Sequence[str], other: Sequence[str]) -> list[Pair]:
-    """Return the pairs of equal words, in order in both texts."""
+    """Return the pairs of equal words, in order in both texts. `one` may be a part of `other`."""
     codes = {word: code for code, word in enumerate(dict.fromkeys([*one, *other]))}
     first, second = (np.array([codes[word] for word in words], dtype=np.int64) for words in (one, other))
-    return list(_match(first, second, 0, 0, _RUNS))
+    return list(_match(first, second, _Place(0, 0, True, True), _RUNS))
 
 
 Codes = npt.NDArray[np.int64]
 
 
-def _match(one: Codes, other: Codes, first: int, second: int, runs: Sequence[int]) -> Iterator[Pair]:
-    """Yield pairs of two parts of the texts, which begin at these indices."""
+class _Place(NamedTuple):
+    """Where two parts of the texts begin, and whether they begin and end the texts."""
+
+    first: int
+    second: int
+    is_start: bool
+    is_end: bool
+
+
+def _match(one: Codes, other: Codes, place: _Place, runs: Sequence[int]) -> Iterator[Pair]:
+    """Yield pairs of two parts of the texts."""
+    first, second = place.first, place.second
     if len(one) * len(other) <= _MAX_CELLS:
-        yield from ((first + i, second + j) for i, j in _aligned(one, other))
+        yield from ((first + i, second + j) for i, j in _aligned(one, other, place))
     elif runs:
         anchors = _unique_runs(one, other, runs[0])
         for (i, j), (next_i, next_j) in pairwise([(-1, -1), *anchors, (len(one), len(other))]):
-            yield from _match(one[i + 1 : next_i], other[j + 1 : next_j], first + i + 1, second + j + 1, runs[1:])
+            inner = _Place(first + i + 1, second + j + 1, place.is_start and i < 0, place.is_end and next_i == len(one))
+            yield from _match(one[i + 1 : next_i], other[j + 1 : next_j], inner, runs[1:])
             if next_i < len(one):
                 yield first + next_i, second + next_j
 
@@ -81,21 +93,21 @@ def _longest_increasing(pairs: Sequence[Pair]) -> list[Pair]:
     return [pair for at, pair in enumerate(chain) if at == 0 or pair[0] > chain[at - 1][0]]
 
 
-def _aligned(one: Codes, other: Codes) -> list[Pair]:
-    """Return the equal pairs of the best global alignment.
+def _aligned(one: Codes, other: Codes, place: _Place) -> list[Pair]:
+    """Return the equal pairs of the best global alignment. What `other` has before and after `one` costs nothing.
 
     A row of the table is computed at once: a gap in `other` is a running maximum over differences.
     """
     gaps = np.arange(len(other) + 1, dtype=np.int32) * _GAP
     table = np.empty((len(one) + 1, len(other) + 1), dtype=np.int32)
-    table[0] = gaps
+    table[0] = 0 if place.is_start else gaps
     for row, code in enumerate(one, start=1):
         diagonal = table[row - 1, :-1] + np.where(other == code, _MATCH, _OTHER).astype(np.int32)
         best = table[row - 1] + _GAP
         best[1:] = np.maximum(best[1:], diagonal)
         table[row] = np.maximum.accumulate(best - gaps) + gaps
     pairs: list[Pair] = []
-    row, column = len(one), len(other)
+    row, column = len(one), int(table[-1].argmax()) if place.is_end else len(other)
     while row and column:
         is_equal = bool(one[row - 1] == other[column - 1])
         if table[row, column] == table[row - 1, column - 1] + (_MATCH if is_equal else _OTHER):
