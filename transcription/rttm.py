@@ -17,7 +17,7 @@ _MIN_FIELDS = 8  # the last two, confidence and lookahead, are often missing
 
 def write_rttm(turns: Iterable[SpeakerTurn], name: str = DEFAULT_NAME) -> str:
     """Return a line for each turn. name: of the recording; spaces become _, as they separate fields."""
-    file = as_field(name) or DEFAULT_NAME
+    file = as_field(name or DEFAULT_NAME)
     lines = [
         f"SPEAKER {file} 1 {turn.start:.3f} {turn.end - turn.start:.3f} <NA> <NA> {as_field(turn.speaker)} <NA> <NA>\n"
         for turn in turns
@@ -26,29 +26,35 @@ def write_rttm(turns: Iterable[SpeakerTurn], name: str = DEFAULT_NAME) -> str:
 
 
 def as_field(text: str) -> str:
-    """Return the text as a field of RTTM: without white space."""
-    return re.sub(r"\s+", "_", text.strip())
+    """Return the text as a field of RTTM: without white space, which separates fields; <NA> if it is empty."""
+    return "_".join(text.split()) or "<NA>"
 
 
-def read_rttm(text: str, name: str | None = None) -> list[SpeakerTurn]:
-    """Return the turns in a text of RTTM, sorted by start. Empty lines, comments (;;) and other types are skipped.
+def read_rttm_files(text: str) -> dict[str, list[SpeakerTurn]]:
+    """Return the turns of each file in a text of RTTM, by the name of the file; turns are sorted by start.
 
-    name: of the recording. If the text has turns of several files, only those of this name count; if it has none of
-    this name, that is an error, as turns of another recording would give wrong speakers.
-    Raises InvalidRequest that names the first bad line.
+    Empty lines, comments (;;) and other types are skipped. Raises InvalidRequest that names the first bad line.
     """
     by_file: dict[str, list[SpeakerTurn]] = {}
     for file, turn in _lines(text):
         by_file.setdefault(file, []).append(turn)
     if not by_file:
         raise InvalidRequest("the RTTM has no SPEAKER line", "turns")
-    chosen = next(iter(by_file.values())) if len(by_file) == 1 else by_file.get(as_field(name or ""))
-    if chosen is None:
-        raise InvalidRequest(
-            f"the RTTM has turns of {len(by_file)} files, and none of them is {as_field(name or '') or 'named'}",
-            "turns",
-        )
-    return sorted(chosen, key=lambda turn: (turn.start, turn.end, turn.speaker))
+    return {
+        file: sorted(turns, key=lambda turn: (turn.start, turn.end, turn.speaker)) for file, turns in by_file.items()
+    }
+
+
+def read_rttm(text: str) -> list[SpeakerTurn]:
+    """Return the turns in a text of RTTM of one file, sorted by start.
+
+    Raises InvalidRequest if a line is bad, or if the text has turns of several files: the turns of another recording
+    would give wrong speakers.
+    """
+    by_file = read_rttm_files(text)
+    if len(by_file) > 1:
+        raise InvalidRequest(f"the RTTM has turns of {len(by_file)} files: send those of one", "turns")
+    return next(iter(by_file.values()))
 
 
 def _lines(text: str) -> Iterator[tuple[str, SpeakerTurn]]:

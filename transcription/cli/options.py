@@ -9,8 +9,8 @@ from pydantic.fields import FieldInfo
 from transcription.config import DIARIZATION_MODEL, InferenceConfig, ModelSettings
 from transcription.formats import FORMATS
 
-WITHOUT_OPTION = frozenset({"sampling_rate"})
-"""Parameters of a request that have no effect on a file."""
+WITHOUT_OPTION = frozenset({"sampling_rate", "turns"})
+"""Parameters of a request that have no effect on a file, or that belong to one file (transcribe --turns)."""
 _METAVARS: dict[Any, str] = {str: "TEXT", int: "N", float: "N"}
 
 
