@@ -36,11 +36,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class WordScore:
-    """The errors of words with speakers. lost: words of the transcript that the assignment does not have.
+    """The errors of words with speakers.
 
     wer: without speakers; utterances of different people may come in any order (MIMO-WER, von Neumann et al. 2023).
     cp: the same with the best mapping of speakers (cpWER, Watanabe et al. 2020).
     tcp: cp, where a word only counts within COLLAR seconds of its place (tcpWER, von Neumann et al. 2023).
+    without_speaker: number of words without a speaker.
     """
 
     wer: Counts = Counts()
