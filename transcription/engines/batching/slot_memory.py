@@ -85,6 +85,10 @@ class SlotMemory:
         positions = torch.arange(longest, device=tokens.device).expand_as(tokens)
         return self.decoder.forward(tokens, positions, rows, longest)
 
+    def forget_prompt(self, row: int) -> None:
+        """Make the assistant read a row from its first token on, as the row's prompt will change."""
+        self.assistant_length[row] = 0
+
     def begin(
         self, row: int, prompt: Sequence[int], timed: bool, temperature: float = 0.0, seed: int = 0,
         beams: Beams = GREEDY,
