@@ -14,10 +14,11 @@ from transcription.engines.batching.languages import (
 )
 from transcription.engines.batching.window import Window, WindowResult
 from transcription.engines.edge.network import Array, Network
-from transcription.engines.edge.row import Row
+from transcription.engines.edge.row import Decoded, Row
 from transcription.engines.edge.rules import LogitsRules
 from transcription.whisper.checkpoint import Whisper
-from transcription.whisper.decoding_result import needs_fallback
+from transcription.whisper.decoding_result import DecodingResult, follows_prompt, is_confirmed, needs_fallback
+from transcription.whisper.repetition import LOOP_CHECK
 
 
 class GreedyDecoder:
@@ -44,12 +45,12 @@ class GreedyDecoder:
         for row in rows:
             request = row.window.request
             row.language = row.language or request.language
-            row.prompt = self._whisper.prompt(request.context_tokens or [], row.language, request.config)
+            row.context = request.context_tokens or []
         decoded: list[Row] = []
         while rows:
             self._attempt(rows, cross)
-            decoded += [row for row in rows if row.result is not None]
-            rows = [row for row in rows if row.result is None and not row.window.future.cancelled()]
+            decoded += [row for row in rows if row.decoded is not None]
+            rows = [row for row in rows if row.decoded is None and not row.window.future.cancelled()]
             cross = self._cross_memory(rows)
         return decoded
 
@@ -60,6 +61,7 @@ class GreedyDecoder:
     def _attempt(self, rows: Sequence[Row], cross: list[Array]) -> None:
         """Decode rows at their temperature. Those that are good enough, or have no temperature left, get a result."""
         for row in rows:
+            row.prompt = self._whisper.prompt(row.context, row.language, row.window.request.config)
             row.begin()
         logits, memory, first = self._read_prompts(rows, cross)
         for row, one in zip(rows, self._probabilities(logits), strict=True):
@@ -110,14 +112,29 @@ class GreedyDecoder:
             row.has_ended = True
             return
         row.tokens.append(token)
-        row.has_ended = len(row.prompt) + len(row.tokens) >= self._network.positions
+        row.has_ended = len(row.prompt) + len(row.tokens) >= self._network.positions or self._is_lost(row)
+
+    def _result(self, row: Row) -> DecodingResult:
+        return self._whisper.score(row.tokens, row.logprobs, row.temperature, row.no_speech_prob)
+
+    def _is_lost(self, row: Row) -> bool:
+        """Return whether a row loops, and another attempt may be better. It looks now and then only."""
+        length = len(row.tokens) - 1
+        is_time = length >= LOOP_CHECK and length % LOOP_CHECK == 0
+        return is_time and row.has_another_attempt and self._result(row).is_loop
 
     def _finish(self, row: Row) -> None:
-        result = self._whisper.score(row.tokens, row.logprobs, row.temperature, row.no_speech_prob)
-        if needs_fallback(result, row.window.request.config) and row.has_next_attempt:
+        """Take what was decoded, or prepare the next attempt: without the prompt, or at the next temperature."""
+        result, config = self._result(row), row.window.request.config
+        decoded = Decoded(result, row.attention)
+        if row.context and follows_prompt(result, row.context[1:], config):
+            row.with_context, row.context = decoded, []
+        elif needs_fallback(result, config) and row.has_next_temperature:
             row.attempt += 1
+        elif row.with_context is not None and is_confirmed(row.with_context.result, result):
+            row.decoded = row.with_context
         else:
-            row.result = result
+            row.decoded = decoded
 
     def _detect_languages(self, rows: list[Row], cross: list[Array]) -> tuple[list[Row], list[Array]]:
         """Set the languages that are to be detected, and return the rows that are to be decoded."""

@@ -73,14 +73,14 @@ class EdgeEngine:
 
     def _finish(self, row: Row) -> None:
         """Resolve the window of a decoded row."""
-        if row.result is None:
+        if row.decoded is None:
             return
-        starts = None
-        if row.attention:
+        result, attention, starts = row.decoded.result, row.decoded.attention, None
+        if attention:
             frames = -(-len(row.window.samples) // SAMPLES_PER_FRAME)
-            starts = starts_of(np.stack(row.attention, axis=1)[..., :frames]).tolist()
+            starts = starts_of(np.stack(attention, axis=1)[..., :frames]).tolist()
         row.window.resolve(
-            read_window(self.whisper, row.window, row.result, starts, row.language, row.language_probability)
+            read_window(self.whisper, row.window, result, starts, row.language, row.language_probability)
         )
 
 

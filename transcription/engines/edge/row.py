@@ -9,12 +9,21 @@ from transcription.engines.edge.rules import State
 from transcription.whisper.decoding_result import DecodingResult
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """A result, and the attention of the alignment heads for each of its tokens, as in Row."""
+
+    result: DecodingResult
+    attention: list[Array]
+
+
 @dataclass(eq=False)
 class Row:
     """A window and its tokens so far.
 
-    states: of the encoder (1, frames, width). attempt: index of its temperature. attention: of the alignment heads
-    (heads, frames), one for each token. result: None until a temperature was good enough.
+    states: of the encoder (1, frames, width). attempt: index of its temperature. context: tokens of the request's
+    prompt. attention: of the alignment heads (heads, frames), one for each token. with_context: what was decoded with
+    the prompt, if it was then left out. decoded: None until an attempt was good enough.
     """
 
     window: Window
@@ -22,6 +31,7 @@ class Row:
     language: str | None = None
     language_probability: float | None = None
     no_speech_prob: float = 0.0
+    context: list[int] = field(default_factory=list)
     prompt: list[int] = field(default_factory=list)
     attempt: int = 0
     tokens: list[int] = field(default_factory=list)
@@ -29,7 +39,8 @@ class Row:
     attention: list[Array] = field(default_factory=list)
     state: State = field(default_factory=lambda: State(timed=True))
     has_ended: bool = False
-    result: DecodingResult | None = None
+    with_context: "Decoded | None" = None
+    decoded: "Decoded | None" = None
 
     @property
     def temperature(self) -> float:
@@ -37,9 +48,14 @@ class Row:
         return self.window.request.config.temperature[self.attempt]
 
     @property
-    def has_next_attempt(self) -> bool:
+    def has_next_temperature(self) -> bool:
         """Whether another temperature is left."""
         return self.attempt + 1 < len(self.window.request.config.temperature)
+
+    @property
+    def has_another_attempt(self) -> bool:
+        """Whether the window can be decoded again: without its prompt, or at the next temperature."""
+        return bool(self.context) or self.has_next_temperature
 
     def begin(self) -> None:
         """Forget the tokens of the attempt before."""
