@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transcription.audio import AUDIO_SUFFIXES
+from transcription.cli.completion import add_completion
 from transcription.cli.options import add_request_options, format_list, inference_config, model_settings, with_needs
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest, TranscriptionError
@@ -64,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
         help="write a file for each input and format into this directory (default: write to standard output)",
     )  # fmt: skip
     command.add_argument("--quiet", action="store_true", help="show no progress bars")
+    add_completion(command)
     return command
 
 
