@@ -20,7 +20,7 @@ class PrintCompletion(argparse.Action):
             import shtab  # here, because nothing else needs it
         except ModuleNotFoundError:
             parser.error('--print-completion needs one more package: pip install "transcription-endpoint[completion]"')
-        files: dict[Any, dict[str, str]] = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "SOURCE": shtab.FILE}
+        files: dict[Any, Any] = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "SOURCE": shtab.FILE}
         for action in parser._actions:
             if action.metavar in files:
                 action.complete = files[action.metavar]  # type: ignore[attr-defined]  # shtab reads it
