@@ -1,8 +1,8 @@
 """How well a given text is aligned with a recording: python -m benchmarks.alignment --model DIR --recordings MANIFEST.
 
 The recordings are those of the manifest that were put together from clips: the start of each clip is known. A text is
-aligned as it is, with words replaced, with words inserted that nobody says, and with another recording. Start errors
-are those of the first word of each clip, and include the silence with which a clip begins.
+aligned as it is, with words replaced, with words inserted that nobody says, and with another recording. Start errors are
+those of the first word of each clip, and include the silence with which a clip begins.
 """
 
 import argparse
@@ -10,8 +10,9 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.speech.recordings import Recording, read_manifest
 from benchmarks.speech.report import table
@@ -23,13 +24,17 @@ from transcription.whisper.given_text import keys_of
 from transcription.whisper.text_alignment import align_text
 
 REPLACED, INSERTED = 0.1, 20
-Script = list[tuple[str, bool]]
-"""The words of a text, and whether each is said."""
 
 
-def words_of(text: str) -> list[str]:
-    """Return the words of a text that have letters or digits."""
-    return [word for word in text.split() if keys_of(word)]
+class ScriptWord(NamedTuple):
+    """A word of a text, whether it is said, and when: only the starts of clips are known."""
+
+    text: str
+    is_said: bool = True
+    start: float | None = None
+
+
+Script = list[ScriptWord]
 
 
 @dataclass
@@ -45,39 +50,52 @@ class Outcome:
     seconds: float = 0.0
 
     def add(self, script: Script, words: Sequence[Word]) -> None:
-        """Count words that are rightly and wrongly marked as not said."""
-        for (_, is_said), word in zip(script, words, strict=True):
-            self.said += is_said
-            self.said_marked += is_said and not word.said
-            self.unsaid += not is_said
-            self.unsaid_marked += not (is_said or word.said)
+        """Count words that are rightly and wrongly marked as not said, and measure the starts of clips."""
+        for true, word in zip(script, words, strict=True):
+            self.said += true.is_said
+            self.said_marked += true.is_said and not word.said
+            self.unsaid += not true.is_said
+            self.unsaid_marked += not (true.is_said or word.said)
+            if true.start is not None:
+                self.turns += 1
+                self.errors += [abs(word.start - true.start)] if word.said else []
 
     def row(self) -> list[str]:
         """Return the cells of a table."""
         found = len(self.errors)
-        shares = [
-            f"{sum(error <= limit for error in self.errors) / found:.0%}" if found else "–" for limit in (0.1, 0.25)
-        ]
-        median = f"{statistics.median(self.errors):.2f} s" if found else "–"
+        shares = [f"{sum(error <= limit for error in self.errors) / max(found, 1):.0%}" for limit in (0.1, 0.25)]
+        starts = (
+            [f"{found} of {self.turns}", f"{statistics.median(self.errors):.2f} s", *shares] if found else ["–"] * 4
+        )
         marked = f"{self.unsaid_marked} of {self.unsaid}" if self.unsaid else "–"
         wrong = f"{self.said_marked} of {self.said}" if self.said else "–"
-        return [f"{found} of {self.turns}", median, *shares, marked, wrong, f"{self.seconds:.2f} s"]
+        return [*starts, marked, wrong, f"{self.seconds:.2f} s"]
+
+
+def script_of(recording: Recording) -> Script:
+    """Return the words that are said in a recording; punctuation alone is no word."""
+    script: Script = []
+    for turn in recording.turns:
+        words = [word for word in turn.text.split() if keys_of(word)]
+        script += [ScriptWord(word, start=None if at else turn.start) for at, word in enumerate(words)]
+    return script
 
 
 def replaced(script: Script, strange: Sequence[str], generator: random.Random) -> Script:
-    """Return a text in which a tenth of the words are others. They are where a word is said, so they count as said."""
-    return [(generator.choice(strange) if generator.random() < REPLACED else word, said) for word, said in script]
+    """Return a text in which a tenth of the words are others. They stand where a word is said, so they count as said."""
+    return [word._replace(text=generator.choice(strange)) if generator.random() < REPLACED else word for word in script]
 
 
 def inserted(script: Script, strange: Sequence[str], generator: random.Random) -> Script:
     """Return a text with a run of words in its middle that nobody says."""
     start, middle = generator.randrange(max(len(strange) - INSERTED, 1)), len(script) // 2
-    return [*script[:middle], *((word, False) for word in strange[start : start + INSERTED]), *script[middle:]]
+    run = [ScriptWord(word, is_said=False) for word in strange[start : start + INSERTED]]
+    return [*script[:middle], *run, *script[middle:]]
 
 
 def other(_: Script, strange: Sequence[str], generator: random.Random) -> Script:
     """Return the text of another recording."""
-    return [(word, False) for word in strange]
+    return [ScriptWord(word, is_said=False) for word in strange]
 
 
 VARIANTS: dict[str, Callable[[Script, Sequence[str], random.Random], Script]] = {
@@ -91,29 +109,18 @@ VARIANTS: dict[str, Callable[[Script, Sequence[str], random.Random], Script]] = 
 def measure(recordings: Sequence[Recording], transcripts: Sequence[Transcript]) -> dict[str, Outcome]:
     """Return the outcome of each variant of the texts."""
     outcomes = {name: Outcome() for name in VARIANTS}
-    for number, (recording, transcript) in enumerate(zip(recordings, transcripts, strict=True)):
-        script = [(word, True) for turn in recording.turns for word in words_of(turn.text)]
-        strange = words_of(recordings[number - 1].text or "")
+    scripts = list(map(script_of, recordings))
+    texts = [[word.text for word in script] for script in scripts]
+    for number, (script, transcript) in enumerate(zip(scripts, transcripts, strict=True)):
+        others = [text for text in texts if text != texts[number]]  # some recordings differ in their noise only
+        strange = others[number % len(others)]
         for name, change in VARIANTS.items():
-            outcome, changed = outcomes[name], change(script, strange, random.Random(number))
+            changed = change(script, strange, random.Random(number))
             started = time.process_time()
-            words = align_text(transcript, " ".join(word for word, _ in changed)).words
-            outcome.seconds += time.process_time() - started
-            outcome.add(changed, words)
-            if name == "the text":
-                outcome.turns += len(recording.turns)
-                outcome.errors += start_errors(recording, words)
+            words = align_text(transcript, " ".join(word.text for word in changed)).words
+            outcomes[name].seconds += time.process_time() - started
+            outcomes[name].add(changed, words)
     return outcomes
-
-
-def start_errors(recording: Recording, words: Sequence[Word]) -> list[float]:
-    """Return the distances of the first words of turns from the starts of the turns, in seconds."""
-    errors, at = [], 0
-    for turn in recording.turns:
-        if words[at].said:
-            errors.append(abs(words[at].start - turn.start))
-        at += len(words_of(turn.text))
-    return errors
 
 
 def main() -> None:
@@ -124,7 +131,7 @@ def main() -> None:
     parser.add_argument("--beam-size", type=int, default=1, help="beams of the transcription (default: 1)")
     options = parser.parse_args()
     recordings = [
-        replace(one, text=" ".join(turn.text for turn in one.turns))
+        one
         for one in read_manifest(options.recordings)
         if len(one.turns) > 1 and not one.utterances and one.unit == "words"
     ]
