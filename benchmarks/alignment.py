@@ -1,8 +1,8 @@
 """How well a given text is aligned with a recording: python -m benchmarks.alignment --model DIR --recordings MANIFEST.
 
 The recordings are those of the manifest that were put together from clips: the start of each clip is known. A text is
-aligned as it is, with words replaced, with words inserted that nobody says, and with another recording. Start errors are
-those of the first word of each clip, and include the silence with which a clip begins.
+aligned as it is, with words replaced, with words inserted that nobody says, and with another recording. Start errors
+are those of the first word of each clip, and include the silence with which a clip begins.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def script_of(recording: Recording) -> Script:
 
 
 def replaced(script: Script, strange: Sequence[str], generator: random.Random) -> Script:
-    """Return a text in which a tenth of the words are others. They stand where a word is said, so they count as said."""
+    """Return a text in which a tenth of the words are others. A word is said in their place: they count as said."""
     return [word._replace(text=generator.choice(strange)) if generator.random() < REPLACED else word for word in script]
 
 
