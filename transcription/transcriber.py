@@ -1,7 +1,7 @@
 """Transcriber: audio in, transcript with speakers out. Every interface of the package calls it."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -13,7 +13,7 @@ from transcription.diarization.assign import assign_speakers
 from transcription.diarization.channels import by_channel
 from transcription.engines import ENGINES, Engine
 from transcription.errors import EngineFailure, InvalidRequest, InvalidSettings, TranscriptionError
-from transcription.transcript import Transcript
+from transcription.transcript import SpeakerTurn, Transcript
 from transcription.whisper.text_alignment import align_text
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ class Transcriber:
 
         Raises InvalidRequest if it requires speakers and no diarization model is loaded.
         """
-        if self.diarizer is None and config.diarize and not config.multichannel:
+        needs_diarizer = config.diarize and not config.multichannel and config.turns is None
+        if self.diarizer is None and needs_diarizer:
             raise InvalidRequest(self._diarizer_error, param)
 
     def with_requested_words(self, transcript: Transcript, config: InferenceConfig) -> Transcript:
@@ -101,6 +102,8 @@ class Transcriber:
     def _transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
         if config.multichannel:
             return self._transcribe_channels(audio, config, context)
+        if config.turns is not None:
+            return self._transcribe_with_turns(config.turns, audio, config, context)
         if self.diarizer is None:
             return self._warn_about_speakers(self._text_of(audio, config, context), config)
         if config.diarize is False:
@@ -115,6 +118,16 @@ class Transcriber:
         changes = {"align": None, "timestamps": "word", "beam_size": config.beam_size or 1}
         heard = self.engine.transcribe(audio, config.model_copy(update=changes), context)
         return _with_requested_words(align_text(heard, config.align), config)
+
+    def _transcribe_with_turns(
+        self, turns: Sequence[SpeakerTurn], audio: Audio, config: InferenceConfig, context: RequestContext
+    ) -> Transcript:
+        """Assign the turns of the request instead of those of the diarizer."""
+        word_config = config.model_copy(update={"timestamps": "word"})
+        transcript = assign_speakers(self._text_of(audio, word_config, context), turns)
+        late = sum(turn.start >= audio.duration for turn in turns)
+        warnings = [f"{late} of {len(turns)} turns start after the end of the recording"] if late else []
+        return _with_requested_words(transcript, config).with_warnings(*warnings)
 
     def _transcribe_and_diarize(
         self, diarizer: SpeakerDiarizer, audio: Audio, config: InferenceConfig, context: RequestContext

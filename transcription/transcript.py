@@ -103,6 +103,7 @@ class Transcript:
     turns: speaker turns sorted by start, which may overlap; None if no speakers were assigned.
     warnings: messages for the reader, one sentence each.
     coverage: intervals that partition the recording, in order of time; empty if they are unknown.
+    name: of the recording: its file name without folder and suffix; empty if it is unknown.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -114,6 +115,7 @@ class Transcript:
     partial: bool = False
     warnings: tuple[str, ...] = ()
     coverage: tuple[CoverageInterval, ...] = ()
+    name: str = ""
 
     @property
     def text(self) -> str:

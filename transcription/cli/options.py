@@ -11,8 +11,8 @@ from transcription.config import DIARIZATION_MODEL, InferenceConfig, ModelSettin
 from transcription.errors import InvalidRequest
 from transcription.formats import FORMATS
 
-WITHOUT_OPTION = frozenset({"sampling_rate"})
-"""Parameters of a request that have no effect on a file."""
+WITHOUT_OPTION = frozenset({"sampling_rate", "turns"})
+"""Parameters of a request that have no effect on a file, or that belong to one file (transcribe --turns)."""
 _MORE_HELP = {"align": " @FILE: the text is in a file."}
 _METAVARS: dict[Any, str] = {str: "TEXT", int: "N", float: "N"}
 

@@ -20,6 +20,7 @@ from transcription.config.fields import (
     UnicodeText,
     describe,
 )
+from transcription.config.speaker_turns import Turns
 from transcription.errors import InvalidRequest
 
 
@@ -119,6 +120,11 @@ class InferenceConfig(BaseModel):
     num_speakers: SpeakerCount = Field(None, description="Exact number of speakers, if it is known.")
     min_speakers: SpeakerCount = Field(None, description="Minimum number of speakers.")
     max_speakers: SpeakerCount = Field(None, description="Maximum number of speakers.")
+    turns: Turns | None = Field(
+        None,
+        description="Who speaks when, if it is known: a list of {start, end, speaker}, in seconds, or RTTM of one"
+        " file. It is used instead of DIARIZATION_MODEL.",
+    )
     multichannel: bool = Field(
         False,
         description="Transcribe each channel separately, as one speaker per channel (phone calls). It does not use"
@@ -169,6 +175,8 @@ class InferenceConfig(BaseModel):
             raise ValueError("multichannel cannot be combined with diarize or speaker counts")
         if self.align is not None and (self.task == "translate" or self.multichannel or self.logprobs):
             raise ValueError("align cannot be combined with task translate, multichannel or logprobs")
+        if self.turns is not None and (self.multichannel or self.diarize is False or self.speaker_hints):
+            raise ValueError("turns cannot be combined with multichannel, diarize false or speaker counts")
         if self.min_cue_s > self.max_cue_s:
             raise ValueError("min_cue_s is larger than max_cue_s")
         return self

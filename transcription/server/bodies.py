@@ -6,6 +6,7 @@ from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import PureWindowsPath
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 
@@ -20,16 +21,21 @@ from transcription.server.request_log import record_of
 
 _MEMORY_BYTES = 1024 * 1024  # larger bodies are kept on disk
 _OVERHEAD_BYTES = 3 * 1024 * 1024  # of a body, around the audio file; a text of MAX_TEXT may be inside
-_MAX_FIELDS, _MAX_FIELD_BYTES, _MAX_TEXT_BYTES = 300, 64 * 1024, 4 * MAX_TEXT  # of a form
+# Of a form; an hour of talk has 64 KiB of RTTM.
+_MAX_FIELDS, _MAX_FIELD_BYTES, _MAX_TEXT_BYTES = 300, 256 * 1024, 4 * MAX_TEXT
 _DRAIN_BYTES, _DRAIN_SECONDS = 32 * 1024 * 1024, 2.0
 
 
 @dataclass
 class Form:
-    """A multipart body: the values of each field in order, and the files. The caller closes it."""
+    """A multipart body: the values of each field in order, and the files. The caller closes it.
+
+    recording: the name of the last file, without folder and suffix.
+    """
 
     fields: dict[str, list[str]] = field(default_factory=dict)
     files: dict[str, IO[bytes]] = field(default_factory=dict)
+    recording: str = ""
 
     def file(self) -> IO[bytes]:
         """Return the audio file. Raises InvalidRequest if it is missing or has another name."""
@@ -80,6 +86,7 @@ async def read_form(request: Request, max_file_bytes: int) -> Form:
     for name, value in items:
         if isinstance(value, UploadFile):
             form.files[name] = cast("IO[bytes]", value.file)
+            form.recording = PureWindowsPath(value.filename or "").stem  # it splits at both slashes
         else:
             form.fields.setdefault(name, []).append(value)
     return form

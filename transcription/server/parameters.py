@@ -172,7 +172,11 @@ class TranscriptionRequest(BaseModel):
             ("word" in self.timestamp_granularities, "timestamp_granularities word needs", "shows_words"),
             (bool(self.include), "include logprobs needs", "shows_logprobs"),
             (self.stream, "stream needs", "streams"),
-            (bool(config.diarize or config.speaker_hints), "speakers need", "shows_speakers"),
+            (
+                bool(config.diarize or config.speaker_hints or config.turns is not None),
+                "speakers need",
+                "shows_speakers",
+            ),
             *((True, f"{name} needs", "is_subtitle") for name in sorted(SUBTITLE_PARAMETERS & config.model_fields_set)),
         ]
         for is_requested, subject, field in needs:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from os import SEEK_END
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from transcription.audio import Audio, load_audio
 from transcription.config import InferenceConfig, parse_request
+from transcription.context import RequestContext
 from transcription.errors import InvalidRequest
 from transcription.formats import FORMATS, format_names, formats_of
 from transcription.server.api_errors import ApiError
@@ -85,9 +87,12 @@ async def transcribe(request: Request) -> Response:
         file, (config, warnings) = form.file(), _config(form)
         service.transcriber.check(config)
         stream = EventStream(request, PageEvents())
-        return Job(
-            lambda context: service.transcribe(file, config, context, record, stream.report_audio, warnings), stream
-        )
+
+        def work(context: RequestContext) -> Transcript:
+            transcript = service.transcribe(file, config, context, record, stream.report_audio, warnings)
+            return replace(transcript, name=form.recording)
+
+        return Job(work, stream)
 
     return await run(request, read_form, service.max_audio_bytes, prepare)
 

@@ -21,7 +21,8 @@ from transcription.whisper.text_matching import Pair, match
 _NEAR = 8  # keys in a row
 _ENOUGH = 4  # matches among them, so that they count
 _MIN_SHARE = 0.3  # of the letters of words without a match that the model wrote as other words
-_MAX_FREE, _MAX_RUN = 4, 40  # keys in a row that may be any other words, and that may be similar ones
+_MAX_FREE = 4  # keys in a row that may be any other words
+_MAX_RUN = 200  # letters of more keys, which may be similar words
 _MIN_SIMILAR = 0.45  # difflib's ratio of the letters
 _DIGIT = 4  # letters that a digit stands for: "25" is "twenty-five"
 _MAX_HEARD = 3  # times the letters of words without a match, of the other words that they are compared with
@@ -128,7 +129,7 @@ def _is_plausible(given: Sequence[str], heard: Sequence[str]) -> bool:
     if len(given) <= _MAX_FREE:
         return True
     letters = "".join(given), "".join(heard)
-    return len(given) <= _MAX_RUN and SequenceMatcher(None, *letters, autojunk=False).ratio() >= _MIN_SIMILAR
+    return len(letters[0]) <= _MAX_RUN and SequenceMatcher(None, *letters, autojunk=False).ratio() >= _MIN_SIMILAR
 
 
 def _joined(parts: Sequence[Span]) -> Span | None:
