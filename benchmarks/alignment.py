@@ -2,7 +2,7 @@
 
 The recordings are those of the manifest that were put together from clips: the start of each clip is known. A text is
 aligned as it is, with words replaced, with words inserted that nobody says, and with another recording. Start errors
-are those of the first word of each clip, and include the silence with which a clip begins.
+are those of the first word of each clip, which begins where the clip is first loud.
 """
 
 import argparse
@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from benchmarks.speech.recordings import Recording, read_manifest
 from benchmarks.speech.report import table
-from transcription.audio import Audio
+from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.transcriber import Transcriber
 from transcription.transcript import Transcript, Word
@@ -24,6 +26,7 @@ from transcription.whisper.given_text import keys_of
 from transcription.whisper.text_alignment import align_text
 
 REPLACED, INSERTED = 0.1, 20
+FRAME, LOUD = SAMPLE_RATE // 50, 0.1
 
 
 class ScriptWord(NamedTuple):
@@ -75,10 +78,24 @@ class Outcome:
 def script_of(recording: Recording) -> Script:
     """Return the words that are said in a recording; punctuation alone is no word."""
     script: Script = []
-    for turn in recording.turns:
+    samples = recording.load()
+    ends = [turn.start for turn in recording.turns[1:]] + [len(samples) / SAMPLE_RATE]
+    for turn, end in zip(recording.turns, ends, strict=True):
         words = [word for word in turn.text.split() if keys_of(word)]
-        script += [ScriptWord(word, start=None if at else turn.start) for at, word in enumerate(words)]
+        start = first_loud(samples, turn.start, end)
+        script += [ScriptWord(word, start=None if at else start) for at, word in enumerate(words)]
     return script
+
+
+def first_loud(samples: Samples, start: float, end: float) -> float:
+    """Return the time of the first 20 ms between two times that have a tenth of the amplitude of the loudest ones.
+
+    A clip of LibriSpeech begins with up to half a second of silence.
+    """
+    clip = samples[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+    frames = clip[: len(clip) // FRAME * FRAME].reshape(-1, FRAME)
+    loudness = np.sqrt(np.mean(frames**2, axis=1))
+    return start + float(np.argmax(loudness >= LOUD * loudness.max())) * FRAME / SAMPLE_RATE
 
 
 def replaced(script: Script, strange: Sequence[str], generator: random.Random) -> Script:
@@ -110,10 +127,11 @@ def measure(recordings: Sequence[Recording], transcripts: Sequence[Transcript]) 
     """Return the outcome of each variant of the texts."""
     outcomes = {name: Outcome() for name in VARIANTS}
     scripts = list(map(script_of, recordings))
-    texts = [[word.text for word in script] for script in scripts]
+    clips = [{turn.text for turn in recording.turns} for recording in recordings]
     for number, (script, transcript) in enumerate(zip(scripts, transcripts, strict=True)):
-        others = [text for text in texts if text != texts[number]]  # some recordings differ in their noise only
-        strange = others[number % len(others)]
+        # Some recordings have clips in common.
+        others = [words for words, texts in zip(scripts, clips, strict=True) if not texts & clips[number]]
+        strange = [word.text for word in others[number % len(others)]]
         for name, change in VARIANTS.items():
             changed = change(script, strange, random.Random(number))
             started = time.process_time()
