@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
-from transcription.cli import archive, serve, transcribe
+from transcription.cli import archive, export, serve, transcribe
 
 PARSERS = {
     "transcribe": transcribe.parser, "transcribe-server": serve.parser, "transcribe-archive": archive.parser,
+    "transcribe-export": export.parser,
 }  # fmt: skip
 COMPLETE = """
 source /dev/stdin
