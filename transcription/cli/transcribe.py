@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transcription.audio import AUDIO_SUFFIXES
+from transcription.cli.completion import add_completion
 from transcription.cli.given_turns import GivenTurns
 from transcription.cli.options import add_request_options, format_list, inference_config, model_settings, with_needs
 from transcription.config import InferenceConfig
@@ -72,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
         " file of each turn",
     )  # fmt: skip
     command.add_argument("--quiet", action="store_true", help="show no progress bars")
+    add_completion(command)
     return command
 
 
