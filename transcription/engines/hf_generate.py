@@ -97,6 +97,12 @@ class HFGenerateEngine:
             warnings=coverage_warnings(coverage), coverage=coverage,
         )  # fmt: skip
 
+    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+        """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
+        config = config.model_copy(update={"temperature": (0.0,), "timestamps": "word"})
+        self.whisper.capabilities.check(config)
+        return self._previews.submit(lambda: WindowResult(self.transcribe(Audio(samples), config).segments))
+
     @contextmanager
     def _counting_out_of_memory(self) -> Iterator[None]:
         try:

@@ -79,10 +79,11 @@ class LiveSession:
         """Seconds of audio since the last turn."""
         return self._detector.uncommitted / SAMPLE_RATE
 
-    def set_turns(self, settings: TurnSettings) -> None:
-        """Change when turns begin and end."""
+    def update(self, config: InferenceConfig, turns: TurnSettings) -> None:
+        """Change the parameters. Raises InvalidRequest if the model cannot do what they ask for."""
+        self._transcriber.check(config)
         with self._changed:
-            self._detector.settings = settings
+            self.config, self._detector.settings = config, turns
 
     def feed(self, samples: Samples) -> None:
         """Take more samples at 16 kHz, at most some seconds."""

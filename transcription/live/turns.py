@@ -106,6 +106,11 @@ class TurnDetector:
         """Samples since the end of the last turn, speech or not."""
         return self._received - self._free
 
+    @property
+    def is_speaking(self) -> bool:
+        """Whether a turn goes on."""
+        return self._start is not None
+
     def current(self) -> Turn | None:
         """Return the turn that goes on, up to now; None in a pause."""
         return None if self._start is None else self._turn(self._start, self._received)
