@@ -14,7 +14,10 @@ class Metrics:
     """The metrics of one server, in a registry of its own: a process may have several servers."""
 
     def __init__(
-        self, running: Callable[[], float], waiting: Callable[[], float], out_of_memory: Callable[[], float],
+        self,
+        running: Callable[[], float],
+        waiting: Callable[[], float],
+        out_of_memory: Callable[[], float],
         sessions: Callable[[], float] = lambda: 0,
     ) -> None:
         self.registry = registry = CollectorRegistry()

@@ -20,8 +20,8 @@ from transcription.server.api_errors import ApiError
 from transcription.server.bodies import disconnected
 from transcription.server.fetching import Fetcher
 from transcription.server.metrics import Metrics
-from transcription.server.sessions import Sessions
 from transcription.server.request_log import RequestRecord, propagate_transformers_logs, record_of
+from transcription.server.sessions import Sessions
 from transcription.server.settings import ServerSettings
 from transcription.transcriber import Transcriber, as_engine_failure
 from transcription.transcript import Transcript
@@ -43,8 +43,12 @@ class Service:
         self.handler: EndpointHandler | None = None
         self.failed = False
         self.started = int(time.time())
-        self.metrics = Metrics(lambda: self.admission.running, lambda: self.admission.waiting, self._out_of_memory,
-            lambda: self.sessions.count)
+        self.metrics = Metrics(
+            lambda: self.admission.running,
+            lambda: self.admission.waiting,
+            self._out_of_memory,
+            lambda: self.sessions.count,
+        )
 
     async def load(self) -> None:
         """Load the models, or set `failed`."""

@@ -30,7 +30,9 @@ class Sessions:
         if self._is_draining:
             raise ApiError(503, "shutting_down", "the service is shutting down: connect again", retry_after=5)
         if self.count >= self._max:
-            raise ApiError(429, "too_many_sessions", "too many live sessions: try again later", retry_after=_RETRY_AFTER)
+            raise ApiError(
+                429, "too_many_sessions", "too many live sessions: try again later", retry_after=_RETRY_AFTER
+            )
 
     @contextmanager
     def session(self, stop: Callable[[], None]) -> Iterator[None]:

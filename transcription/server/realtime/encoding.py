@@ -39,9 +39,7 @@ def encode(event: LiveEvent, with_logprobs: bool = False) -> Iterator[dict[str, 
             end = round(event.end * 1000)
             yield server_event("input_audio_buffer.speech_stopped", item_id=event.item, audio_end_ms=end)
         case TurnCommitted():
-            yield server_event(
-                "input_audio_buffer.committed", item_id=event.item, previous_item_id=event.previous
-            )
+            yield server_event("input_audio_buffer.committed", item_id=event.item, previous_item_id=event.previous)
         case WordsAdded():
             yield server_event(
                 f"{_TRANSCRIPTION}.delta", item_id=event.item, content_index=0, delta=event.text,

@@ -45,7 +45,9 @@ def _check(socket: WebSocket, service: Service) -> None:
     if origin and urlsplit(origin).netloc != socket.headers.get("host") and origin not in service.settings.cors_origins:
         raise ApiError(403, "origin_not_allowed", "this page may not use the service: add it to CORS_ORIGINS")
     if unknown := sorted(socket.query_params.keys() - _PARAMETERS):
-        raise ApiError(400, "unknown_parameter", f"unknown parameter {unknown[0][:40]!r}: leave it out", unknown[0][:40])
+        raise ApiError(
+            400, "unknown_parameter", f"unknown parameter {unknown[0][:40]!r}: leave it out", unknown[0][:40]
+        )
     if socket.query_params.get("intent", "transcription") != "transcription":
         raise ApiError(400, "invalid_value", "intent must be transcription", "intent")
     service.sessions.check()
