@@ -1,6 +1,6 @@
 """StreamDecoder: raw audio that arrives in pieces of any length, to samples at 16 kHz."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class StreamDecoder:
         self._odd = b""  # half a sample
         self._resampler = self._new_resampler()
 
-    def _new_resampler(self) -> "object | None":
+    def _new_resampler(self) -> Any:
         import av
 
         return None if self.rate == SAMPLE_RATE else av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
@@ -48,7 +48,7 @@ class StreamDecoder:
             data = self._odd + data
             whole = len(data) // 2 * 2
             self._odd = data[whole:]
-            samples = np.frombuffer(data[:whole], "<i2").astype(np.float32) / 32768
+            samples: Samples = np.frombuffer(data[:whole], "<i2").astype(np.float32) / np.float32(32768)
         else:
             samples = _TABLES[self.encoding][np.frombuffer(data, np.uint8)]
         return self._resampled(samples) if len(samples) and self._resampler is not None else samples
@@ -58,5 +58,5 @@ class StreamDecoder:
 
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout="mono")
         frame.sample_rate = self.rate
-        blocks = [block.to_ndarray().reshape(-1) for block in self._resampler.resample(frame)]  # type: ignore[union-attr]
+        blocks = [block.to_ndarray().reshape(-1) for block in self._resampler.resample(frame)]
         return np.concatenate([np.zeros(0, np.float32), *blocks]).astype(np.float32)

@@ -58,7 +58,8 @@ class Scheduler:
     def next_window(self, start_seconds: float = 0.0) -> Window | None:
         """Return the window to start now, or None.
 
-        Live sessions go first: their windows are due in the order in which they came. Then come short requests, then the request with the fewest running windows, so that no request waits for the end
+        Live sessions go first: their windows are due in the order in which they came. Then come short requests, and
+        then the request with the fewest running windows, so that no request waits for the end
         of another one. start_seconds: the time that it takes to start a window, during which short requests wait.
         """
         self._drop_cancelled()

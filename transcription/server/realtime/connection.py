@@ -65,9 +65,11 @@ class RealtimeConnection:
                 await asyncio.sleep(0)  # the last events are in the queue now
                 self._put(error_event(ApiError(503, "shutting_down", "the service is shutting down: connect again")))
             code = _GOING_AWAY if stopping.done() else _POLICY
-            if not sending.done():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._events.join(), _SEND_SECONDS)
+            has_left = receiving.done() and self._errors < _MAX_ERRORS and not stopping.done()
+            if not sending.done() and not has_left:
+                sent = asyncio.create_task(self._events.join())
+                await asyncio.wait({sent, sending}, timeout=_SEND_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                sent.cancel()
                 with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it has left
                     await self._socket.close(code)
         finally:
@@ -91,7 +93,8 @@ class RealtimeConnection:
             event = await self._events.get()
             try:
                 text = json.dumps(event, ensure_ascii=False)
-                await asyncio.wait_for(self._socket.send_text(text), _SEND_SECONDS)
+                async with asyncio.timeout(_SEND_SECONDS):
+                    await self._socket.send_text(text)
             finally:
                 self._events.task_done()
 
@@ -145,7 +148,8 @@ class RealtimeConnection:
         while self._session.pending >= _MAX_PENDING_TURNS:
             self._progress.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._progress.wait(), 1.0)
+                async with asyncio.timeout(1.0):
+                    await self._progress.wait()
 
     def _commit(self) -> None:
         seconds = self._session.uncommitted_seconds
