@@ -51,7 +51,7 @@ def until(connection: Any, kind: str) -> list[dict[str, Any]]:
     """Return the events up to the first one of a kind."""
     events = []
     for event in connection:
-        events.append(event.to_dict())
+        events.append(event.to_dict(warnings=False))
         if event.type == kind:
             break
     return events
