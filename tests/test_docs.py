@@ -134,7 +134,7 @@ def tree() -> list[Path]:
 
 def test_the_tree_in_the_readme_has_only_what_exists() -> None:
     assert [name(path) for path in tree() if not path.exists()] == []
-    assert len(tree()) <= 27
+    assert len(tree()) <= 26
 
 
 def test_the_tree_in_the_readme_has_every_folder() -> None:

@@ -108,7 +108,8 @@ def test_silence_has_no_text(client: openai.OpenAI) -> None:
 )
 def test_an_error_names_the_event_and_the_session_goes_on(client: openai.OpenAI, event: Any, code: str) -> None:
     with client.realtime.connect() as connection:
-        connection.send({**event, "event_id": "mine"})
+        message: Any = {**event, "event_id": "mine"}
+        connection.send(message)
         error = until(connection, "error")[-1]["error"]
         assert (error["code"], error["event_id"]) == (code, "mine")
         connection.input_audio_buffer.clear()
@@ -127,11 +128,9 @@ def test_text_that_is_no_event_ends_the_session_at_last(live: Running) -> None:
     with connect(url, subprotocols=["realtime", "openai-insecure-api-key.right"]) as socket:  # type: ignore[list-item]
         for _ in range(20):
             socket.send("rubbish")
-        with pytest.raises(websockets.exceptions.ConnectionClosed) as caught:
-            while True:
-                socket.recv(timeout=30)
-    assert caught.value.rcvd is not None
-    assert caught.value.rcvd.code == 1008
+        with pytest.raises(websockets.exceptions.ConnectionClosed):
+            list(socket)
+        assert socket.close_code == 1008
 
 
 @pytest.mark.parametrize(("query", "key", "status"), [("", "wrong", 401), ("?a=1", "right", 400)])
@@ -143,19 +142,25 @@ def test_a_refused_connection_has_a_status(live: Running, query: str, key: str, 
 
 
 def test_too_many_sessions_are_refused(live: Running, client: openai.OpenAI) -> None:
-    with client.realtime.connect(), client.realtime.connect():
-        with pytest.raises(websockets.exceptions.InvalidStatus) as caught:
-            client.realtime.connect().enter()
+    with (
+        client.realtime.connect(),
+        client.realtime.connect(),
+        pytest.raises(websockets.exceptions.InvalidStatus) as caught,
+    ):
+        client.realtime.connect().enter()
     assert caught.value.response.status_code == 429
 
 
 def test_what_was_heard_is_completed_when_the_server_shuts_down(transcriber: Transcriber) -> None:
-    with serving(transcriber) as server, openai.OpenAI(base_url=f"{server.url}/v1", api_key="none") as client:
-        with client.realtime.connect() as connection:
-            connection.session.update(session=session())
-            append(connection, SAMPLES["short"].audio.samples)
-            until(connection, "conversation.item.input_audio_transcription.delta")
-            server.service.admission.draining = True
-            events = until(connection, "error")
+    with (
+        serving(transcriber) as server,
+        openai.OpenAI(base_url=f"{server.url}/v1", api_key="none") as client,
+        client.realtime.connect() as connection,
+    ):
+        connection.session.update(session=session())
+        append(connection, SAMPLES["short"].audio.samples)
+        until(connection, "conversation.item.input_audio_transcription.delta")
+        server.service.admission.draining = True
+        events = until(connection, "error")
     assert events[-1]["error"]["code"] == "shutting_down"
     assert END in {event["type"] for event in events}

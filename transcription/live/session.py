@@ -27,7 +27,7 @@ from transcription.live.events import (
 )
 from transcription.live.stability import StableWords
 from transcription.live.turns import Turn, TurnDetector, TurnSettings, TurnStarted
-from transcription.transcriber import Transcriber
+from transcription.transcriber import Transcriber, as_engine_failure
 from transcription.transcript import Transcript, Word
 
 _INTERVAL = SAMPLE_RATE // 2  # samples of new audio that are worth another decoding
@@ -158,7 +158,11 @@ class LiveSession:
         if turn is None or turn.end - turn.start < _FIRST or turn.speech_end <= item.previewed - _INTERVAL:
             return
         item.previewed = now
-        preview = self._preview = self._transcriber.engine.preview(turn.samples, self._config_for(turn.seconds))
+        try:
+            preview = self._transcriber.engine.preview(turn.samples, self._config_for(turn.seconds))
+        except TranscriptionError:  # the decoding of the whole turn says what is wrong
+            return
+        self._preview = preview
         preview.add_done_callback(lambda future: self._on_preview(item, turn.start / SAMPLE_RATE, future))
 
     def _on_preview(self, item: _Item, start: float, future: Future[WindowResult]) -> None:
@@ -178,31 +182,34 @@ class LiveSession:
             self._threads.submit(self._decode, *self._ended.popleft())
 
     def _decode(self, item: _Item, turn: Turn) -> None:
-        """Decode a turn that has ended, in a thread."""
-        event: TurnCompleted | TurnFailed
+        """Decode a turn that has ended, in a thread. Whatever fails, the turn gets its last event."""
+        events: list[LiveEvent]
         try:
-            config = self._config_for(turn.seconds).model_copy(update={"timestamps": "word"})
-            transcript = Transcript()
-            if len(turn.samples):
-                transcript = self._transcriber.transcribe(Audio(turn.samples), config, self._context)
-            event = TurnCompleted(item.name, _shifted(transcript, turn.start / SAMPLE_RATE), turn.seconds)
+            with as_engine_failure():
+                events = self._completed(item, turn)
+        except Cancelled:
+            events = []
         except TranscriptionError as error:
-            event = TurnFailed(item.name, error)
+            events = [TurnFailed(item.name, error)]
         with self._changed:
-            if not self._is_cancelled and not (isinstance(event, TurnFailed) and isinstance(event.error, Cancelled)):
-                if isinstance(event, TurnCompleted):
-                    self._report_rest(item, event.transcript, turn.seconds)
-                self._on_event(event)
             self._is_decoding = False
             self._decode_next()
             self._changed.notify_all()
+            for event in [] if self._is_cancelled else events:
+                self._on_event(event)
 
-    def _report_rest(self, item: _Item, transcript: Transcript, seconds: float) -> None:
-        """Report the words of a completed turn that were not reported yet."""
-        if transcript.segments and seconds >= _MIN_LANGUAGE_SECONDS:
+    def _completed(self, item: _Item, turn: Turn) -> list[LiveEvent]:
+        """Return the words of a turn that were not reported yet, and its transcript."""
+        config = self._config_for(turn.seconds).model_copy(update={"timestamps": "word"})
+        transcript = Transcript()
+        if len(turn.samples):
+            transcript = self._transcriber.transcribe(Audio(turn.samples), config, self._context)
+        transcript = _shifted(transcript, turn.start / SAMPLE_RATE)
+        if transcript.segments and turn.seconds >= _MIN_LANGUAGE_SECONDS:
             self._language = transcript.language
-        if rest := item.stable.rest(transcript.words):
-            self._on_event(WordsAdded(item.name, rest))
+        rest = item.stable.rest(transcript.words)
+        completed = TurnCompleted(item.name, transcript, turn.seconds)
+        return [WordsAdded(item.name, rest), completed] if rest else [completed]
 
 
 def _words(result: WindowResult, start: float) -> list[Word]:

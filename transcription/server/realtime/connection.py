@@ -5,6 +5,7 @@ import base64
 import binascii
 import contextlib
 import json
+import logging
 import uuid
 from typing import Any
 
@@ -20,13 +21,14 @@ from transcription.server.realtime.settings import RealtimeSettings
 from transcription.server.request_log import RequestRecord
 from transcription.server.service import Service
 
+logger = logging.getLogger("transcription")
 MAX_EVENT_BYTES = 4 * 1024**2
 """Of one event of a client: a minute of audio at 24 kHz, in base64."""
 _MAX_PENDING_TURNS = 4  # while so many turns wait, nothing more is read: the client waits too
 _MAX_ERRORS = 20  # in a row
 _SEND_SECONDS = 30.0  # a client that reads nothing for so long is gone
 _MIN_COMMIT_SECONDS = 0.1
-_GOING_AWAY, _POLICY = 1001, 1008  # close codes of WebSocket
+_GOING_AWAY, _GONE, _POLICY, _INTERNAL_ERROR = 1001, 1005, 1008, 1011  # close codes of WebSocket
 
 
 class RealtimeConnection:
@@ -36,7 +38,7 @@ class RealtimeConnection:
         """Begin a session with the default settings."""
         self._socket, self._record = socket, record
         self._loop = asyncio.get_running_loop()
-        self._events = asyncio.Queue[dict[str, Any]]()
+        self._events = asyncio.Queue[dict[str, Any] | LiveEvent]()
         self._progress = asyncio.Event()
         self._stopped = asyncio.Event()
         self._name = f"sess_{uuid.uuid4().hex[:24]}"
@@ -64,46 +66,50 @@ class RealtimeConnection:
                 await asyncio.to_thread(self._session.finish, _SEND_SECONDS)
                 await asyncio.sleep(0)  # the last events are in the queue now
                 self._put(error_event(ApiError(503, "shutting_down", "the service is shutting down: connect again")))
-            code = _GOING_AWAY if stopping.done() else _POLICY
-            has_left = receiving.done() and self._errors < _MAX_ERRORS and not stopping.done()
-            if not sending.done() and not has_left:
-                sent = asyncio.create_task(self._events.join())
-                await asyncio.wait({sent, sending}, timeout=_SEND_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                sent.cancel()
-                with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it has left
-                    await self._socket.close(code)
+            code = _failure(receiving) or _failure(sending)
+            code = code or (_GOING_AWAY if stopping.done() else receiving.result())
+            if code != _GONE:
+                await self._close(code, sending)
         finally:
             self._session.cancel()
             for task in (receiving, sending, stopping):
                 task.cancel()
             await asyncio.gather(receiving, sending, stopping, return_exceptions=True)
 
-    def _put(self, event: dict[str, Any]) -> None:
+    async def _close(self, code: int, sending: asyncio.Task[None]) -> None:
+        """Send what is in the queue, and close the connection."""
+        sent = asyncio.create_task(self._events.join())
+        await asyncio.wait({sent, sending}, timeout=_SEND_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        sent.cancel()
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):  # it has left
+            await self._socket.close(code)
+
+    def _put(self, event: dict[str, Any] | LiveEvent) -> None:
         self._events.put_nowait(event)
 
     def _report(self, event: LiveEvent) -> None:
         if isinstance(event, TurnCompleted):
             self._record.metrics.audio.inc(event.seconds)
-        for one in encode(event, bool(self._settings.include)):
-            self._put(one)
+        self._put(event)
         self._progress.set()
 
     async def _send(self) -> None:
         while True:
             event = await self._events.get()
             try:
-                text = json.dumps(event, ensure_ascii=False)
-                async with asyncio.timeout(_SEND_SECONDS):
-                    await self._socket.send_text(text)
+                encoded = [event] if isinstance(event, dict) else encode(event, bool(self._settings.include))
+                for one in encoded:
+                    async with asyncio.timeout(_SEND_SECONDS):
+                        await self._socket.send_text(json.dumps(one, ensure_ascii=False))
             finally:
                 self._events.task_done()
 
-    async def _receive(self) -> None:
-        """Handle events until the client leaves, or sends only errors."""
+    async def _receive(self) -> int:
+        """Handle events until the client leaves, or sends only errors; return the code of the close."""
         while self._errors < _MAX_ERRORS:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
-                return
+                return _GONE
             event: dict[str, Any] = {}
             try:
                 event = _parse(message)
@@ -113,6 +119,7 @@ class RealtimeConnection:
                 self._errors += 1
                 name = event.get("event_id")
                 self._put(error_event(to_api_error(error), name[:512] if isinstance(name, str) else None))
+        return _POLICY
 
     async def _handle(self, event: dict[str, Any]) -> None:
         match event.get("type"):
@@ -165,6 +172,17 @@ class RealtimeConnection:
             self._decoder = settings.decoder()
         self._settings = settings
         self._put(server_event("session.updated", session=settings.document(self._name)))
+
+
+def _failure(task: asyncio.Task[Any]) -> int | None:
+    """Return the code of the close if a task has failed; what is no fault of the client is logged."""
+    error = task.exception() if task.done() and not task.cancelled() else None
+    if error is None:
+        return None
+    if isinstance(error, WebSocketDisconnect | TimeoutError | RuntimeError):
+        return _GONE
+    logger.error("a live session failed", exc_info=error)
+    return _INTERNAL_ERROR
 
 
 def _parse(message: Any) -> dict[str, Any]:
