@@ -1,6 +1,7 @@
 """Live sessions over WebSocket, with OpenAI's client."""
 
 import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from websockets.sync.client import connect
 
 from tests.conftest import SAMPLES
 from tests.serving import Running, serving
+from tests.serving import until as wait_until
 from transcription.audio import SAMPLE_RATE, Samples
 from transcription.config import InferenceConfig
 from transcription.transcriber import Transcriber
@@ -149,6 +151,16 @@ def test_too_many_sessions_are_refused(live: Running, client: openai.OpenAI) -> 
     ):
         client.realtime.connect().enter()
     assert caught.value.response.status_code == 429
+
+
+def test_a_client_that_vanishes_leaves_no_session(live: Running) -> None:
+    url = live.url.replace("http", "ws") + "/v1/realtime"
+    socket = connect(url, additional_headers={"Authorization": "Bearer right"})
+    audio = base64.b64encode((SAMPLES["short"].audio.samples * 32767).astype("<i2").tobytes()).decode()
+    socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": audio}))
+    assert live.service.sessions.count >= 1
+    socket.socket.close()
+    wait_until(lambda: live.service.sessions.count == 0)
 
 
 def test_what_was_heard_is_completed_when_the_server_shuts_down(transcriber: Transcriber) -> None:

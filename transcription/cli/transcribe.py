@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transcription.audio import AUDIO_SUFFIXES
+from transcription.cli.live import JSON_LINES, check_options, name_of, run_live
 from transcription.cli.options import add_request_options, format_list, inference_config, model_settings, with_needs
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest, TranscriptionError
@@ -34,6 +35,8 @@ EPILOG = """examples:
   cat talk.ogg | transcribe - --timestamps word --format verbose_json
   transcribe meeting.m4a --model openai/whisper-large-v3-turbo --diarize --num-speakers 3
   transcribe call.wav --model openai/whisper-large-v3-turbo --multichannel
+  transcribe --live --format transcript,jsonl --output-dir notes
+  ffmpeg -i talk.mp3 -f s16le -ac 1 -ar 16000 - | transcribe --live -
   transcribe samples/german.ogg --model models/demo-whisper --task translate
 
 exit codes: 0 all files are transcribed, 1 some file failed, 2 the options are wrong"""
@@ -54,13 +57,18 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add_request_options(command)
     command.add_argument(
-        "--format", "--output-format", action="extend", type=format_list(FORMAT_NAMES), metavar="LIST",
+        "--format", "--output-format", action="extend", type=format_list((*FORMAT_NAMES, JSON_LINES)), metavar="LIST",
         help=f"formats of the output, e.g. srt,vtt,json: {', '.join(FORMAT_NAMES)}; transcript is text for reading"
         " (default: transcript)",
     )  # fmt: skip
     command.add_argument(
         "--output-dir", type=Path, metavar="DIR",
         help="write a file for each input and format into this directory (default: write to standard output)",
+    )  # fmt: skip
+    command.add_argument(
+        "--live", action="store_true",
+        help="transcribe the microphone while somebody speaks, until Ctrl-C; with -, a pipe of raw 16-bit samples at"
+        f" 16 kHz; the format {JSON_LINES} has a line for each turn",
     )  # fmt: skip
     command.add_argument("--quiet", action="store_true", help="show no progress bars")
     return command
@@ -71,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         formats = output_formats(options)
-        names = input_files(options, formats)
+        names = iter(()) if options.live else input_files(options, formats)
         settings, requested = model_settings(options), inference_config(options)
         config = with_needs(requested, formats)
         from transcription.transcriber import Transcriber  # here, because torch is slow to import
@@ -80,18 +88,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TranscriptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    if options.live:
+        return transcribe_live(options, formats, transcriber, config, requested)
     failed = False
     for name in names:
         try:
             transcript = transcribe_file(name, transcriber, config, quiet=options.quiet)
             plain = transcriber.with_requested_words(transcript, requested)
-            for format_name in formats:
-                needs_words = format_name in FORMATS and FORMATS[format_name].needs_words
-                write(name, transcript if needs_words else plain, format_name, options.output_dir, config)
+            write_all(name, transcript, plain, formats, options.output_dir, config)
         except (TranscriptionError, OSError) as error:
             print(f"error: {name}: {error}", file=sys.stderr)
             failed = True
     return 1 if failed else 0
+
+
+def transcribe_live(
+    options: argparse.Namespace, formats: Sequence[str], transcriber: "Transcriber", config: InferenceConfig,
+    requested: InferenceConfig,
+) -> int:  # fmt: skip
+    """Transcribe the microphone or a pipe, write the transcript at the end, and return the exit code."""
+    try:
+        transcript, is_whole = run_live(options, formats, transcriber, config)
+        plain = transcriber.with_requested_words(transcript, requested)
+        shown = {JSON_LINES} if options.output_dir else {JSON_LINES, "transcript"}
+        rest = [name for name in formats if name not in shown]
+        write_all(name_of(options), transcript, plain, rest, options.output_dir, config)
+    except (TranscriptionError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0 if is_whole else 1
+
+
+def write_all(
+    name: str, transcript: "Transcript", plain: "Transcript", formats: Sequence[str], folder: Path | None,
+    config: InferenceConfig,
+) -> None:  # fmt: skip
+    """Write a transcript in each format. plain: without words, unless they were requested."""
+    for format_name in formats:
+        needs_words = format_name in FORMATS and FORMATS[format_name].needs_words
+        write(name, transcript if needs_words else plain, format_name, folder, config)
 
 
 def output_formats(options: argparse.Namespace) -> list[str]:
@@ -100,6 +135,10 @@ def output_formats(options: argparse.Namespace) -> list[str]:
     Raises InvalidRequest if several of them would go to one file or to standard output.
     """
     formats = list(dict.fromkeys(options.format or ["transcript"]))
+    if options.live:
+        check_options(options)
+    elif JSON_LINES in formats:
+        raise InvalidRequest(f"the format {JSON_LINES} needs --live")
     if len(formats) > 1 and options.output_dir is None:
         raise InvalidRequest("several formats need --output-dir")
     by_extension: dict[str, str] = {}
@@ -224,7 +263,9 @@ def render(transcript: "Transcript", format_name: str, config: InferenceConfig) 
 
 def extension(format_name: str) -> str:
     """Return the file extension of a format."""
-    return "txt" if format_name == "transcript" else FORMATS[format_name].extension
+    if format_name in ("transcript", JSON_LINES):
+        return {"transcript": "txt"}.get(format_name, format_name)
+    return FORMATS[format_name].extension
 
 
 def output_path(name: str, suffix: str, folder: Path) -> Path:

@@ -110,6 +110,11 @@ class LiveSession:
             self._detector.clear()
             self._forget_item()
 
+    def wait_for_room(self, turns: int) -> None:
+        """Wait until fewer turns than these wait for their decoding."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.pending < turns)
+
     def finish(self, timeout: float | None = None) -> None:
         """End the turn, if one goes on, and wait until all turns are completed, or so many seconds."""
         with self._changed:

@@ -8,13 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from transcription.audio.streams import G711_RATE, StreamDecoder
 from transcription.config import InferenceConfig, describe
 from transcription.errors import InvalidRequest
+from transcription.live.parameters import WITHOUT_EFFECT
 from transcription.live.turns import TurnSettings
 
 _MANUAL_THRESHOLD = 0.3  # without turn detection, quiet speech counts too
-_WITHOUT_EFFECT = frozenset(
-    {"timestamps", "sampling_rate", "multichannel", "vad_filter", "vad_threshold", "vad_silence_ms", "vad_padding_ms",
-     "chunk_length_s", "sequential", "batch_size"}
-)  # fmt: skip
 
 
 class _Strict(BaseModel):
@@ -92,7 +89,7 @@ class RealtimeSettings(_Strict):
         extra = {name: value for name, value in (self.audio.input.transcription.model_extra or {}).items()
                  if value is not None}  # fmt: skip
         for name in extra:
-            if name not in InferenceConfig.model_fields or name in _WITHOUT_EFFECT:
+            if name not in InferenceConfig.model_fields or name in WITHOUT_EFFECT:
                 param = f"session.audio.input.transcription.{name[:40]}"
                 raise InvalidRequest(f"{name[:40]!r} has no effect in a live session: leave it out", param)
         return InferenceConfig.from_request({**extra, "timestamps": "word", "logprobs": bool(self.include)})
