@@ -63,6 +63,8 @@ def test_words_on_a_terminal_grow_in_one_line_until_the_turn_ends(transcriber: T
         (["--live", "talk.mp3"], "--live takes no files"),
         (["--live", "--watch", "."], "--live takes no files"),
         (["--live", "-", "--batch-size", "4"], "--batch-size has no effect with --live"),
+        (["--live", "-", "--align", "words"], "--align has no effect with --live"),
+        (["--live", "-", "--turns", "turns.rttm"], "--turns has no effect with --live"),
         (["--live", "-", "--format", "srt,jsonl"], "several formats need --output-dir"),
         (["talk.mp3", "--format", "jsonl"], "the format jsonl needs --live"),
     ],

@@ -33,9 +33,11 @@ def check_options(options: argparse.Namespace) -> None:
     """Raise InvalidRequest for options that have no effect with --live."""
     if options.watch is not None or options.files not in ([], ["-"]):
         raise InvalidRequest(f"--live takes no files: leave them out for the microphone, or use a pipe: {_RAW}")
-    for name in sorted(WITHOUT_EFFECT - {"timestamps"}):
+    for name in sorted((WITHOUT_EFFECT - {"timestamps"}) | {"turns_file"}):
         if getattr(options, name, None) is not None:
-            raise InvalidRequest(f"--{name.replace('_', '-')} has no effect with --live: leave it out")
+            raise InvalidRequest(
+                f"--{name.removesuffix('_file').replace('_', '-')} has no effect with --live: leave it out"
+            )
 
 
 def source_of(options: argparse.Namespace) -> Iterator[Samples]:

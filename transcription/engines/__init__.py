@@ -11,10 +11,7 @@ from transcription.audio import Audio, Samples
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.engines.batching.window import WindowResult
-from transcription.torchaudio_patch import patch_torchaudio
 from transcription.transcript import Transcript
-
-patch_torchaudio()  # before any engine imports transformers
 
 
 class Engine(Protocol):
@@ -60,8 +57,15 @@ def _transformers(settings: ModelSettings) -> Engine:
     return HFGenerateEngine(settings)
 
 
+def _onnx(settings: ModelSettings) -> Engine:
+    from transcription.engines.edge.engine import EdgeEngine
+
+    return EdgeEngine(settings)
+
+
 ENGINES: dict[str, Callable[[ModelSettings], Engine]] = {
     "batching": _batching,
     "transformers": _transformers,
+    "onnx": _onnx,
 }
 """The values of ENGINE. Each loads its models, and raises InvalidSettings if it cannot."""
