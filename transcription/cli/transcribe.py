@@ -11,10 +11,12 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transcription.audio import AUDIO_SUFFIXES
+from transcription.cli.given_turns import GivenTurns
 from transcription.cli.options import add_request_options, format_list, inference_config, model_settings, with_needs
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest, TranscriptionError
@@ -33,7 +35,9 @@ EPILOG = """examples:
   transcribe --watch inbox --format srt --output-dir subtitles
   cat talk.ogg | transcribe - --timestamps word --format verbose_json
   transcribe meeting.m4a --model openai/whisper-large-v3-turbo --diarize --num-speakers 3
+  transcribe meeting.m4a --model openai/whisper-large-v3-turbo --turns meeting.rttm
   transcribe call.wav --model openai/whisper-large-v3-turbo --multichannel
+  transcribe talk.mp3 --align @script.txt --format srt
   transcribe samples/german.ogg --model models/demo-whisper --task translate
 
 exit codes: 0 all files are transcribed, 1 some file failed, 2 the options are wrong"""
@@ -62,6 +66,11 @@ def parser() -> argparse.ArgumentParser:
         "--output-dir", type=Path, metavar="DIR",
         help="write a file for each input and format into this directory (default: write to standard output)",
     )  # fmt: skip
+    command.add_argument(
+        "--turns", dest="turns_file", type=Path, metavar="FILE",
+        help="RTTM file of speaker turns, used instead of a diarization model. With several recordings, it names the"
+        " file of each turn",
+    )  # fmt: skip
     command.add_argument("--quiet", action="store_true", help="show no progress bars")
     return command
 
@@ -72,8 +81,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         formats = output_formats(options)
         names = input_files(options, formats)
+        given = GivenTurns.read(options) if options.turns_file else None
         settings, requested = model_settings(options), inference_config(options)
         config = with_needs(requested, formats)
+        if given is not None:
+            given.check(requested)
+            settings = settings.model_copy(update={"diarization_model": None})
         from transcription.transcriber import Transcriber  # here, because torch is slow to import
 
         transcriber = Transcriber(settings)
@@ -83,7 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = False
     for name in names:
         try:
-            transcript = transcribe_file(name, transcriber, config, quiet=options.quiet)
+            file_config = config if given is None else config.model_copy(update={"turns": given.of(name)})
+            transcript = transcribe_file(name, transcriber, file_config, quiet=options.quiet)
             plain = transcriber.with_requested_words(transcript, requested)
             for format_name in formats:
                 needs_words = format_name in FORMATS and FORMATS[format_name].needs_words
@@ -118,9 +132,11 @@ def input_files(options: argparse.Namespace, formats: Sequence[str]) -> Iterator
     if options.watch is None:
         if not options.files:
             raise InvalidRequest("name at least one file, or a directory with --watch")
+        if options.align is not None and (len(options.files) > 1 or glob.has_magic(options.files[0])):
+            raise InvalidRequest("--align is the text of one recording: name one file")
         return expand_patterns(options.files)
-    if options.files:
-        raise InvalidRequest("--watch cannot be combined with files")
+    if options.files or options.align is not None:
+        raise InvalidRequest("--watch cannot be combined with files or --align")
     if options.output_dir is None:
         raise InvalidRequest("--watch needs --output-dir")
     if not options.watch.is_dir():
@@ -189,6 +205,7 @@ def transcribe_file(
     title = "standard input" if name == "-" else Path(name).name
     with file_progress(title, audio.duration, quiet) as context:
         transcript = transcriber.transcribe(audio, config, context)
+    transcript = replace(transcript, name="" if name == "-" else Path(name).stem)
     for warning in transcript.warnings:
         print(f"warning: {title}: {warning}", file=sys.stderr)
     return transcript
