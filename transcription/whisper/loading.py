@@ -61,7 +61,8 @@ def computes_in_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
         flags = set(cpuinfo.read_text().split())
     except OSError:
         return False
-    return torch.backends.mkldnn.is_available() and not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_onednn and not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 def choose_dtype(settings: ModelSettings, device: torch.device) -> torch.dtype:
