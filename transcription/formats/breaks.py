@@ -25,6 +25,11 @@ _CONJUNCTIONS = {
 _CONJUNCTION_SETS = {language: frozenset(words.split()) for language, words in _CONJUNCTIONS.items()}
 
 
+def ends_sentence(word: str) -> bool:
+    """Return whether a sentence ends with this word, which has no space around it."""
+    return bool(_SENTENCE_END.search(word)) and not _ABBREVIATION.fullmatch(word)
+
+
 def break_costs(pieces: Sequence[Piece], language: str | None) -> list[float]:
     """Return the cost of a break after each piece. language: Whisper's code; None is English."""
     conjunctions = _CONJUNCTION_SETS.get(language or "en", frozenset())
@@ -33,7 +38,7 @@ def break_costs(pieces: Sequence[Piece], language: str | None) -> list[float]:
 
 
 def _cost(left: Piece, right: Piece, conjunctions: frozenset[str]) -> float:
-    if _SENTENCE_END.search(left.text) and not _ABBREVIATION.fullmatch(left.text):
+    if ends_sentence(left.text):
         return CLAUSE if right.text[0].islower() else SENTENCE
     if _CLAUSE_END.search(left.text) or right.is_first or right.start - left.end >= PAUSE:
         return CLAUSE
