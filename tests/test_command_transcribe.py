@@ -183,6 +183,10 @@ class TestWatch:
             ([], "name at least one file, or a directory with --watch"),
             (["--watch", "."], "--watch needs --output-dir"),
             (["a.wav", "--watch", ".", "--output-dir", "."], "--watch cannot be combined with files"),
+            (["a.wav", "b.wav", "--align", "Hello."], "--align is the text of one recording"),
+            (["*.wav", "--align", "Hello."], "--align is the text of one recording"),
+            (["a.wav", "--align", " … "], "align: there are no words"),
+            (["a.wav", "--align", "Hello.", "--task", "translate"], "align cannot be combined with task translate"),
             (["--watch", "nowhere", "--output-dir", "."], "--watch nowhere is not a directory"),
         ],
     )

@@ -14,6 +14,7 @@ from transcription.diarization.channels import by_channel
 from transcription.engines import ENGINES, Engine
 from transcription.errors import EngineFailure, InvalidRequest, InvalidSettings, TranscriptionError
 from transcription.transcript import SpeakerTurn, Transcript
+from transcription.whisper.text_alignment import align_text
 
 if TYPE_CHECKING:
     from transcription.diarization.pyannote import Diarization
@@ -104,17 +105,26 @@ class Transcriber:
         if config.turns is not None:
             return self._transcribe_with_turns(config.turns, audio, config, context)
         if self.diarizer is None:
-            return self._warn_about_speakers(self.engine.transcribe(audio, config, context), config)
+            return self._warn_about_speakers(self._text_of(audio, config, context), config)
         if config.diarize is False:
-            return self.engine.transcribe(audio, config, context)
+            return self._text_of(audio, config, context)
         return self._transcribe_and_diarize(self.diarizer, audio, config, context)
+
+    def _text_of(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
+        """Return the transcript without speakers, with the words of `align` if the request has them."""
+        if config.align is None:
+            return self.engine.transcribe(audio, config, context)
+        # The text is known: greedy decoding finds its times as well as a beam search does.
+        changes = {"align": None, "timestamps": "word", "beam_size": config.beam_size or 1}
+        heard = self.engine.transcribe(audio, config.model_copy(update=changes), context)
+        return _with_requested_words(align_text(heard, config.align), config)
 
     def _transcribe_with_turns(
         self, turns: Sequence[SpeakerTurn], audio: Audio, config: InferenceConfig, context: RequestContext
     ) -> Transcript:
         """Assign the turns of the request instead of those of the diarizer."""
         word_config = config.model_copy(update={"timestamps": "word"})
-        transcript = assign_speakers(self.engine.transcribe(audio, word_config, context), turns)
+        transcript = assign_speakers(self._text_of(audio, word_config, context), turns)
         late = sum(turn.start >= audio.duration for turn in turns)
         warnings = [f"{late} of {len(turns)} turns start after the end of the recording"] if late else []
         return _with_requested_words(transcript, config).with_warnings(*warnings)
@@ -127,7 +137,7 @@ class Transcriber:
         with context.child() as diarization_context, ThreadPoolExecutor(1) as thread:
             future = thread.submit(diarizer.diarize, audio, config, diarization_context)
             try:
-                transcript = self.engine.transcribe(audio, word_config, context)
+                transcript = self._text_of(audio, word_config, context)
             except BaseException:
                 diarization_context.cancel()
                 raise
@@ -167,7 +177,7 @@ class Transcriber:
         settings = self.settings
         changes: dict[str, object] = {
             "language": settings.language_force or config.language,
-            "timestamps": config.timestamps or settings.timestamps,
+            "timestamps": config.timestamps or ("word" if config.align else settings.timestamps),
         }
         if settings.chunk_length_s and "chunk_length_s" not in config.model_fields_set:
             changes["chunk_length_s"] = settings.chunk_length_s

@@ -15,6 +15,7 @@ class Word:
     confidence: confidence of the speaker, 0 to 1.
     second_speaker: the second most likely speaker, if the confidence is low.
     overlap: whether several people talk during the word.
+    said: false for a word of a given text that is not said; its start and end are where the word before it ends.
     """
 
     word: str
@@ -25,6 +26,7 @@ class Word:
     confidence: float | None = None
     second_speaker: str | None = None
     overlap: bool = False
+    said: bool = True
 
 
 @dataclass(frozen=True)

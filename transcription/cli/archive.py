@@ -19,7 +19,7 @@ from transcription.batch.workers import Outcome, WorkerPool, transcribe_recordin
 from transcription.cli.display import archive_progress
 from transcription.cli.options import add_request_options, format_list, inference_config, model_settings
 from transcription.config import InferenceConfig, ModelSettings, with_absolute_paths
-from transcription.errors import InvalidSettings, TranscriptionError
+from transcription.errors import InvalidRequest, InvalidSettings, TranscriptionError
 from transcription.formats import formats_of
 
 EPILOG = """examples:
@@ -92,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = with_absolute_paths(model_settings(options))
         config = inference_config(options)
+        if config.align is not None:
+            raise InvalidRequest("align is the text of one recording: use transcribe --align")
         recordings = find_recordings(options.sources)
         with Archive(options.output) as archive:
             return transcribe_into(archive, recordings, options, settings, config)

@@ -37,6 +37,7 @@ EPILOG = """examples:
   transcribe meeting.m4a --model openai/whisper-large-v3-turbo --diarize --num-speakers 3
   transcribe meeting.m4a --model openai/whisper-large-v3-turbo --turns meeting.rttm
   transcribe call.wav --model openai/whisper-large-v3-turbo --multichannel
+  transcribe talk.mp3 --align @script.txt --format srt
   transcribe samples/german.ogg --model models/demo-whisper --task translate
 
 exit codes: 0 all files are transcribed, 1 some file failed, 2 the options are wrong"""
@@ -131,9 +132,11 @@ def input_files(options: argparse.Namespace, formats: Sequence[str]) -> Iterator
     if options.watch is None:
         if not options.files:
             raise InvalidRequest("name at least one file, or a directory with --watch")
+        if options.align is not None and (len(options.files) > 1 or glob.has_magic(options.files[0])):
+            raise InvalidRequest("--align is the text of one recording: name one file")
         return expand_patterns(options.files)
-    if options.files:
-        raise InvalidRequest("--watch cannot be combined with files")
+    if options.files or options.align is not None:
+        raise InvalidRequest("--watch cannot be combined with files or --align")
     if options.output_dir is None:
         raise InvalidRequest("--watch needs --output-dir")
     if not options.watch.is_dir():

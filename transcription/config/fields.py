@@ -63,7 +63,17 @@ def split_list(value: object) -> object:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _check_words(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"there are more than {MAX_TEXT} characters: send a part of the recording and its text")
+    if not any(character.isalnum() for character in text):
+        raise ValueError("there are no words: send the text that is spoken in the recording")
+    return text
+
+
 UnicodeText = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_unicode)]
+MAX_TEXT = 400_000  # characters; a recording of eight hours has fewer
+SpokenText = Annotated[UnicodeText, AfterValidator(_check_words)]
 ShortText = Annotated[str, Field(max_length=200)]
 Strings = Annotated[tuple[ShortText, ...], BeforeValidator(split_list), Field(max_length=100)]
 Timestamps = Annotated[

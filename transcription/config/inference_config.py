@@ -12,6 +12,7 @@ from transcription.config.fields import (
     Language,
     Seed,
     SpeakerCount,
+    SpokenText,
     Strings,
     Task,
     Temperatures,
@@ -46,6 +47,11 @@ class InferenceConfig(BaseModel):
         None, description="Text that comes before the audio. It gives context and the spelling of names."
     )
     keywords: Strings = Field((), description="Words to expect, e.g. names. The model reads them before the prompt.")
+    align: SpokenText | None = Field(
+        None,
+        description="The text that is spoken. The answer has this text with the times of its words, and marks the words"
+        " that are not said.",
+    )
     temperature: Temperatures = Field(
         (0.0,),
         description="Sampling temperature. With a list (temperature fallback), a window is decoded again at the next"
@@ -167,6 +173,8 @@ class InferenceConfig(BaseModel):
             raise ValueError("language cannot be combined with languages: send one of them")
         if self.multichannel and (self.diarize or self.speaker_hints):
             raise ValueError("multichannel cannot be combined with diarize or speaker counts")
+        if self.align is not None and (self.task == "translate" or self.multichannel or self.logprobs):
+            raise ValueError("align cannot be combined with task translate, multichannel or logprobs")
         if self.turns is not None and (self.multichannel or self.diarize is False or self.speaker_hints):
             raise ValueError("turns cannot be combined with multichannel, diarize false or speaker counts")
         if self.min_cue_s > self.max_cue_s:

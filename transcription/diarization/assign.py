@@ -229,10 +229,7 @@ def _split_by_speaker(segment: Segment, labels: Sequence[Label]) -> Iterator[Seg
     if not segment.words:
         yield replace(segment, speaker=labels[0].speaker)
         return
-    words = [
-        Word(word.word, word.start, word.end, word.probability, *label)
-        for word, label in zip(segment.words, labels, strict=True)
-    ]
+    words = [replace(word, **label._asdict()) for word, label in zip(segment.words, labels, strict=True)]
     groups = [tuple(group) for _, group in groupby(words, key=lambda word: word.speaker)]
     texts = _split_text(segment.text, groups) if len(groups) > 1 else None
     if texts is None:

@@ -14,13 +14,15 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from transcription.config import MAX_TEXT
 from transcription.errors import Cancelled, InvalidRequest
 from transcription.server.api_errors import ApiError
 from transcription.server.request_log import record_of
 
 _MEMORY_BYTES = 1024 * 1024  # larger bodies are kept on disk
-_OVERHEAD_BYTES = 1024 * 1024  # of a body, around the audio file
-_MAX_FIELDS, _MAX_FIELD_BYTES = 300, 256 * 1024  # of a form; an hour of talk has 64 KiB of RTTM
+_OVERHEAD_BYTES = 3 * 1024 * 1024  # of a body, around the audio file; a text of MAX_TEXT may be inside
+# Of a form; an hour of talk has 64 KiB of RTTM.
+_MAX_FIELDS, _MAX_FIELD_BYTES, _MAX_TEXT_BYTES = 300, 256 * 1024, 4 * MAX_TEXT
 _DRAIN_BYTES, _DRAIN_SECONDS = 32 * 1024 * 1024, 2.0
 
 
@@ -50,11 +52,19 @@ class Form:
 
 
 class _FormParser(MultiPartParser):
-    """Starlette's parser, which refuses a file without a name as what it is: it would be read as a long text."""
+    """Starlette's parser, with a larger limit for the field `text`.
+
+    It refuses a file without a name as what it is: it would be read as a long text.
+    """
+
+    _has_text = False
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()
         part = self._current_part
+        is_text = part.field_name == "text" and not self._has_text  # once: all fields are kept in memory
+        self._has_text |= is_text
+        self.max_part_size = _MAX_TEXT_BYTES if is_text else _MAX_FIELD_BYTES
         if part.field_name == "file" and part.file is None:
             raise MultiPartException('the part "file" has no file name: add filename="…" to its Content-Disposition')
 

@@ -3,11 +3,11 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, Task, describe, split_list
+from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, SpokenText, Task, describe, split_list
 from transcription.errors import InvalidRequest
 from transcription.formats import FORMATS, SUBTITLE_PARAMETERS, Format, FormatField, format_names, formats_of
 from transcription.server.api_errors import ApiError
@@ -21,8 +21,17 @@ UNSUPPORTED = {
     "sampling_rate": "the file has its own",
     "known_speaker_names": "speakers are named A, B, … here",
     "known_speaker_references": "speakers are named A, B, … here",
+    "align": "send text to /v1/audio/alignments",
 }
 """Parameters that the audio routes refuse, and why."""
+UNSUPPORTED_IN_ALIGNMENTS = UNSUPPORTED | {
+    "task": "the text is in the language of the recording",
+    "align": "send text",
+    "stream": "the text is known",
+    "include": "the text is known",
+    "multichannel": "the text does not say who speaks",
+}
+"""Parameters that /v1/audio/alignments refuses, and why."""
 _KEY = re.compile(r"(\w+)\[(\w*)\]")  # name[], name[0] or name[key]
 
 
@@ -78,6 +87,7 @@ class TranscriptionRequest(BaseModel):
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
+    unsupported: ClassVar[Mapping[str, str]] = UNSUPPORTED
 
     model: str = Field("", max_length=200, description="Any name: the service has one model.")
     response_format: Annotated[str, AfterValidator(_offered)] = Field(
@@ -103,8 +113,8 @@ class TranscriptionRequest(BaseModel):
         Raises ApiError if a parameter is unknown or unsupported, InvalidRequest if a value is wrong.
         """
         for name in parameters:
-            if name in UNSUPPORTED:
-                message = f"{name} has no effect here ({UNSUPPORTED[name]}): leave it out"
+            if name in cls.unsupported:
+                message = f"{name} has no effect here ({cls.unsupported[name]}): leave it out"
                 raise ApiError(400, "unsupported_parameter", message, name)
             if name not in cls.model_fields and name not in InferenceConfig.model_fields:
                 raise ApiError(400, "unknown_parameter", f"unknown parameter {name[:40]!r}: leave it out", name[:40])
@@ -126,10 +136,10 @@ class TranscriptionRequest(BaseModel):
 
     def to_config(self, task: Task) -> InferenceConfig:
         """Return the parameters of the transcription. Raises InvalidRequest if they contradict each other."""
-        config = InferenceConfig.from_request(self.model_extra)
+        config = self._config()
         if problem := self._contradiction(config):
             raise InvalidRequest(problem)
-        has_word_times = self.format.needs_words or "word" in self.timestamp_granularities
+        has_word_times = self.format.needs_words or "word" in self.granularities
         changes: dict[str, Any] = {
             "task": task,
             "timestamps": "word" if has_word_times else "segment",
@@ -147,6 +157,14 @@ class TranscriptionRequest(BaseModel):
                 "vad_padding_ms": self.chunking_strategy.prefix_padding_ms,
             }
         return self.format.with_needs(config.model_copy(update=changes))
+
+    @property
+    def granularities(self) -> tuple[Granularity, ...]:
+        """The times in verbose_json: of words, of segments, or both."""
+        return self.timestamp_granularities or ("segment",)
+
+    def _config(self) -> InferenceConfig:
+        return InferenceConfig.from_request(self.model_extra)
 
     def _contradiction(self, config: InferenceConfig) -> str | None:
         """Return a message about parameters that contradict each other, None if there are none."""
@@ -169,6 +187,25 @@ class TranscriptionRequest(BaseModel):
         if config.vad_filter and self.chunking_strategy:
             return "chunking_strategy cannot be combined with vad_filter: leave one out"
         return None
+
+
+class AlignmentRequest(TranscriptionRequest):
+    """The parameters of a request to /v1/audio/alignments: those of a transcription, and the text."""
+
+    unsupported: ClassVar[Mapping[str, str]] = UNSUPPORTED_IN_ALIGNMENTS
+
+    text: SpokenText = Field("", validate_default=True, description="The text that is spoken in the recording.")
+    response_format: Annotated[str, AfterValidator(_offered)] = Field(
+        "verbose_json", description="Format of the answer.", json_schema_extra={"enum": list(formats_of("openai"))}
+    )
+
+    @property
+    def granularities(self) -> tuple[Granularity, ...]:
+        """The times in verbose_json: of words, of segments, or both."""
+        return self.timestamp_granularities or ("word", "segment")
+
+    def _config(self) -> InferenceConfig:
+        return InferenceConfig.from_request({**(self.model_extra or {}), "align": self.text})
 
 
 def form_parameters(fields: Mapping[str, Sequence[str]]) -> dict[str, Any]:

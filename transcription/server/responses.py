@@ -42,7 +42,7 @@ def transcription_response(transcript: Transcript, request: TranscriptionRequest
     content: dict[str, Any] = {**document}
     if request.response_format == "verbose_json":
         content["language"] = language_name(transcript)
-        if "segment" not in (request.timestamp_granularities or ("segment",)):
+        if "segment" not in request.granularities:
             del content["segments"]
     if request.response_format == "json":
         content |= languages(transcript)

@@ -105,7 +105,10 @@ def _config(form: Form) -> tuple[InferenceConfig, tuple[str, ...]]:
         raise InvalidRequest("the options are not JSON", "options") from None
     if not isinstance(options, dict):
         raise InvalidRequest("the options are not a JSON object", "options")
-    return parse_request(_parameters(options), InferenceConfig)
+    config, warnings = parse_request(_parameters(options), InferenceConfig)
+    if config.align is not None:
+        raise InvalidRequest("align has no effect on the page: use /v1/audio/alignments", "align")
+    return config, warnings
 
 
 def _parameters(options: dict[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,8 @@ class Whisper:
         end = self.vocabulary.end
         length = tokens.index(end) if end in tokens else len(tokens)
         counted = logprobs[: length + 1]
-        text = self.tokenizer.decode([token for token in tokens[:length] if token < end]).encode()
+        text_tokens = [token for token in tokens[:length] if token < end]
+        text = self.tokenizer.decode(text_tokens).encode()
         return DecodingResult(
             tokens=tokens[:length],
             logprobs=logprobs[:length],
@@ -99,6 +100,7 @@ class Whisper:
             compression_ratio=len(text) / len(zlib.compress(text)) if text else 0.0,
             temperature=temperature,
             no_speech_prob=no_speech_prob,
+            text_tokens=text_tokens,
         )
 
     def alignment_heads(self) -> list[tuple[int, int]]:

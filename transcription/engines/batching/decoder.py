@@ -77,6 +77,10 @@ class Decoder:
         self.norm = LayerNorm(decoder.layer_norm)
         self.proj_out = make_linear(model.proj_out.weight, None)
         self.alignment_heads = _by_layer(alignment_heads or [])
+        # On the device: a list as an index would be copied from the host in every step.
+        self._alignment_index = {
+            layer: torch.tensor(heads, device=self.device) for layer, heads in self.alignment_heads.items()
+        }
         self.frames = config.max_source_positions
         self.allocate(slots)
 
@@ -157,7 +161,7 @@ class Decoder:
     ) -> Tensor:  # fmt: skip
         query = layer.cross_q(x)
         if record_alignment and number in self.alignment_heads:
-            heads = query.view(-1, self.head_count, self.head_width)[:, self.alignment_heads[number]]
+            heads = query.view(-1, self.head_count, self.head_width).index_select(1, self._alignment_index[number])
             self.alignment_queries[number].index_copy_(0, index, heads)
         key, value = self.cross_kv[number][rows].unbind(1)
         attended = functional.scaled_dot_product_attention(self._split_heads(query, count), key, value)

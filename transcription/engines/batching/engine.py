@@ -57,7 +57,8 @@ class BatchingEngine:
         slack = max(SPARE_NODES, max(DRAFT_LENGTHS) + 1)
         decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), make_linear)
         drafting = None if assistant is None else Decoder(assistant, 1, slack, make_linear=make_linear)
-        slots = Slots(decoder, _rules(self.whisper), drafting, CudaGraphs(settings.cuda_graphs and device == "cuda"))
+        graphs = CudaGraphs(settings.cuda_graphs and device == "cuda", checkpoint.device)
+        slots = Slots(decoder, _rules(self.whisper), drafting, graphs)
         slots.resize(settings.slots or _affordable_slots(slots))
         has_own_encoder = assistant is not None and hasattr(assistant.model, "encoder")
         self.loop = DecodingLoop(
