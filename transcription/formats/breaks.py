@@ -25,11 +25,6 @@ _CONJUNCTIONS = {
 _CONJUNCTION_SETS = {language: frozenset(words.split()) for language, words in _CONJUNCTIONS.items()}
 
 
-def ends_sentence(word: str) -> bool:
-    """Return whether a sentence ends with this word, which has no space around it."""
-    return bool(_SENTENCE_END.search(word)) and not _ABBREVIATION.fullmatch(word)
-
-
 def break_costs(pieces: Sequence[Piece], language: str | None) -> list[float]:
     """Return the cost of a break after each piece. language: Whisper's code; None is English."""
     conjunctions = _CONJUNCTION_SETS.get(language or "en", frozenset())
