@@ -24,7 +24,6 @@ from tests.conftest import DEMO, DIARIZATION, ROOT, SAMPLES
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
-from transcription.diarization import DIARIZERS, load_diarizer
 from transcription.diarization.assign import exclusive_turns
 from transcription.diarization.pyannote import (
     Diarization,
@@ -274,31 +273,6 @@ def test_a_truncated_checkpoint_is_an_error(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(InvalidSettings, match=r"^DIARIZATION_MODEL truncated is not a pyannote pipeline: see the log$"):
         load_pipeline(settings(tmp_path / "truncated"))
-
-
-def test_the_error_names_a_missing_file_or_module(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    shutil.copytree(DIARIZATION, tmp_path / "part")
-    (tmp_path / "part" / "embedding" / "pytorch_model.bin").unlink()
-    message = "DIARIZATION_MODEL part is not complete: the file embedding/pytorch_model.bin is missing"
-    with pytest.raises(InvalidSettings, match=f"^{message}$"):
-        load_pipeline(settings(tmp_path / "part"))
-    (tmp_path / "part" / "config.yaml").write_text("pipeline: {name: nowhere.Pipeline}")
-    with pytest.raises(InvalidSettings, match=r"^DIARIZATION_MODEL part needs the Python module nowhere: install it"):
-        load_pipeline(settings(tmp_path / "part"))
-    assert caplog.records == []
-
-
-@pytest.mark.parametrize("name", DIARIZERS)
-def test_every_diarizer_is_a_value_of_the_setting_and_needs_its_model(name: str, tmp_path: Path) -> None:
-    chosen = settings(tmp_path, diarizer=name)
-    assert chosen.diarizer == name
-    with pytest.raises(InvalidSettings, match=r"^DIARIZATION_MODEL "):
-        load_diarizer(chosen)
-
-
-def test_an_unknown_diarizer_is_an_error() -> None:
-    with pytest.raises(InvalidSettings, match=r"^DIARIZER: Input should be 'pyannote'$"):
-        settings(DIARIZATION, diarizer="other")
 
 
 def test_the_error_says_how_to_install_pyannote(monkeypatch: pytest.MonkeyPatch) -> None:
