@@ -24,8 +24,8 @@ _GENERATION = (
 def export(settings: ModelSettings, folder: Path, int8: bool = False) -> None:
     """Write ASR_MODEL into a folder.
 
-    int8: 8-bit weights. The encoder and the cross-attention multiply many rows and use one scale for each column; the
-    decoder multiplies few rows and uses one scale for each block of 128 weights (benchmarks/README.md, Small devices).
+    int8: 8-bit weights, with one scale for each block of 128. One scale for each column is faster in the encoder, and
+    its text is worse (benchmarks/README.md, Small devices).
     Raises InvalidSettings if the model cannot be loaded, or the files cannot be written.
     """
     checkpoint = load_checkpoint(settings.model_copy(update={"device": "cpu", "dtype": "float32"}))
@@ -33,13 +33,13 @@ def export(settings: ModelSettings, folder: Path, int8: bool = False) -> None:
     if model.config.activation_function != "gelu":
         raise InvalidSettings("ASR_MODEL has another activation than GELU: choose a Whisper checkpoint")
     heads = Whisper(checkpoint, assisted=False).alignment_heads()
-    many, few = ("int8", "int8-blocks") if int8 else ("float32", "float32")
+    linear = "int8-blocks" if int8 else "float32"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with torch.inference_mode():
-            encoder_graph(model, many).save(folder / files.ENCODER)
-            cross_graph(model, many).save(folder / files.CROSS)
-            decoder_graph(model, heads, few).save(folder / files.DECODER)
+            encoder_graph(model, linear).save(folder / files.ENCODER)
+            cross_graph(model, linear).save(folder / files.CROSS)
+            decoder_graph(model, heads, linear).save(folder / files.DECODER)
             _save_tables(checkpoint, folder, int8)
         _tokenizer(settings).save(str(folder / files.TOKENIZER))
         _describe(checkpoint, "int8" if int8 else "float32").save(folder)
