@@ -100,6 +100,14 @@ def test_a_word_that_the_model_heard_as_another_has_its_time_without_a_probabili
     assert starts(align_text(heard("there are 25 people here now"), "there are twenty five people here now"))[2] == 2
 
 
+def test_many_words_are_not_said_if_others_are_heard_in_their_place() -> None:
+    spoken = "we have seen the list of jump the fence and hurry up the bank so we go home today"
+    text = "we have seen the list of canned pears lack full flavor here so we go home today"
+    assert [word.said for word in align_text(heard(spoken), text).words] == [True] * 6 + [False] * 6 + [True] * 5
+    near = "we have seen the list of can pears like fuel flavour ear so we go home today"
+    assert all(word.said for word in align_text(heard(near), text).words)
+
+
 def test_words_that_are_not_said_are_marked_and_left_out_of_subtitles() -> None:
     aligned = align_text(heard("we have seen the list today"), "We have seen absolutely nothing of the list today.")
     assert starts(aligned) == [0, 1, 2, None, None, None, 3, 4, 5]

@@ -16,6 +16,7 @@ from transcription.batch.archive import Archive
 from transcription.batch.recording import Recording
 from transcription.batch.sources import find_recordings
 from transcription.batch.workers import Outcome, WorkerPool, transcribe_recordings
+from transcription.cli.completion import add_completion
 from transcription.cli.display import archive_progress
 from transcription.cli.options import add_request_options, format_list, inference_config, model_settings
 from transcription.config import InferenceConfig, ModelSettings, with_absolute_paths
@@ -66,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command.add_argument("--address", help="address of a Ray cluster (default: $RAY_ADDRESS, or this machine)")
     command.add_argument("--quiet", action="store_true", help="print no progress")
+    add_completion(command)
     return command
 
 

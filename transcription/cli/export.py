@@ -7,6 +7,7 @@ from pathlib import Path
 
 import onnx  # noqa: F401  # at once, so that the command names the extra that it needs
 
+from transcription.cli.completion import add_completion
 from transcription.config import ModelSettings
 from transcription.errors import TranscriptionError
 
@@ -29,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
         "folder", metavar="DIR", type=Path, help="directory to write; files of these names are replaced"
     )
     command.add_argument("--int8", action="store_true", help="write 8-bit weights (default: float32)")
+    add_completion(command)
     return command
 
 

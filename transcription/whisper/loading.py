@@ -1,7 +1,6 @@
 """Load Whisper checkpoints from the Hub or a directory, on a device, in a precision."""
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,8 +61,8 @@ def computes_in_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
         flags = set(cpuinfo.read_text().split())
     except OSError:
         return False
-    is_available: Callable[[], bool] = torch.backends.mkldnn.is_available  # torch gives it no type
-    return is_available() and not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_onednn and not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 def choose_dtype(settings: ModelSettings, device: torch.device) -> torch.dtype:

@@ -10,6 +10,7 @@ This is no forced alignment: the model is not asked for the probability of the t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -19,7 +20,10 @@ from transcription.whisper.text_matching import Pair, match
 
 _NEAR = 8  # keys in a row
 _ENOUGH = 4  # matches among them, so that they count
-_MIN_SHARE = 0.5  # of the letters of words without a match that the model wrote as other words
+_MIN_SHARE = 0.3  # of the letters of words without a match that the model wrote as other words
+_MAX_FREE = 4  # keys in a row that may be any other words
+_MAX_RUN = 200  # letters of more keys, which may be similar words
+_MIN_SIMILAR = 0.45  # difflib's ratio of the letters
 _DIGIT = 4  # letters that a digit stands for: "25" is "twenty-five"
 _MAX_HEARD = 3  # times the letters of words without a match, of the other words that they are compared with
 
@@ -112,12 +116,20 @@ def _replaced(given: Sequence[str], heard: Sequence[_Key], from_end: bool) -> li
             break
         near.append(key)
         found += _letters(key.text)
-    if found < _MIN_SHARE * wanted:
+    if found < _MIN_SHARE * wanted or not _is_plausible(given, [key.text for key in near]):
         return [None] * len(given)
     start, end = min(key.span.start for key in near), max(key.span.end for key in near)
     ends = list(accumulate(map(_letters, given), initial=0))
     times = [start + (end - start) * letters / ends[-1] for letters in ends]
     return [Span(first, last, None) for first, last in pairwise(times)]
+
+
+def _is_plausible(given: Sequence[str], heard: Sequence[str]) -> bool:
+    """Return whether a model may have written `heard` for `given`: many words of another sound are not said."""
+    if len(given) <= _MAX_FREE:
+        return True
+    letters = "".join(given), "".join(heard)
+    return len(letters[0]) <= _MAX_RUN and SequenceMatcher(None, *letters, autojunk=False).ratio() >= _MIN_SIMILAR
 
 
 def _joined(parts: Sequence[Span]) -> Span | None:
