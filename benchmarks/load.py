@@ -8,6 +8,8 @@ Each contender runs in a process of its own.
 
 import argparse
 import contextlib
+import ctypes
+import gc
 import json
 import os
 import statistics
@@ -234,12 +236,20 @@ def soak(options: argparse.Namespace, step: int = 100) -> None:
     """Print the resident memory of the server after every 100 requests of CLIENTS clients."""
     clips = clips_of(options)
     step = min(step, options.requests)
-    print("| requests | RSS, MB |\n|---|---|")
+    print("| requests | RSS, MB | after malloc_trim |\n|---|---|---|")
     with our_server(options.model) as send, ThreadPoolExecutor(CLIENTS) as pool:
-        print(f"| 0 | {resident_memory():.0f} |", flush=True)
+        print(memory_row(0), flush=True)
         for done in range(0, options.requests, step):
             list(pool.map(send, [clips[(done + number) % len(clips)] for number in range(step)]))
-            print(f"| {done + step} | {resident_memory():.0f} |", flush=True)
+            print(memory_row(done + step), flush=True)
+
+
+def memory_row(requests: int) -> str:
+    """Return a row: resident memory, and what is left when glibc returns the memory that nobody uses."""
+    before = resident_memory()
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return f"| {requests} | {before:.0f} | {resident_memory():.0f} |"
 
 
 def resident_memory() -> float:

@@ -36,7 +36,7 @@ def test_a_checkpoint_at_the_path_is_used_if_asr_model_is_not_set(monkeypatch: p
 
 
 def test_empty_variables_have_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ASSISTANT_MODEL", "HF_TOKEN", "DTYPE", "MAX_AUDIO_SECONDS"):
+    for name in ("ASSISTANT_MODEL", "HF_TOKEN", "DTYPE", "VLLM_DTYPE", "MAX_AUDIO_SECONDS"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("ASR_MODEL", "x")
     settings = ModelSettings.from_environment()

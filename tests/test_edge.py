@@ -60,6 +60,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("noisy", {"language": "multi"}),
     ("short", {"temperature": [0, 0.4, 0.9], "logprob_threshold": -0.01, "seed": 3}),
     ("german", {"sequential": True}),
+    ("short", {"prompt": "The question and the budget later please. " * 4, "timestamps": "word"}),
     ("silence", {}),
 ]
 

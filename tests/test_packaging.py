@@ -64,7 +64,7 @@ def test_the_wheel_has_its_name_version_and_python_version(metadata: Message) ->
 
 def test_the_wheel_has_every_extra(metadata: Message) -> None:
     assert set(metadata.get_all("Provides-Extra", [])) == {
-        "diarization", "server", "ui", "cluster", "export", "completion", "test",
+        "diarization", "server", "ui", "cluster", "live", "export", "completion", "test",
     }  # fmt: skip
 
 

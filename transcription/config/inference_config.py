@@ -59,8 +59,8 @@ class InferenceConfig(BaseModel):
     )
     beam_size: BeamSize | None = Field(
         None,
-        description="Number of beams at temperature 0; 1 is greedy decoding. If not set: 1 with ASSISTANT_MODEL or"
-        " ENGINE=transformers, which cannot search with beams, else 5.",
+        description="Number of beams at temperature 0; 1 is greedy decoding. If not set: 1 with ASSISTANT_MODEL,"
+        " ENGINE=transformers or ENGINE=onnx, which cannot search with beams, else 5.",
     )
     patience: float = Field(
         1.0, gt=0, le=10, description="Beam search ends when beam_size × patience candidates are found."

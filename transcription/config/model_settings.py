@@ -49,8 +49,8 @@ class ModelSettings(BaseSettings):
         "auto",
         validation_alias=AliasChoices("DTYPE", "VLLM_DTYPE", "dtype"),
         description="Data type of the Whisper weights: auto, float32, float16 (or half, fp16), bfloat16 (or bf16)."
-        " auto: bfloat16 on GPUs with compute capability 8.0 or higher,"
-        " float16 on other GPUs, float32 on CPU.",
+        " auto: bfloat16 on GPUs with compute capability 8.0 or higher, float16 on other GPUs,"
+        " bfloat16 on CPUs with AVX512-BF16 or AMX unless QUANTIZATION is int8, float32 elsewhere.",
     )
     device: str = Field("auto", description="Device of the models: auto, cpu, cuda, cuda:1 or mps.")
     engine: EngineName = Field(

@@ -4,11 +4,13 @@ To add an engine: write one module, and add one row to ENGINES.
 """
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Protocol
 
-from transcription.audio import Audio
+from transcription.audio import Audio, Samples
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
+from transcription.engines.batching.window import WindowResult
 from transcription.transcript import Transcript
 
 
@@ -31,6 +33,14 @@ class Engine(Protocol):
         """Return the transcript of audio at 16 kHz.
 
         Raises InvalidRequest, EngineFailure, or Cancelled if the context is cancelled.
+        """
+        ...
+
+    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+        """Queue up to 30 s of speech that goes on, and return the future of its words, decoded greedily.
+
+        It goes before all requests. Cancelling the future drops it.
+        Raises InvalidRequest; the future raises EngineFailure.
         """
         ...
 

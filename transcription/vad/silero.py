@@ -17,30 +17,40 @@ from transcription.errors import InvalidSettings
 
 FRAME = 512
 """Samples of one probability: 32 ms."""
-_CONTEXT = 64  # samples before a frame that the network reads with it
+CONTEXT = 64
+"""Samples of the frame before, which the model reads with each frame."""
+STATE = (1, 1, 128)
+"""Shape of the hidden and of the cell state of its LSTM."""
 _BLOCK = 512  # frames per call; more would only take more memory
-_STATE = (1, 1, 128)
 
 
 def speech_probabilities(samples: Samples) -> npt.NDArray[np.float32]:
     """Return the speech probability of each frame of samples at 16 kHz; the last one is filled up with zeros."""
-    hidden, cell = np.zeros(_STATE, np.float32), np.zeros(_STATE, np.float32)
+    hidden, cell = np.zeros(STATE, np.float32), np.zeros(STATE, np.float32)
     found = [np.zeros(0, np.float32)]
     for first in range(0, len(samples), _BLOCK * FRAME):
         block = _frames(samples, first, min(first + _BLOCK * FRAME, len(samples)))
-        probabilities, hidden, cell = _session().run(
-            ["speech_probs", "hn", "cn"], {"input": block, "h": hidden, "c": cell}
-        )
-        found.append(np.asarray(probabilities, np.float32).reshape(-1))
+        probabilities, hidden, cell = run_model(block, hidden, cell)
+        found.append(probabilities)
     return np.concatenate(found)
 
 
 def _frames(samples: Samples, first: int, last: int) -> npt.NDArray[np.float32]:
     """Return the samples first ≤ index < last as frames (frames, context + frame)."""
-    count, known = -(-(last - first) // FRAME), min(first, _CONTEXT)
-    padded = np.zeros(_CONTEXT + count * FRAME, np.float32)
-    padded[_CONTEXT - known : _CONTEXT + last - first] = samples[first - known : last]
-    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, _CONTEXT + FRAME)[::FRAME])
+    count, known = -(-(last - first) // FRAME), min(first, CONTEXT)
+    padded = np.zeros(CONTEXT + count * FRAME, np.float32)
+    padded[CONTEXT - known : CONTEXT + last - first] = samples[first - known : last]
+    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, CONTEXT + FRAME)[::FRAME])
+
+
+def run_model(frames: Samples, hidden: Samples, cell: Samples) -> tuple[npt.NDArray[np.float32], Samples, Samples]:
+    """Return the speech probability of each frame, and the two states after the last one.
+
+    frames: (frames, CONTEXT + FRAME) of one recording, one after the other. hidden, cell: states before the first.
+    """
+    inputs = {"input": frames, "h": hidden, "c": cell}
+    probabilities, hidden, cell = _session().run(["speech_probs", "hn", "cn"], inputs)
+    return np.asarray(probabilities, np.float32).reshape(-1), hidden, cell
 
 
 @cache

@@ -88,6 +88,10 @@ class BatchingEngine:
         """
         return self._longform.transcribe(audio, config, context or RequestContext())
 
+    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+        """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
+        return self._longform.preview(samples, config)
+
     def submit(self, request: DecodingRequest, samples: Samples, language: str | None = None) -> Future[WindowResult]:
         """Queue a window of a request, whose other windows may be decoded elsewhere (window.WindowDecoder)."""
         if request.context_tokens is None:
