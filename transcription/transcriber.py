@@ -4,11 +4,11 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
 
 from transcription.audio import Audio, AudioLimits
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
+from transcription.diarization import SpeakerDiarizer, load_diarizer
 from transcription.diarization.assign import assign_speakers
 from transcription.diarization.channels import by_channel
 from transcription.engines import ENGINES, Engine
@@ -16,34 +16,7 @@ from transcription.errors import EngineFailure, InvalidRequest, InvalidSettings,
 from transcription.transcript import SpeakerTurn, Transcript
 from transcription.whisper.text_alignment import align_text
 
-if TYPE_CHECKING:
-    from transcription.diarization.pyannote import Diarization
-
 logger = logging.getLogger(__name__)
-
-
-class SpeakerDiarizer(Protocol):
-    """Finds who speaks when. Safe to call from several threads."""
-
-    def diarize(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> "Diarization":
-        """Return the speaker turns of `audio` (16 kHz).
-
-        Raises EngineFailure, Cancelled.
-        """
-        ...
-
-
-def load_diarizer(settings: ModelSettings) -> SpeakerDiarizer:
-    """Load DIARIZATION_MODEL in this process.
-
-    Raises InvalidSettings if it cannot be loaded.
-    """
-    try:
-        from transcription.diarization.pyannote import Diarizer  # here, because pyannote takes seconds to import
-    except ModuleNotFoundError:  # ENGINE=onnx runs without torch
-        raise InvalidSettings("DIARIZATION_MODEL needs torch and pyannote.audio: install both, or unset it") from None
-
-    return Diarizer(settings)
 
 
 class Transcriber:
@@ -51,12 +24,13 @@ class Transcriber:
 
     def __init__(
         self, settings: ModelSettings, engine: Engine | None = None,
-        load_diarizer: Callable[[ModelSettings], SpeakerDiarizer] = load_diarizer,
+        load_diarizer: Callable[[ModelSettings], SpeakerDiarizer] = load_diarizer, needs_speakers: bool = False,
     ) -> None:  # fmt: skip
         """Load the models of the settings. With `engine` and `load_diarizer`, use models in other processes.
 
         If the diarization model cannot be loaded, log the error and transcribe without speakers; requests that
         require speakers fail with the same error.
+        needs_speakers: raise this error instead, as no request goes without speakers.
         Raises InvalidSettings if the Whisper model cannot be loaded.
         """
         self.settings = settings
@@ -70,6 +44,8 @@ class Transcriber:
             try:
                 self.diarizer = load_diarizer(settings)
             except InvalidSettings as error:
+                if needs_speakers:
+                    raise
                 self._diarizer_error = str(error)
                 logger.error("transcribing without speakers: %s", error)
 

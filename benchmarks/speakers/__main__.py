@@ -12,7 +12,8 @@ from benchmarks.speakers.cache import cached, read_diarization, read_transcript
 from benchmarks.speakers.conversations import Conversation, choose, read_conversations
 from benchmarks.speakers.report import Outcome, report
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.transcriber import SpeakerDiarizer, Transcriber
+from transcription.diarization import SpeakerDiarizer
+from transcription.transcriber import Transcriber
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             settings = settings.model_copy(update={"diarization_model": None})
         from transcription.transcriber import Transcriber  # here, because torch is slow to import
 
-        transcriber = Transcriber(settings)
+        transcriber = Transcriber(settings, needs_speakers=config.diarize is True)
     except TranscriptionError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -86,6 +86,7 @@ DType = Annotated[
     ),
 ]
 EngineName = Annotated[Literal["batching", "transformers", "onnx"], BeforeValidator(_current_engine_name)]
+DiarizerName = Literal["pyannote"]
 Language = Annotated[str | None, BeforeValidator(_read_language)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_split_numbers), Field(min_length=1, max_length=16)]

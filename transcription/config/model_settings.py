@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from transcription.config.fields import DType, EngineName, Language, Timestamps, describe, variables
+from transcription.config.fields import DiarizerName, DType, EngineName, Language, Timestamps, describe, variables
 from transcription.config.ignored_variables import IgnoredVariables
 from transcription.errors import InvalidSettings
 
@@ -40,6 +40,7 @@ class ModelSettings(BaseSettings):
         None,
         description="Speaker diarization pipeline of pyannote.audio, e.g. pyannote/speaker-diarization-community-1.",
     )
+    diarizer: DiarizerName = Field("pyannote", description="Software that runs DIARIZATION_MODEL: pyannote.")
     diarization_revision: str | None = Field(None, description="Branch, tag or commit of DIARIZATION_MODEL.")
     diarization_batch_size: int = Field(
         32, ge=1, le=1024, description="Batch size of the neural networks in DIARIZATION_MODEL."

@@ -30,6 +30,7 @@ from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.diarization.assign import exclusive_turns
+from transcription.diarization.counts import count_warnings
 from transcription.errors import InvalidSettings
 from transcription.transcript import SpeakerTurn
 from transcription.whisper.loading import choose_device, display_name
@@ -198,6 +199,14 @@ def _explain(error: Exception, name: str, token: str | None) -> str:
         # huggingface_hub reports some HTTP errors as "not in the cache"
         response = getattr(error if isinstance(error, HfHubHTTPError) else error.__cause__, "response", None)
         return f"cannot be downloaded: {_explain_status(getattr(response, 'status_code', None), token)}"
+    return _explain_broken(error)
+
+
+def _explain_broken(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"needs the Python module {error.name}: install it, or add its folder to PYTHONPATH"
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"is not complete: the file {'/'.join(Path(error.filename).parts[-2:])} is missing"
     logger.error("DIARIZATION_MODEL cannot be loaded", exc_info=error)
     return "is not a pyannote pipeline: see the log"
 
@@ -261,7 +270,7 @@ def read_output(output: Any, counts: Mapping[str, int]) -> Diarization:
         exclusive = [
             replace(turn, speaker=names[turn.speaker]) for turn in _read_annotation(annotation) if turn.speaker in names
         ]
-    return Diarization(tuple(turns), tuple(exclusive), tuple(_count_warnings(len(names), counts)))
+    return Diarization(tuple(turns), tuple(exclusive), tuple(count_warnings(len(names), counts)))
 
 
 def _remove_brief_speakers(turns: list[SpeakerTurn], counts: Mapping[str, int]) -> list[SpeakerTurn]:
@@ -285,14 +294,3 @@ def _read_annotation(annotation: Any) -> list[SpeakerTurn]:
         for segment, _, label in annotation.itertracks(yield_label=True)
     ]
     return sorted(turns, key=lambda turn: (turn.start, turn.end, turn.speaker))
-
-
-def _count_warnings(count: int, counts: Mapping[str, int]) -> Iterator[str]:
-    """Yield a warning if the number of speakers is not what the request asks for."""
-    found = f"{count} speaker{' was' if count == 1 else 's were'} found"
-    if "num_speakers" in counts and count != counts["num_speakers"]:
-        yield f"{found}, but num_speakers is {counts['num_speakers']}"
-    if count < counts.get("min_speakers", 0):
-        yield f"{found}, but min_speakers is {counts['min_speakers']}"
-    if count > counts.get("max_speakers", count):
-        yield f"{found}, but max_speakers is {counts['max_speakers']}"
