@@ -17,7 +17,7 @@ from transcription.transcript import SpeakerTurn, Transcript
 from transcription.whisper.text_alignment import align_text
 
 if TYPE_CHECKING:
-    from transcription.diarization.pyannote import Diarization
+    from transcription.diarization.result import Diarization
 
 logger = logging.getLogger(__name__)
 
