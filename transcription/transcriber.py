@@ -38,7 +38,10 @@ def load_diarizer(settings: ModelSettings) -> SpeakerDiarizer:
 
     Raises InvalidSettings if it cannot be loaded.
     """
-    from transcription.diarization.pyannote import Diarizer  # here, because pyannote takes seconds to import
+    try:
+        from transcription.diarization.pyannote import Diarizer  # here, because pyannote takes seconds to import
+    except ModuleNotFoundError:  # ENGINE=onnx runs without torch
+        raise InvalidSettings("DIARIZATION_MODEL needs torch and pyannote.audio: install both, or unset it") from None
 
     return Diarizer(settings)
 

@@ -85,7 +85,7 @@ DType = Annotated[
         _other_name({"half": "float16", "fp16": "float16", "bf16": "bfloat16", "float": "float32", "fp32": "float32"})
     ),
 ]
-EngineName = Annotated[Literal["batching", "transformers"], BeforeValidator(_current_engine_name)]
+EngineName = Annotated[Literal["batching", "transformers", "onnx"], BeforeValidator(_current_engine_name)]
 Language = Annotated[str | None, BeforeValidator(_read_language)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_split_numbers), Field(min_length=1, max_length=16)]

@@ -28,7 +28,8 @@ class ModelSettings(BaseSettings):
 
     asr_model: str = Field(
         validation_alias=AliasChoices("ASR_MODEL", "MODEL_ID", "asr_model"),
-        description="Whisper checkpoint: a Hub name or a directory.",
+        description="Whisper checkpoint: a Hub name or a directory."
+        " With ENGINE=onnx: a directory that transcribe-export wrote.",
     )
     asr_revision: str | None = Field(None, description="Branch, tag or commit of ASR_MODEL.")
     assistant_model: str | None = Field(
@@ -55,7 +56,8 @@ class ModelSettings(BaseSettings):
     engine: EngineName = Field(
         "batching",
         description="batching: decode the windows of all requests in one batch."
-        " transformers: use the generation loop of transformers, one request at a time.",
+        " transformers: use the generation loop of transformers, one request at a time."
+        " onnx: run a checkpoint that transcribe-export wrote, without torch.",
     )
     slots: int | None = Field(
         None,
@@ -63,7 +65,7 @@ class ModelSettings(BaseSettings):
         ge=1,
         le=1024,
         description="Maximum number of windows in the batch of ENGINE=batching."
-        " If not set: 24 on CPU, and on a GPU as many as its memory allows.",
+        " If not set: 24 on CPU, and on a GPU as many as its memory allows. With ENGINE=onnx: 2.",
     )
     cuda_graphs: bool = Field(
         False, description="Replay decoding steps as CUDA graphs. Experimental: the speed is not yet measured."

@@ -9,10 +9,7 @@ from typing import Protocol
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
-from transcription.torchaudio_patch import patch_torchaudio
 from transcription.transcript import Transcript
-
-patch_torchaudio()  # before any engine imports transformers
 
 
 class Engine(Protocol):
@@ -50,8 +47,15 @@ def _transformers(settings: ModelSettings) -> Engine:
     return HFGenerateEngine(settings)
 
 
+def _onnx(settings: ModelSettings) -> Engine:
+    from transcription.engines.edge.engine import EdgeEngine
+
+    return EdgeEngine(settings)
+
+
 ENGINES: dict[str, Callable[[ModelSettings], Engine]] = {
     "batching": _batching,
     "transformers": _transformers,
+    "onnx": _onnx,
 }
 """The values of ENGINE. Each loads its models, and raises InvalidSettings if it cannot."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor
-from transformers import GenerationMixin
 from transformers.generation.logits_process import (
     LogitsProcessorList,
     WhisperTimeStampLogitsProcessor,
@@ -173,7 +173,7 @@ class HFGenerateEngine:
         if options.return_timestamps:
             processors.append(WhisperTimeStampLogitsProcessor(options, begin_index=len(prompt)))
         torch.manual_seed(config.seed)
-        output = GenerationMixin.generate(
+        output = transformers.GenerationMixin.generate(
             self.model,
             generation_config=options,
             logits_processor=processors,

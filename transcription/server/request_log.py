@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -141,6 +142,8 @@ class JsonFormatter(logging.Formatter):
 
 def propagate_transformers_logs() -> None:
     """Send the logs of transformers to our handler: it adds a handler of its own when it is imported."""
+    if find_spec("transformers") is None:  # ENGINE=onnx needs none
+        return
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_default_handler()

@@ -12,6 +12,7 @@ from transcription.formats.documents import to_diarized_json, to_logprob
 from transcription.server.parameters import TranscriptionRequest
 from transcription.server.sse import Delta, ServerSentEvents
 from transcription.transcript import TokenLogprob, Transcript
+from transcription.whisper.languages import LANGUAGES
 
 
 class InputTokens(TypedDict):
@@ -79,11 +80,9 @@ class TranscriptionEvents(ServerSentEvents):
 
 def language_name(transcript: Transcript) -> str:
     """Return the English name of the language of the text, as OpenAI's verbose_json has it."""
-    from transformers.models.whisper.tokenization_whisper import LANGUAGES  # loaded with the model
-
     if transcript.task == "translate" or transcript.language is None:  # None: an English-only model
         return "english"
-    return str(LANGUAGES.get(transcript.language, transcript.language))
+    return LANGUAGES.get(transcript.language, transcript.language)
 
 
 def languages(transcript: Transcript) -> dict[str, list[LanguageEntry]]:

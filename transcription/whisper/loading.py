@@ -2,19 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from transformers import (
-    AutoModelForSpeechSeq2Seq,
-    AutoProcessor,
-    WhisperForCausalLM,
-    WhisperForConditionalGeneration,
-)
 
 from transcription.config import ModelSettings
 from transcription.errors import InvalidSettings
+from transcription.torchaudio_patch import patch_torchaudio
+
+if TYPE_CHECKING:
+    from transformers import WhisperForConditionalGeneration
+
+patch_torchaudio()  # before transformers imports its models, which it does when one is used
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -23,7 +23,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 class Checkpoint:
     """A loaded Whisper model with its tokenizer and feature extractor."""
 
-    model: WhisperForConditionalGeneration
+    model: "WhisperForConditionalGeneration"
     tokenizer: Any
     feature_extractor: Any
     device: torch.device
@@ -65,7 +65,7 @@ def load_checkpoint(settings: ModelSettings) -> Checkpoint:
     transformers.utils.logging.disable_progress_bar()  # it would fill a server's log
     device = choose_device(settings)
     dtype = choose_dtype(settings, device)
-    processor = _from_hub(AutoProcessor, "ASR_MODEL", settings.asr_model, settings.asr_revision, settings)
+    processor = _from_hub(transformers.AutoProcessor, "ASR_MODEL", settings.asr_model, settings.asr_revision, settings)
     model = _load_model("ASR_MODEL", settings.asr_model, settings.asr_revision, settings, device, dtype)
     return Checkpoint(model, processor.tokenizer, processor.feature_extractor, device, dtype)
 
@@ -90,14 +90,14 @@ def load_assistant(settings: ModelSettings, main: Checkpoint) -> Any:
         )
     if not same_encoder(assistant, main.model):
         return assistant
-    decoder = WhisperForCausalLM(assistant.config)
+    decoder = transformers.WhisperForCausalLM(assistant.config)
     decoder.model.decoder = assistant.model.decoder
     decoder.proj_out = assistant.proj_out
     decoder.generation_config = assistant.generation_config
     return decoder.to(main.device, main.dtype).eval()
 
 
-def same_encoder(one: WhisperForConditionalGeneration, other: WhisperForConditionalGeneration) -> bool:
+def same_encoder(one: "WhisperForConditionalGeneration", other: "WhisperForConditionalGeneration") -> bool:
     """Return whether two models have the same encoder, weight by weight."""
     ours, theirs = one.model.encoder.state_dict(), other.model.encoder.state_dict()
     return ours.keys() == theirs.keys() and all(
@@ -108,14 +108,14 @@ def same_encoder(one: WhisperForConditionalGeneration, other: WhisperForConditio
 def _load_model(
     variable: str, name: str, revision: str | None, settings: ModelSettings,
     device: torch.device, dtype: torch.dtype,
-) -> WhisperForConditionalGeneration:  # fmt: skip
+) -> "WhisperForConditionalGeneration":  # fmt: skip
     # transformers 4.56 renamed the argument; the default container has 4.51.
     old = tuple(int(part) for part in transformers.__version__.split(".")[:2]) < (4, 56)
     model = _from_hub(
-        AutoModelForSpeechSeq2Seq, variable, name, revision, settings,
+        transformers.AutoModelForSpeechSeq2Seq, variable, name, revision, settings,
         attn_implementation=settings.attn_implementation, **{"torch_dtype" if old else "dtype": dtype},
     )  # fmt: skip
-    if not isinstance(model, WhisperForConditionalGeneration):
+    if not isinstance(model, transformers.WhisperForConditionalGeneration):
         raise InvalidSettings(f"{variable} is a {model.config.model_type} model: choose a Whisper checkpoint")
     try:
         return model.to(device).eval()

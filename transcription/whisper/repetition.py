@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+LOOP_CHECK = 32
+"""Tokens between two looks for a loop, while a window is decoded."""
 _MAX_PERIOD = 24  # tokens of the phrase that a loop repeats
 _MIN_REPEATS = 5
 _MIN_LOOP = 30  # tokens; people do say a word ten times

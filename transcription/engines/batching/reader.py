@@ -4,8 +4,7 @@ from transcription.engines.batching.row import DecodedWindow, Row
 from transcription.engines.batching.slots import Slots
 from transcription.whisper.checkpoint import SAMPLES_PER_FRAME, Whisper
 from transcription.whisper.decoding_result import DecodingResult
-
-_LOOP_CHECK = 32  # tokens between two looks for a loop
+from transcription.whisper.repetition import LOOP_CHECK
 
 
 class TokenReader:
@@ -32,5 +31,5 @@ class TokenReader:
     def is_lost(self, index: int, row: Row) -> bool:
         """Return whether a row loops, and another attempt may be better. It looks now and then only."""
         length = self._slots.last_on_host[index] - len(row.prompt)
-        is_time = length >= _LOOP_CHECK and length % _LOOP_CHECK < self._slots.steps_per_sync
+        is_time = length >= LOOP_CHECK and length % LOOP_CHECK < self._slots.steps_per_sync
         return is_time and row.has_another_attempt and self.result(index, row).is_loop
