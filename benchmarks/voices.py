@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -51,15 +51,25 @@ def clips(manifest: Path) -> Iterator[tuple[Path, str]]:
             yield manifest.parent / entry["file"], name
 
 
-def measure(diarizer: Diarizer, path: Path, speaker: str) -> Clip:
-    """Return the voices of a clip."""
+def telephone(audio: Audio) -> Audio:
+    """Return audio as of a bad telephone line: 300 to 3400 Hz, with white noise 10 dB below the speech."""
+    spectrum, rates = np.fft.rfft(audio.samples), np.fft.rfftfreq(len(audio.samples), 1 / audio.sample_rate)
+    band = np.fft.irfft(spectrum * ((rates >= 300) & (rates <= 3400)), len(audio.samples))
+    noise = np.random.default_rng(0).normal(0, np.sqrt(np.mean(band**2) / 10), len(band))
+    return Audio((band + noise).astype(np.float32), audio.sample_rate)
+
+
+def measure(diarizer: Diarizer, path: Path, speaker: str, is_telephone: bool = False) -> Clip:
+    """Return the voices of a clip. is_telephone: the recording is, and the sample is not."""
     audio, refusal, sample = read_file(path), None, None
     try:
         part = Audio(audio.samples[: SAMPLE_SECONDS * audio.sample_rate])
         sample = diarizer.voice(KnownSpeaker(name=speaker, reference=""), part)
     except InvalidRequest as error:
         refusal = str(error)
-    voices = diarizer.diarize(audio, InferenceConfig(voiceprints=True)).voiceprints
+    voices = diarizer.diarize(
+        telephone(audio) if is_telephone else audio, InferenceConfig(voiceprints=True)
+    ).voiceprints
     return Clip(path.name, speaker, audio.duration, sample, voices.get("SPEAKER_00"), refusal)
 
 
@@ -109,11 +119,30 @@ def main() -> None:
     parser.add_argument("--diarization-model", required=True)
     parser.add_argument("--recordings", type=Path, required=True, metavar="MANIFEST")
     parser.add_argument("--min-seconds", type=float, default=2.0, help="shorter clips are left out")
+    parser.add_argument("--telephone", action="store_true", help="recordings through a telephone band, with noise")
     options = parser.parse_args()
     diarizer = Diarizer(ModelSettings(asr_model="none", diarization_model=options.diarization_model))
-    found = [measure(diarizer, path, speaker) for path, speaker in clips(options.recordings)]
+    found = [measure(diarizer, path, speaker, options.telephone) for path, speaker in clips(options.recordings)]
     found = [clip for clip in found if clip.seconds >= options.min_seconds]
     report(found)
+    print_two_voices(diarizer, options.recordings)
+
+
+def print_two_voices(diarizer: Diarizer, manifest: Path, seconds: int = 4) -> None:
+    """Print how many samples of two people are refused: the first seconds of a clip, and those of the next speaker."""
+    first: dict[str, Audio] = {}
+    for path, speaker in clips(manifest):
+        audio = read_file(path)
+        if audio.duration >= seconds:
+            first.setdefault(speaker, Audio(audio.samples[: seconds * audio.sample_rate]))
+    refused = 0
+    pairs = list(pairwise(first.values()))
+    for pair in pairs:
+        try:
+            diarizer.voice(KnownSpeaker(name="two", reference=""), Audio(np.concatenate([one.samples for one in pair])))
+        except InvalidRequest:
+            refused += 1
+    print(f"{refused} of {len(pairs)} samples of two people are refused")
 
 
 def report(found: Sequence[Clip]) -> None:

@@ -27,6 +27,8 @@ MAX_CLUSTERED = 3000
 """Embeddings that are clustered: their distances take 36 MB. They are those of 35 to 50 minutes."""
 MIN_CLEAN_SHARE = 0.2
 """Share of a chunk in which somebody must talk alone for a good embedding, as in pyannote's clustering."""
+MIN_VOICE_SHARE = 0.1
+"""The same for the voice of a speaker who has no good embedding."""
 INACTIVE = -2  # pyannote's cluster of speakers who say nothing
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -218,17 +220,18 @@ def _cluster_size_of(clustering: Any, every: int) -> Iterator[None]:
         clustering.min_cluster_size = size
 
 
-def _is_good(chunks: Chunks) -> npt.NDArray[np.bool_]:
+def _is_good(chunks: Chunks, min_share: float = MIN_CLEAN_SHARE) -> npt.NDArray[np.bool_]:
     """Return whether the speaker talks alone for long enough: (chunks, speakers)."""
-    is_long = chunks.alone >= MIN_CLEAN_SHARE * chunks.talks.shape[1]
+    is_long = chunks.alone >= min_share * chunks.talks.shape[1]
     return np.asarray(is_long & ~np.isnan(chunks.embeddings).any(axis=2))
 
 
 def _centroids(chunks: Chunks, clusters: Integers) -> Iterator[tuple[str, Floats]]:
-    """Yield the label and the mean embedding of each speaker, if there is a good embedding of the voice alone."""
-    is_good = _is_good(chunks)
-    for speaker in np.unique(clusters[is_good & (clusters >= 0)]):
-        embeddings = chunks.embeddings[is_good & (clusters == speaker)]
+    """Yield the label and the mean embedding of each speaker who talks alone for long enough."""
+    is_good, is_usable = _is_good(chunks), _is_good(chunks, MIN_VOICE_SHARE)
+    for speaker in np.unique(clusters[is_usable & (clusters >= 0)]):
+        is_speaker = clusters == speaker
+        embeddings = chunks.embeddings[is_speaker & (is_good if (is_speaker & is_good).any() else is_usable)]
         lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
         yield _label(speaker), (embeddings / np.maximum(lengths, 1e-9)).mean(axis=0)
 
