@@ -111,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if options.live:
-        return transcribe_live(options, formats, transcriber, config, requested)
+        return transcribe_live(options, formats, transcriber, config)
     failed = False
     for name in names:
         try:
@@ -129,13 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def transcribe_live(
-    options: argparse.Namespace, formats: Sequence[str], transcriber: "Transcriber", config: InferenceConfig,
-    requested: InferenceConfig,
-) -> int:  # fmt: skip
+    options: argparse.Namespace, formats: Sequence[str], transcriber: "Transcriber", config: InferenceConfig
+) -> int:
     """Transcribe the microphone or a pipe, write the transcript at the end, and return the exit code."""
     try:
         transcript, is_whole = run_live(options, formats, transcriber, config)
-        plain = transcriber.with_requested_words(transcript, requested)
+        plain = transcriber.with_requested_words(transcript, inference_config(options))
         rest = [name for name in formats if name != JSON_LINES and (options.output_dir or name != "transcript")]
         write_all(name_of(options), transcript, plain, rest, options.output_dir, config)
     except (TranscriptionError, OSError) as error:
@@ -291,9 +290,8 @@ def render(transcript: "Transcript", format_name: str, config: InferenceConfig) 
 
 def extension(format_name: str) -> str:
     """Return the file extension of a format."""
-    if format_name in ("transcript", JSON_LINES):
-        return {"transcript": "txt"}.get(format_name, format_name)
-    return FORMATS[format_name].extension
+    own = {"transcript": "txt", JSON_LINES: JSON_LINES}
+    return own.get(format_name) or FORMATS[format_name].extension
 
 
 def output_path(name: str, suffix: str, folder: Path) -> Path:
