@@ -2,7 +2,8 @@
 
 from transcription.diarization.assign import assign_speakers, exclusive_turns
 from transcription.diarization.channels import by_channel
-from transcription.diarization.pyannote import Diarization, Diarizer
+from transcription.diarization.pyannote import Diarizer
+from transcription.diarization.result import Diarization
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
 __all__ = [

@@ -1,5 +1,6 @@
 """The command `transcribe`."""
 
+import base64
 import io
 import json
 import shutil
@@ -14,6 +15,7 @@ import pytest
 
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, ROOT, SAMPLES
 from tests.serving import until
+from tests.voice_samples import data_uri, talk
 from transcription.cli import transcribe as cli
 
 SHORT = str(SAMPLES["short"].path)
@@ -196,3 +198,40 @@ class TestWatch:
     ) -> None:
         assert cli.main([*arguments, *MODEL]) == 2
         assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+class TestVoices:
+    """Known speakers on the command line."""
+
+    OPTIONS = ("--diarization-model", str(DIARIZATION), "--known-speaker-threshold", "0.9", "--format", "rttm")
+
+    def speakers(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> set[str]:
+        assert cli.main([str(SAMPLES["meeting"].path), *MODEL, *self.OPTIONS, *arguments]) == 0
+        return {line.split()[7] for line in capsys.readouterr().out.splitlines()}
+
+    def test_a_sample_gives_a_name_and_the_saved_voices_give_it_again(
+        self, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    ) -> None:
+        sample, voices = tmp_path / "maria.wav", tmp_path / "voices.json"
+        sample.write_bytes(base64.b64decode(data_uri(talk("meeting", "speaker 2", 4).samples).partition(",")[2]))
+        named = {"SPEAKER_00", "Maria", "SPEAKER_01"}
+        assert self.speakers(capsys, "--speaker", f"Maria={sample}", "--save-voices", str(voices)) == named
+        assert set(json.loads(voices.read_text())) == named
+        assert self.speakers(capsys, "--voices", str(voices)) == named
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--speaker", "Maria"], "--speaker Maria is no name and file: give e.g. --speaker Maria=maria.wav"),
+            (["--speaker", "Maria=nothing.wav"], "--speaker Maria=nothing.wav cannot be read: No such file"),
+            (["--speaker", f"Maria={SHORT}", "--speaker", f"Maria={SHORT}"], "the name is given twice"),
+            (["--voices", "nothing.json"], "--voices nothing.json cannot be read: No such file"),
+            (["--voices", SHORT], "is not a file of voices: make one with transcribe --save-voices"),
+            (["--no-diarize", "--speaker", f"Maria={SHORT}"], "known_speakers and voiceprints need diarization"),
+        ],
+    )
+    def test_wrong_options_are_an_error(
+        self, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main([SHORT, *MODEL, *arguments]) == 2
+        assert message in capsys.readouterr().err

@@ -131,7 +131,7 @@ def test_slots_is_the_old_name_of_the_batching_engine(monkeypatch: pytest.Monkey
 def test_every_engine_is_a_value_of_the_setting() -> None:
     values = {ModelSettings.from_environment(asr_model="x", engine=name).engine for name in ENGINES}
     assert values == set(ENGINES)
-    with pytest.raises(InvalidSettings, match=r"^ENGINE: Input should be 'batching' or 'transformers'"):
+    with pytest.raises(InvalidSettings, match=r"^ENGINE: Input should be 'batching', 'transformers' or 'onnx'"):
         ModelSettings.from_environment(asr_model="x", engine="other")
 
 

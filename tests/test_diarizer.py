@@ -25,13 +25,9 @@ from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.diarization.assign import exclusive_turns
-from transcription.diarization.pyannote import (
-    Diarization,
-    Diarizer,
-    load_pipeline,
-    preserve_global_state,
-    read_output,
-)
+from transcription.diarization.loading import load_pipeline, preserve_global_state
+from transcription.diarization.pyannote import Diarizer, read_output
+from transcription.diarization.result import Diarization
 from transcription.errors import InvalidSettings
 from transcription.transcriber import Transcriber
 
@@ -189,9 +185,12 @@ def test_reads_the_annotation_of_pyannote_3(diarizer: Diarizer, tmp_path: Path) 
     config = yaml.safe_load((tmp_path / "old" / "config.yaml").read_text())
     config["pipeline"]["params"]["legacy"] = True
     (tmp_path / "old" / "config.yaml").write_text(yaml.safe_dump(config))
-    old, new = diarize(Diarizer(settings(tmp_path / "old")), "meeting"), diarize(diarizer, "meeting")
-    assert old.turns == new.turns
-    assert old.exclusive == tuple(exclusive_turns(old.turns))
+    old, new = Diarizer(settings(tmp_path / "old")), diarize(diarizer, "meeting")
+    assert diarize(old, "meeting") == new
+    file = {"waveform": torch.from_numpy(SAMPLES["meeting"].audio.samples)[None], "sample_rate": 16_000}
+    whole = read_output(old.pipeline(file), {})
+    assert whole.turns == new.turns
+    assert whole.exclusive == tuple(exclusive_turns(new.turns))
 
 
 HUB = {  # repository: HTTP status and X-Error-Code

@@ -9,7 +9,7 @@ from tests.conftest import DIARIZATION
 from tests.test_diarizer import settings
 from transcription.diarization import DIARIZERS, load_diarizer
 from transcription.diarization.counts import count_warnings
-from transcription.diarization.pyannote import load_pipeline
+from transcription.diarization.loading import load_pipeline
 from transcription.errors import InvalidSettings
 
 

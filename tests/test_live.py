@@ -1,6 +1,7 @@
 """Live sessions: the stream of samples, speech in it, turns, stable words, and the session around them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 
 import av
@@ -93,10 +94,16 @@ def test_a_long_turn_is_cut_without_a_gap() -> None:
 
 def test_words_are_stable_when_two_decodings_agree() -> None:
     stable = StableWords()
-    assert [texts(stable.add(words(text))) for text in ("", "a b", "A, c d", "a c d e", "x c d e")] == [
+    assert [texts(stable.add(words(text), 0.0)) for text in ("", "a b", "A, c d", "a c d e", "x c d e")] == [
         "", "", "A,", "c d", "e"
     ]  # fmt: skip
     assert texts(stable.rest(words("a c d e f"))) == "f"
+
+
+def test_a_word_with_audio_behind_it_is_stable_at_once() -> None:
+    likely = [replace(word, probability=0.9) for word in words("a b c")]  # they end at 1, 2 and 3 seconds
+    assert texts(StableWords().add(likely, 2.5)) == "a b"
+    assert texts(StableWords().add(words("a b c"), 2.5)) == ""
 
 
 def test_each_turn_ends_with_its_transcript(transcriber: Transcriber) -> None:

@@ -125,7 +125,7 @@ def test_config_is_independent_of_the_request() -> None:
     assert type(config_of(language="de", stream="true", model="whisper-1")) is InferenceConfig
 
 
-@pytest.mark.parametrize("name", ["task", "timestamps", "logprobs", "sampling_rate", "known_speaker_names", "speed"])
+@pytest.mark.parametrize("name", ["task", "timestamps", "logprobs", "sampling_rate", "known_speakers", "speed"])
 def test_unsupported_parameters_are_refused(name: str) -> None:
     with pytest.raises(ApiError) as caught:
         config_of(**{name: "1"})

@@ -14,7 +14,7 @@ from benchmarks.speakers.report import report
 from benchmarks.speakers.scoring import Counts, TurnScore, score_turns, score_words
 from benchmarks.truth import read_truth
 from tests.conftest import SAMPLES
-from transcription.diarization.pyannote import Diarization
+from transcription.diarization.result import Diarization
 from transcription.rttm import write_rttm
 from transcription.transcriber import Transcriber
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word

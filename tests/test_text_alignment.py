@@ -77,6 +77,11 @@ def test_times_are_in_order_and_inside_the_recording(text: str, spoken: str, dur
     assert FORMATS["vtt"].render(aligned)
 
 
+def test_words_share_the_time_of_a_segment_without_words() -> None:
+    transcript = Transcript((Segment(" We have them", 1.0, 11.0),), "en", 12.0)
+    assert starts(align_text(transcript, "we have them")) == [1, 3, 7]
+
+
 def test_a_text_may_be_a_part_of_what_is_said() -> None:
     spoken = "we met the board today and again we met the board today"
     assert starts(align_text(heard(spoken), "we met never never the board")) == [0, 1, None, None, 2, 3]

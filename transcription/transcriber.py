@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from transcription.audio import Audio, AudioLimits
 from transcription.config import InferenceConfig, ModelSettings
@@ -15,6 +17,9 @@ from transcription.engines import ENGINES, Engine
 from transcription.errors import EngineFailure, InvalidRequest, InvalidSettings, TranscriptionError
 from transcription.transcript import SpeakerTurn, Transcript
 from transcription.whisper.text_alignment import align_text
+
+if TYPE_CHECKING:
+    from transcription.diarization.result import Diarization
 
 logger = logging.getLogger(__name__)
 
@@ -68,8 +73,11 @@ class Transcriber:
     def check(self, config: InferenceConfig, param: str = "diarize") -> None:
         """Check a request before its audio is loaded. `param` is the parameter that asks for speakers.
 
-        Raises InvalidRequest if it requires speakers and no diarization model is loaded.
+        Raises InvalidRequest if it requires speakers or voices and no diarization model is loaded.
         """
+        if self.diarizer is None and config.needs_voices:
+            param = "known_speakers" if config.known_speakers else "voiceprints"
+            raise InvalidRequest(f"{param} needs speakers, and {self._diarizer_error}", param)
         needs_diarizer = config.diarize and not config.multichannel and config.turns is None
         if self.diarizer is None and needs_diarizer:
             raise InvalidRequest(self._diarizer_error, param)
@@ -111,25 +119,36 @@ class Transcriber:
     def _transcribe_and_diarize(
         self, diarizer: SpeakerDiarizer, audio: Audio, config: InferenceConfig, context: RequestContext
     ) -> Transcript:
-        """Run both at the same time. This is faster on two CPU cores too (benchmarks/README.md)."""
+        """Run both at the same time. This is faster on two CPU cores too (benchmarks/README.md).
+
+        A sample of a known speaker that cannot be used ends the transcription.
+        """
         word_config = config.model_copy(update={"timestamps": "word"})  # the speaker can change between any two words
         with context.child() as diarization_context, ThreadPoolExecutor(1) as thread:
             future = thread.submit(diarizer.diarize, audio, config, diarization_context)
+            future.add_done_callback(lambda done: context.cancel() if _refusal(done) else None)
             try:
                 transcript = self._text_of(audio, word_config, context)
             except BaseException:
                 diarization_context.cancel()
+                if refusal := future.done() and _refusal(future):
+                    raise refusal from None
                 raise
             try:
                 diarization = future.result()
+            except InvalidRequest:
+                raise
             except Exception:
                 context.check_cancelled()
-                if config.diarize:
+                if config.diarize or config.needs_voices:
                     raise
                 logger.exception("diarization failed")
                 transcript = _with_requested_words(transcript, config)
                 return transcript.with_warnings("speakers are missing: diarization failed")
         transcript = assign_speakers(transcript, diarization.turns, diarization.exclusive)
+        transcript = replace(transcript, matches=diarization.matches)
+        if config.voiceprints:
+            transcript = replace(transcript, voiceprints=diarization.voiceprints)
         return _with_requested_words(transcript, config).with_warnings(*diarization.warnings)
 
     def _warn_about_speakers(self, transcript: Transcript, config: InferenceConfig) -> Transcript:
@@ -161,6 +180,12 @@ class Transcriber:
         if settings.chunk_length_s and "chunk_length_s" not in config.model_fields_set:
             changes["chunk_length_s"] = settings.chunk_length_s
         return config.model_copy(update=changes)
+
+
+def _refusal(done: "Future[Diarization]") -> InvalidRequest | None:
+    """Return why the diarizer refuses the request, None if it does not."""
+    error = None if done.cancelled() else done.exception()
+    return error if isinstance(error, InvalidRequest) else None
 
 
 def _with_requested_words(transcript: Transcript, config: InferenceConfig) -> Transcript:

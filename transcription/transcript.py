@@ -1,8 +1,9 @@
 """Transcript and its parts: the result of an engine, and the input of every format. Times are seconds, float."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Literal, Self
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 CoverageKind = Literal["transcribed", "silent", "uncertain"]
 
@@ -83,6 +84,57 @@ class SpeakerTurn:
 
 
 @dataclass(frozen=True)
+class Voiceprint:
+    """A voice, as an embedding model describes it. Similar voices have a high cosine similarity.
+
+    embedding: identity of the model; voiceprints of different models cannot be compared.
+    vector: the embedding, of length 1.
+    """
+
+    embedding: str
+    vector: tuple[float, ...]
+
+    @classmethod
+    def of(cls, embedding: str, vector: Iterable[float]) -> Self:
+        """Return a voiceprint with the vector scaled to length 1. Raises ValueError if it has no direction."""
+        values = [float(value) for value in vector]
+        length = math.hypot(*values)
+        if not math.isfinite(length) or length == 0:
+            raise ValueError("the vector has no direction")
+        return cls(embedding, tuple(round(value / length, 6) for value in values))
+
+    @classmethod
+    def from_document(cls, document: Any) -> Self:
+        """Return the voiceprint in a JSON document. Raises ValueError or TypeError if it is none."""
+        if not isinstance(document, Mapping) or not isinstance(document.get("embedding"), str):
+            raise ValueError("no voiceprint")
+        return cls.of(document["embedding"], document.get("vector") or ())
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the JSON document of the voiceprint."""
+        return {"embedding": self.embedding, "vector": list(self.vector)}
+
+    def similarity(self, other: "Voiceprint") -> float:
+        """Return the cosine similarity, −1 to 1."""
+        return sum(a * b for a, b in zip(self.vector, other.vector, strict=True))
+
+
+@dataclass(frozen=True)
+class SpeakerMatch:
+    """How much the voice of a speaker is like the known speaker next to it.
+
+    speaker: the label: the name of the known speaker if it is this person, else another one.
+    nearest: the name of the known speaker with the most similar voice.
+    score: cosine similarity of the two voices, −1 to 1. At threshold or above, it is the same person.
+    """
+
+    speaker: str
+    nearest: str
+    score: float
+    threshold: float
+
+
+@dataclass(frozen=True)
 class CoverageInterval:
     """What became of the audio from start to end: text, no speech, or speech without text (vad/coverage.py)."""
 
@@ -104,6 +156,8 @@ class Transcript:
     warnings: messages for the reader, one sentence each.
     coverage: intervals that partition the recording, in order of time; empty if they are unknown.
     name: of the recording: its file name without folder and suffix; empty if it is unknown.
+    matches: how much each voice is like a known speaker; empty if the request names none.
+    voiceprints: by label of the speaker; empty unless the request asks for them.
     """
 
     segments: tuple[Segment, ...] = ()
@@ -116,6 +170,8 @@ class Transcript:
     warnings: tuple[str, ...] = ()
     coverage: tuple[CoverageInterval, ...] = ()
     name: str = ""
+    matches: tuple[SpeakerMatch, ...] = ()
+    voiceprints: dict[str, Voiceprint] = field(default_factory=dict)
 
     @property
     def text(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from benchmarks.merge import argmin
 from benchmarks.speakers.conversations import Conversation
 from transcription.diarization.assign import assign_speakers
-from transcription.diarization.pyannote import Diarization
+from transcription.diarization.result import Diarization
 from transcription.transcript import SpeakerTurn, Transcript, Word
 
 Assign = Callable[[Transcript, Diarization, Conversation], list[Word]]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from transcription.diarization.pyannote import Diarization
+from transcription.diarization.result import Diarization
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
 Made = TypeVar("Made", Transcript, Diarization)

@@ -8,7 +8,7 @@ from benchmarks.speakers.cache import Cost
 from benchmarks.speakers.conversations import Conversation
 from benchmarks.speakers.scoring import TurnScore, WordScore, score_turns, score_words
 from benchmarks.speech.report import table
-from transcription.diarization.pyannote import Diarization
+from transcription.diarization.result import Diarization
 from transcription.transcript import Transcript
 
 OURS = next(iter(ASSIGNMENTS))

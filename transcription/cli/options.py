@@ -7,12 +7,13 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from transcription.cli.voices import add_voice_options, known_speakers
 from transcription.config import DIARIZATION_MODEL, InferenceConfig, ModelSettings
 from transcription.errors import InvalidRequest
 from transcription.formats import FORMATS
 
-WITHOUT_OPTION = frozenset({"sampling_rate", "turns"})
-"""Parameters of a request that have no effect on a file, or that belong to one file (transcribe --turns)."""
+WITHOUT_OPTION = frozenset({"sampling_rate", "turns", "known_speakers"})
+"""Parameters of a request that have no effect on a file, or have options of their own."""
 _MORE_HELP = {"align": " @FILE: the text is in a file."}
 _METAVARS: dict[Any, str] = {str: "TEXT", int: "N", float: "N"}
 
@@ -33,6 +34,7 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     for name, field in InferenceConfig.model_fields.items():
         if name not in WITHOUT_OPTION:
             parameters.add_argument(f"--{name.replace('_', '-')}", help=_help(name, field), **_kind(field))
+    add_voice_options(parameters)
 
 
 def _help(name: str, field: FieldInfo) -> str:
@@ -91,7 +93,8 @@ def model_settings(options: argparse.Namespace) -> ModelSettings:
     )
     if options.diarize is False or options.multichannel:
         return settings.model_copy(update={"diarization_model": None})
-    if options.diarize and settings.diarization_model is None:
+    wants_speakers = options.diarize or options.speaker or options.voices or options.voiceprints
+    if wants_speakers and settings.diarization_model is None:
         return settings.model_copy(update={"diarization_model": DIARIZATION_MODEL})
     return settings
 
@@ -105,6 +108,8 @@ def inference_config(options: argparse.Namespace) -> InferenceConfig:
         parameters["align"] = _text(parameters["align"])
     if options.diarization_model is not None and not options.multichannel:
         parameters.setdefault("diarize", True)
+    if known := known_speakers(options):
+        parameters["known_speakers"] = known
     if options.assistant is not None:
         parameters.setdefault("assisted", True)
     return InferenceConfig.from_request(parameters)

@@ -20,6 +20,7 @@ from transcription.cli.completion import add_completion
 from transcription.cli.given_turns import GivenTurns
 from transcription.cli.live import JSON_LINES, check_options, name_of, run_live
 from transcription.cli.options import add_request_options, format_list, inference_config, model_settings, with_needs
+from transcription.cli.voices import with_voices, write_voices
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest, TranscriptionError
 from transcription.formats import FORMATS, formats_of
@@ -38,6 +39,7 @@ EPILOG = """examples:
   cat talk.ogg | transcribe - --timestamps word --format verbose_json
   transcribe meeting.m4a --model openai/whisper-large-v3-turbo --diarize --num-speakers 3
   transcribe meeting.m4a --model openai/whisper-large-v3-turbo --turns meeting.rttm
+  transcribe meeting.m4a --model openai/whisper-large-v3-turbo --speaker Maria=maria.wav
   transcribe call.wav --model openai/whisper-large-v3-turbo --multichannel
   ffmpeg -i talk.mp3 -f s16le -ac 1 -ar 16000 - | transcribe --live -
   transcribe talk.mp3 --align @script.txt --format srt
@@ -75,6 +77,10 @@ def parser() -> argparse.ArgumentParser:
         " file of each turn",
     )  # fmt: skip
     command.add_argument(
+        "--save-voices", type=Path, metavar="FILE",
+        help="write the voices of all speakers into this file; a person in several files has the same name in each",
+    )  # fmt: skip
+    command.add_argument(
         "--live", action="store_true",
         help="transcribe the microphone while somebody speaks, until Ctrl-C; with -, a pipe of raw 16-bit samples at"
         f" 16 kHz; the format {JSON_LINES} has a line for each turn",
@@ -87,6 +93,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return the exit code."""
     options = parser().parse_args(arguments)
+    if options.save_voices is not None:
+        options.voiceprints = True
     try:
         formats = output_formats(options)
         names = iter(()) if options.live else input_files(options, formats)
@@ -103,12 +111,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if options.live:
-        return transcribe_live(options, formats, transcriber, config, requested)
+        return transcribe_live(options, formats, transcriber, config)
     failed = False
     for name in names:
         try:
             file_config = config if given is None else config.model_copy(update={"turns": given.of(name)})
             transcript = transcribe_file(name, transcriber, file_config, quiet=options.quiet)
+            if options.save_voices is not None:
+                config = with_voices(config, transcript.voiceprints)
+                write_voices(options.save_voices, config)
             plain = transcriber.with_requested_words(transcript, requested)
             write_all(name, transcript, plain, formats, options.output_dir, config)
         except (TranscriptionError, OSError) as error:
@@ -118,13 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def transcribe_live(
-    options: argparse.Namespace, formats: Sequence[str], transcriber: "Transcriber", config: InferenceConfig,
-    requested: InferenceConfig,
-) -> int:  # fmt: skip
+    options: argparse.Namespace, formats: Sequence[str], transcriber: "Transcriber", config: InferenceConfig
+) -> int:
     """Transcribe the microphone or a pipe, write the transcript at the end, and return the exit code."""
     try:
         transcript, is_whole = run_live(options, formats, transcriber, config)
-        plain = transcriber.with_requested_words(transcript, requested)
+        plain = transcriber.with_requested_words(transcript, inference_config(options))
         rest = [name for name in formats if name != JSON_LINES and (options.output_dir or name != "transcript")]
         write_all(name_of(options), transcript, plain, rest, options.output_dir, config)
     except (TranscriptionError, OSError) as error:
@@ -280,9 +290,8 @@ def render(transcript: "Transcript", format_name: str, config: InferenceConfig) 
 
 def extension(format_name: str) -> str:
     """Return the file extension of a format."""
-    if format_name in ("transcript", JSON_LINES):
-        return {"transcript": "txt"}.get(format_name, format_name)
-    return FORMATS[format_name].extension
+    own = {"transcript": "txt", JSON_LINES: JSON_LINES}
+    return own.get(format_name) or FORMATS[format_name].extension
 
 
 def output_path(name: str, suffix: str, folder: Path) -> Path:

@@ -13,7 +13,7 @@ from transcription.errors import InvalidSettings, TranscriptionError
 from transcription.transcriber import as_engine_failure
 
 if TYPE_CHECKING:
-    from transcription.diarization.pyannote import Diarization
+    from transcription.diarization.result import Diarization
 
 MAX_RECORDINGS = 2
 """Recordings that one replica accepts at the same time: while it diarizes one, the next one is already there."""

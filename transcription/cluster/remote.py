@@ -16,7 +16,7 @@ from transcription.transcript import Transcript
 from transcription.whisper.capabilities import Capabilities
 
 if TYPE_CHECKING:
-    from transcription.diarization.pyannote import Diarization
+    from transcription.diarization.result import Diarization
 
 
 class RemoteEngine:

@@ -20,6 +20,7 @@ from transcription.config.fields import (
     UnicodeText,
     describe,
 )
+from transcription.config.known_speakers import KNOWN_SPEAKER_THRESHOLD, KnownSpeakers
 from transcription.config.speaker_turns import Turns
 from transcription.errors import InvalidRequest
 
@@ -125,6 +126,20 @@ class InferenceConfig(BaseModel):
         description="Who speaks when, if it is known: a list of {start, end, speaker}, in seconds, or RTTM of one"
         " file. It is used instead of DIARIZATION_MODEL.",
     )
+    known_speakers: KnownSpeakers = Field(
+        (),
+        description="Names of people, and how each sounds: an object of names and references. A reference is a sample"
+        " of 2 to 30 seconds in which nobody else talks, as base64 text or data URI, or a voiceprint.",
+    )
+    known_speaker_threshold: float = Field(
+        KNOWN_SPEAKER_THRESHOLD,
+        ge=0,
+        le=1,
+        description="Minimum cosine similarity of a voice and the reference of a known speaker who gets the name.",
+    )
+    voiceprints: bool = Field(
+        False, description="Return a voiceprint of each speaker, which later requests can send in known_speakers."
+    )
     multichannel: bool = Field(
         False,
         description="Transcribe each channel separately, as one speaker per channel (phone calls). It does not use"
@@ -177,6 +192,13 @@ class InferenceConfig(BaseModel):
             raise ValueError("align cannot be combined with task translate, multichannel or logprobs")
         if self.turns is not None and (self.multichannel or self.diarize is False or self.speaker_hints):
             raise ValueError("turns cannot be combined with multichannel, diarize false or speaker counts")
+        if self.turns is not None and self.needs_voices:
+            raise ValueError("turns cannot be combined with known_speakers or voiceprints: they need diarization")
+        if self.needs_voices and (self.multichannel or self.diarize is False):
+            raise ValueError("known_speakers and voiceprints need diarization: leave multichannel and diarize out")
+        names = [known.name for known in self.known_speakers]
+        if repeated := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"known_speakers has {repeated[0]!r} twice: give each person another name")
         if self.min_cue_s > self.max_cue_s:
             raise ValueError("min_cue_s is larger than max_cue_s")
         return self
@@ -195,6 +217,11 @@ class InferenceConfig(BaseModel):
     def speaker_hints(self) -> bool:
         """Whether the request limits the number of speakers."""
         return any((self.num_speakers, self.min_speakers, self.max_speakers))
+
+    @property
+    def needs_voices(self) -> bool:
+        """Whether the request compares or returns voices."""
+        return bool(self.known_speakers) or self.voiceprints
 
     @classmethod
     def from_request(cls, parameters: object) -> Self:

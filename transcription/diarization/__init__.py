@@ -12,7 +12,7 @@ from transcription.context import RequestContext
 from transcription.errors import InvalidSettings
 
 if TYPE_CHECKING:
-    from transcription.diarization.pyannote import Diarization
+    from transcription.diarization.result import Diarization
 
 
 class SpeakerDiarizer(Protocol):

@@ -29,7 +29,14 @@ Document = Mapping[str, Any] | str
 Interface = Literal["endpoint", "openai", "page", "transcribe", "archive"]
 """Inference Endpoints, OpenAI's audio routes, downloads of the page, and two commands."""
 FormatField = Literal[
-    "shows_speakers", "needs_speakers", "shows_words", "needs_words", "shows_logprobs", "streams", "is_subtitle"
+    "shows_speakers",
+    "needs_speakers",
+    "shows_voices",
+    "shows_words",
+    "needs_words",
+    "shows_logprobs",
+    "streams",
+    "is_subtitle",
 ]
 SUBTITLE_PARAMETERS = frozenset(
     {
@@ -48,6 +55,7 @@ class Format:
     write: a function of the transcript; that of a subtitle also takes the parameters of the request.
     document: type of the result of `write`, a TypedDict or str.
     needs_words: its times are those of words. streams: OpenAI's routes can stream it.
+    shows_voices: it has the scores of known speakers, and voiceprints.
     is_subtitle: it follows SUBTITLE_PARAMETERS.
     """
 
@@ -58,6 +66,7 @@ class Format:
     extension: str = "json"
     shows_speakers: bool = False
     needs_speakers: bool = False
+    shows_voices: bool = False
     shows_words: bool = False
     needs_words: bool = False
     shows_logprobs: bool = False
@@ -99,7 +108,7 @@ _FILES: frozenset[Interface] = _COMMON | {"archive"}
 _ALL: frozenset[Interface] = _OPENAI | _FILES | {"page"}
 
 FORMATS: dict[str, Format] = {
-    "chunks": Format(to_chunks, _COMMON, ChunksDocument, shows_speakers=True, shows_words=True),
+    "chunks": Format(to_chunks, _COMMON, ChunksDocument, shows_speakers=True, shows_voices=True, shows_words=True),
     "json": Format(to_json, _OPENAI, JsonDocument, shows_logprobs=True, streams=True),
     "text": Format(to_text, _ALL, media_type="text/plain; charset=utf-8", extension="txt", streams=True),
     "srt": Format(
@@ -115,10 +124,11 @@ FORMATS: dict[str, Format] = {
         shows_speakers=True, needs_words=True, is_subtitle=True,
     ),
     "verbose_json": Format(
-        to_verbose_json, _OPENAI | {"page"}, VerboseDocument, shows_speakers=True, shows_words=True
+        to_verbose_json, _OPENAI | {"page"}, VerboseDocument, shows_speakers=True, shows_voices=True, shows_words=True
     ),
     "diarized_json": Format(
-        to_diarized_json, _OPENAI, DiarizedDocument, shows_speakers=True, needs_speakers=True, streams=True
+        to_diarized_json, _OPENAI, DiarizedDocument, shows_speakers=True, needs_speakers=True, shows_voices=True,
+        streams=True,
     ),
     "tsv": Format(to_tsv, _FILES, media_type="text/tab-separated-values; charset=utf-8", extension="tsv"),
     "rttm": Format(

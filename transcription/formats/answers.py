@@ -46,7 +46,30 @@ class CoverageEntry(TypedDict):
     kind: Literal["transcribed", "silent", "uncertain"]  # uncertain: somebody speaks, and there is no text
 
 
-class ChunksDocument(Notes):
+class KnownSpeakerEntry(TypedDict):
+    """How much the voice of a speaker is like the known speaker next to it."""
+
+    speaker: str  # the label in this document
+    nearest: str  # the name of the known speaker
+    score: float  # cosine similarity, −1 to 1
+    threshold: float  # from this score on, the speaker gets the name
+
+
+class VoiceprintEntry(TypedDict):
+    """The voice of a speaker, which known_speakers accepts."""
+
+    embedding: str  # identity of the model
+    vector: list[float]  # of length 1
+
+
+class Voices(TypedDict):
+    """What is known of the voices, present only if the request asks for it."""
+
+    known_speakers: NotRequired[list[KnownSpeakerEntry]]
+    voiceprints: NotRequired[dict[str, VoiceprintEntry]]  # by label
+
+
+class ChunksDocument(Notes, Voices):
     """The answer of the endpoint."""
 
     text: str
@@ -120,7 +143,7 @@ class VerboseWord(SpeakerConfidence):
     said: NotRequired[Literal[False]]  # a word of the given text that is not said
 
 
-class VerboseDocument(OpenAIDocument):
+class VerboseDocument(OpenAIDocument, Voices):
     """OpenAI's verbose_json."""
 
     task: str
@@ -133,7 +156,7 @@ class VerboseDocument(OpenAIDocument):
 
 
 class DiarizedSegment(TypedDict):
-    """Consecutive segments of one speaker: A, B, … or unknown."""
+    """Consecutive segments of one speaker: the name of a known one, or A, B, …, or unknown."""
 
     type: Literal["transcript.text.segment"]
     id: str
@@ -143,7 +166,7 @@ class DiarizedSegment(TypedDict):
     speaker: str
 
 
-class DiarizedDocument(OpenAIDocument):
+class DiarizedDocument(OpenAIDocument, Voices):
     """OpenAI's diarized_json."""
 
     task: str

@@ -15,6 +15,7 @@ from transcription.formats.answers import (
     VerboseSegment,
     VerboseWord,
 )
+from transcription.formats.voices import speaker_letters, to_voices
 from transcription.transcript import Segment, TokenLogprob, Transcript, Word
 
 
@@ -42,7 +43,7 @@ def to_chunks(transcript: Transcript) -> ChunksDocument:
         document["warnings"] = list(transcript.warnings)
     if transcript.coverage:
         document["coverage"] = _coverage(transcript)
-    return document
+    return cast("ChunksDocument", document | to_voices(transcript))
 
 
 def _coverage(transcript: Transcript) -> list[CoverageEntry]:
@@ -129,7 +130,7 @@ def to_verbose_json(transcript: Transcript) -> VerboseDocument:
         document["words"] = [_word(word, has_speakers) for word in transcript.words]
     if transcript.coverage:
         document["coverage"] = _coverage(transcript)
-    return document
+    return cast("VerboseDocument", document | to_voices(transcript))
 
 
 def _segment(number: int, segment: Segment, has_speakers: bool) -> VerboseSegment:
@@ -166,12 +167,10 @@ def _word(word: Word, has_speakers: bool) -> VerboseWord:
 
 
 def to_diarized_json(transcript: Transcript) -> DiarizedDocument:
-    """Return OpenAI's diarized_json. Speakers are A, B, … in order of appearance, or "unknown"."""
+    """Return OpenAI's diarized_json. Strangers are A, B, … in order of appearance, or "unknown"."""
     segments = list(transcript.segments) if transcript.turns is None else merge_by_speaker(transcript)
-    letters: dict[str | None, str] = {None: "unknown"}
-    for segment in segments:
-        letters.setdefault(segment.speaker, _letters(len(letters) - 1))
-    return {
+    names = speaker_letters(transcript)
+    document: DiarizedDocument = {
         "task": transcript.task,
         "duration": _rounded(transcript.duration),
         "text": transcript.text,
@@ -182,14 +181,9 @@ def to_diarized_json(transcript: Transcript) -> DiarizedDocument:
                 "start": _rounded(segment.start),
                 "end": _rounded(segment.end),
                 "text": segment.text,
-                "speaker": letters[segment.speaker],
+                "speaker": names.get(segment.speaker or "", "unknown"),
             }
             for number, segment in enumerate(segments)
         ],
     }
-
-
-def _letters(number: int) -> str:
-    """Return A … Z, AA, AB, … as the columns of a spreadsheet."""
-    rest, last = divmod(number, 26)
-    return (_letters(rest - 1) if rest else "") + chr(ord("A") + last)
+    return cast("DiarizedDocument", document | to_voices(transcript, names))

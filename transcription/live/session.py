@@ -168,15 +168,15 @@ class LiveSession:
         except TranscriptionError:  # the decoding of the whole turn says what is wrong
             return
         self._preview = preview
-        preview.add_done_callback(lambda future: self._on_preview(item, turn.start / SAMPLE_RATE, future))
+        preview.add_done_callback(lambda future: self._on_preview(item, turn, future))
 
-    def _on_preview(self, item: _Item, start: float, future: Future[WindowResult]) -> None:
+    def _on_preview(self, item: _Item, turn: Turn, future: Future[WindowResult]) -> None:
         with self._changed:
             if self._preview is not future:
                 return
             self._preview = None
             if future.exception() is None:  # else the decoding of the whole turn says what is wrong
-                new = item.stable.add(_words(future.result(), start))
+                new = item.stable.add(_words(future.result(), turn.start / SAMPLE_RATE), turn.end / SAMPLE_RATE)
                 if new:
                     self._on_event(WordsAdded(item.name, new))
             self._preview_turn()

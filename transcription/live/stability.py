@@ -1,13 +1,18 @@
 """Stable words: what has been decoded of a turn so far and is not taken back.
 
 Local agreement (Macháček et al. 2023, "Turning Whisper into a Real-Time Transcription System"): a word is stable if two
-successive decodings of the growing turn agree on it and on all words before it.
+successive decodings of the growing turn agree on it and on all words before it. A word that ends well before the audio
+does is stable at once: what follows it is heard already, and where decodings are rare a second one would come late.
 """
 
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 
 from transcription.transcript import Word
+
+SETTLED_SECONDS = 0.5
+"""Audio behind a word, after which one decoding is enough."""
+_MIN_PROBABILITY = 0.8  # of such a word
 
 
 class StableWords:
@@ -18,11 +23,14 @@ class StableWords:
         self.words: tuple[Word, ...] = ()
         self._unstable: tuple[Word, ...] = ()
 
-    def add(self, decoded: Sequence[Word]) -> tuple[Word, ...]:
-        """Return the words that are stable from now on. decoded: all words of the turn up to now."""
+    def add(self, decoded: Sequence[Word], heard: float) -> tuple[Word, ...]:
+        """Return the words that are stable from now on.
+
+        decoded: all words of the turn up to now. heard: the end of the audio, in seconds as the words have them.
+        """
         rest = self.rest(decoded)
-        pairs = zip(self._unstable, rest, strict=False)
-        agreed = sum(1 for _ in takewhile(lambda pair: comparable(pair[0]) == comparable(pair[1]), pairs))
+        pairs = zip_longest(rest, self._unstable[: len(rest)])
+        agreed = sum(1 for _ in takewhile(lambda pair: _is_stable(*pair, heard), pairs))
         new, self._unstable = rest[:agreed], rest[agreed:]
         self.words += new
         return new
@@ -31,6 +39,13 @@ class StableWords:
         """Return what is decoded behind the stable words, although some of these may be decoded otherwise now."""
         stable, others = [comparable(word) for word in self.words], [comparable(word) for word in decoded]
         return tuple(decoded[best_prefix(stable, others) :])
+
+
+def _is_stable(word: Word, before: Word | None, heard: float) -> bool:
+    """Return whether a word is stable. before: what the last decoding had in its place."""
+    if before is not None and comparable(word) == comparable(before):
+        return True
+    return word.end <= heard - SETTLED_SECONDS and (word.probability or 0.0) >= _MIN_PROBABILITY
 
 
 def comparable(word: Word) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import suppress
@@ -21,6 +22,9 @@ from transcription.server.request_log import record_of
 
 _MEMORY_BYTES = 1024 * 1024  # larger bodies are kept on disk
 _OVERHEAD_BYTES = 3 * 1024 * 1024  # of a body, around the audio file; a text of MAX_TEXT may be inside
+_SAMPLE_FIELD = re.compile(r"known_speaker_references(\[\d*\])?")
+_MAX_SAMPLES, _MAX_SAMPLE_BYTES = 8, 4 * 1024 * 1024  # of known speakers; there may be 4, and 5 get a clear error
+_SAMPLES_BYTES = 4 * _MAX_SAMPLE_BYTES
 # Of a form; an hour of talk has 64 KiB of RTTM.
 _MAX_FIELDS, _MAX_FIELD_BYTES, _MAX_TEXT_BYTES = 300, 256 * 1024, 4 * MAX_TEXT
 _DRAIN_BYTES, _DRAIN_SECONDS = 32 * 1024 * 1024, 2.0
@@ -52,11 +56,12 @@ class Form:
 
 
 class _FormParser(MultiPartParser):
-    """Starlette's parser, with a larger limit for the field `text`.
+    """Starlette's parser, with larger limits for the field `text` and for samples of known speakers.
 
     It refuses a file without a name as what it is: it would be read as a long text.
     """
 
+    samples = 0
     _has_text = False
 
     def on_headers_finished(self) -> None:
@@ -65,6 +70,10 @@ class _FormParser(MultiPartParser):
         is_text = part.field_name == "text" and not self._has_text  # once: all fields are kept in memory
         self._has_text |= is_text
         self.max_part_size = _MAX_TEXT_BYTES if is_text else _MAX_FIELD_BYTES
+        if _SAMPLE_FIELD.fullmatch(part.field_name or ""):
+            self.samples += 1
+            if self.samples <= _MAX_SAMPLES:
+                self.max_part_size = _MAX_SAMPLE_BYTES
         if part.field_name == "file" and part.file is None:
             raise MultiPartException('the part "file" has no file name: add filename="…" to its Content-Disposition')
 
@@ -76,7 +85,7 @@ async def read_form(request: Request, max_file_bytes: int) -> Form:
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise ApiError(415, "unsupported_media_type", "send multipart/form-data with a file")
-    chunks = _limited(request, max_file_bytes + _OVERHEAD_BYTES)
+    chunks = _limited(request, max_file_bytes + _SAMPLES_BYTES + _OVERHEAD_BYTES)
     parser = _FormParser(request.headers, chunks, max_files=1, max_fields=_MAX_FIELDS, max_part_size=_MAX_FIELD_BYTES)
     try:
         items = (await parser.parse()).multi_items()
@@ -93,8 +102,8 @@ async def read_form(request: Request, max_file_bytes: int) -> Form:
 
 
 def max_json_bytes(max_file_bytes: int) -> int:
-    """Return the size of the largest JSON body, which holds a file as base64 text."""
-    return max_file_bytes * 4 // 3 + _OVERHEAD_BYTES
+    """Return the size of the largest JSON body, which holds a file and samples of known speakers as base64 text."""
+    return max_file_bytes * 4 // 3 + _SAMPLES_BYTES + _OVERHEAD_BYTES
 
 
 async def read_body(request: Request, max_bytes: int) -> IO[bytes]:

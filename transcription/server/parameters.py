@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -19,8 +20,7 @@ UNSUPPORTED = {
     "timestamps": "send timestamp_granularities",
     "logprobs": "send include",
     "sampling_rate": "the file has its own",
-    "known_speaker_names": "speakers are named A, B, … here",
-    "known_speaker_references": "speakers are named A, B, … here",
+    "known_speakers": "send known_speaker_names and known_speaker_references",
     "align": "send text to /v1/audio/alignments",
 }
 """Parameters that the audio routes refuse, and why."""
@@ -32,6 +32,7 @@ UNSUPPORTED_IN_ALIGNMENTS = UNSUPPORTED | {
     "multichannel": "the text does not say who speaks",
 }
 """Parameters that /v1/audio/alignments refuses, and why."""
+MAX_REFERENCES = 4  # OpenAI's limit
 _KEY = re.compile(r"(\w+)\[(\w*)\]")  # name[], name[0] or name[key]
 
 
@@ -47,6 +48,20 @@ def _flat(value: object) -> object:
         return split_list(value)
     parts = [split_list(item) for item in value]
     return [one for part in parts for one in (part if isinstance(part, list) else [part])]
+
+
+def _as_list(value: object) -> object:
+    """Return a list of a form's values. Names and data URIs may contain commas. Raises ValueError for too many."""
+    values = [value] if isinstance(value, str) else value
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            values = json.loads(value)
+    if isinstance(values, list) and len(values) > MAX_REFERENCES:
+        raise ValueError(f"send at most {MAX_REFERENCES}, not {len(values)}")
+    return values
+
+
+References = Annotated[tuple[str, ...], BeforeValidator(_as_list), Field(max_length=MAX_REFERENCES)]
 
 
 def _parse_object(value: object) -> object:
@@ -106,6 +121,13 @@ class TranscriptionRequest(BaseModel):
         False, description=f"Send the text while it is decoded; needs {format_names('openai', 'streams')}."
     )
 
+    known_speaker_names: References = Field((), description="Names of up to 4 people who may talk in the recording.")
+    known_speaker_references: References = Field(
+        (),
+        description="A sample of each of these people, in the same order: a data URI of 2 to 30 seconds in which nobody"
+        " else talks.",
+    )
+
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> Self:
         """Return the request with these parameters.
@@ -136,6 +158,12 @@ class TranscriptionRequest(BaseModel):
 
     def to_config(self, task: Task) -> InferenceConfig:
         """Return the parameters of the transcription. Raises InvalidRequest if they contradict each other."""
+        with as_openai_names():
+            return self._to_config(task)
+
+    def _to_config(self, task: Task) -> InferenceConfig:
+        if problem := self._wrong_speakers():
+            raise InvalidRequest(problem, "known_speaker_names")
         config = self._config()
         if problem := self._contradiction(config):
             raise InvalidRequest(problem)
@@ -163,8 +191,21 @@ class TranscriptionRequest(BaseModel):
         """The times in verbose_json: of words, of segments, or both."""
         return self.timestamp_granularities or ("segment",)
 
-    def _config(self) -> InferenceConfig:
-        return InferenceConfig.from_request(self.model_extra)
+    def _config(self, **known: Any) -> InferenceConfig:
+        speakers = dict(zip(self.known_speaker_names, self.known_speaker_references, strict=True))
+        return InferenceConfig.from_request({"known_speakers": speakers or None, **(self.model_extra or {}), **known})
+
+    def _wrong_speakers(self) -> str | None:
+        """Return a message about known speakers that do not fit together, None if they do."""
+        names, references = self.known_speaker_names, self.known_speaker_references
+        if len(names) != len(references):
+            return (
+                f"known_speaker_names has {len(names)} names and known_speaker_references {len(references)} samples:"
+                " send one sample for each name"
+            )
+        if len(set(names)) < len(names):
+            return "known_speaker_names has a name twice: give each person another name"
+        return None
 
     def _contradiction(self, config: InferenceConfig) -> str | None:
         """Return a message about parameters that contradict each other, None if there are none."""
@@ -177,6 +218,8 @@ class TranscriptionRequest(BaseModel):
                 "speakers need",
                 "shows_speakers",
             ),
+            (bool(config.known_speakers), "known speakers need", "shows_speakers"),
+            (config.voiceprints, "voiceprints need", "shows_voices"),
             *((True, f"{name} needs", "is_subtitle") for name in sorted(SUBTITLE_PARAMETERS & config.model_fields_set)),
         ]
         for is_requested, subject, field in needs:
@@ -204,8 +247,20 @@ class AlignmentRequest(TranscriptionRequest):
         """The times in verbose_json: of words, of segments, or both."""
         return self.timestamp_granularities or ("word", "segment")
 
-    def _config(self) -> InferenceConfig:
-        return InferenceConfig.from_request({**(self.model_extra or {}), "align": self.text})
+    def _config(self, **known: Any) -> InferenceConfig:
+        return super()._config(align=self.text, **known)
+
+
+@contextmanager
+def as_openai_names() -> Iterator[None]:
+    """Replace our name of a parameter in an error by OpenAI's. Raises InvalidRequest."""
+    try:
+        yield
+    except InvalidRequest as error:
+        if error.param != "known_speakers":
+            raise
+        name = "known_speaker_references"
+        raise InvalidRequest(str(error).replace("known_speakers", name), name) from None
 
 
 def form_parameters(fields: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 from transcription.config import InferenceConfig
 from transcription.formats.answers import LanguageEntry, Notes, Usage
 from transcription.formats.documents import to_diarized_json, to_logprob
+from transcription.formats.voices import speaker_letters, to_voices
 from transcription.server.parameters import TranscriptionRequest
 from transcription.server.sse import Delta, ServerSentEvents
 from transcription.transcript import TokenLogprob, Transcript
@@ -72,6 +73,7 @@ class TranscriptionEvents(ServerSentEvents):
             **self._logprobs(token for segment in transcript.segments for token in segment.logprobs),
             "usage": token_usage(transcript),
             **notes(transcript),
+            **(to_voices(transcript, speaker_letters(transcript)) if self._request.format.shows_voices else {}),
         }
 
     def _logprobs(self, tokens: Iterable[TokenLogprob]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def align_text(transcript: Transcript, text: str) -> Transcript:
     sentences = sentences_of(text)
     words = [word for sentence in sentences for word in sentence]
     owners = [(number, key) for number, word in enumerate(words) for key in keys_of(word)]
-    heard = list(_heard_keys(transcript.words))
+    heard = list(_heard_keys(transcript.segments))
     spans: list[list[Span]] = [[] for _ in words]
     found = _spans([key for _, key in owners], heard)
     for (number, _), span in zip(owners, found, strict=True):
@@ -65,15 +65,19 @@ def align_text(transcript: Transcript, text: str) -> Transcript:
     return aligned
 
 
-def _heard_keys(words: Sequence[Word]) -> Iterator[_Key]:
-    """Yield the keys of words; those of one word share its time by their letters."""
-    for word in words:
+def _heard_keys(segments: Sequence[Segment]) -> Iterator[_Key]:
+    """Yield the keys of words; those of one word, or of a segment without words, share its time by their letters."""
+    for word in (word for segment in segments for word in segment.words or [_whole(segment)]):
         keys = keys_of(word.word)
         ends = list(accumulate(map(_letters, keys), initial=0))
         seconds = max(word.end - word.start, 0.0)
         for key, (before, after) in zip(keys, pairwise(ends), strict=True):
             start, end = (word.start + seconds * count / ends[-1] for count in (before, after))
             yield _Key(key, Span(start, end, word.probability))
+
+
+def _whole(segment: Segment) -> Word:
+    return Word(segment.text, segment.start, segment.end)
 
 
 def _letters(key: str) -> int:

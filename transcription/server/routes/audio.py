@@ -3,9 +3,10 @@
 from fastapi import APIRouter, Request, Response
 
 from transcription.config import Task, normalize
+from transcription.context import RequestContext
 from transcription.server.bodies import Form, read_form
 from transcription.server.jobs import Job, run
-from transcription.server.parameters import AlignmentRequest, TranscriptionRequest, form_parameters
+from transcription.server.parameters import AlignmentRequest, TranscriptionRequest, as_openai_names, form_parameters
 from transcription.server.request_log import record_of
 from transcription.server.responses import TranscriptionEvents, transcription_response
 from transcription.server.schemas import transcription_body, transcription_responses
@@ -50,9 +51,15 @@ async def _transcribe(
             warnings += ("the query string is ignored: send form fields",)
         parameters = kind.from_parameters(fields)
         config = parameters.to_config(task)
-        service.transcriber.check(config, parameters.speakers_param)
+        with as_openai_names():
+            service.transcriber.check(config, parameters.speakers_param)
+
+        def work(context: RequestContext) -> Transcript:
+            with as_openai_names():
+                return service.transcribe(file, config, context, record, warnings=warnings)
+
         return Job(
-            work=lambda context: service.transcribe(file, config, context, record, warnings=warnings),
+            work=work,
             answer=EventStream(request, TranscriptionEvents(parameters))
             if parameters.stream
             else lambda transcript: transcription_response(transcript, parameters, config),
