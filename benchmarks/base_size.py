@@ -119,9 +119,15 @@ def make_script(tokenizer: Any) -> list[int]:
 
 def set_script(decoder: Any, script: list[int]) -> None:
     """Make the decoder write the script: the embedding of each position is that of the token to write there."""
-    tokens, positions = decoder.embed_tokens.weight.data, decoder.embed_positions.weight.data
+    tokens = decoder.embed_tokens.weight.data
     tokens.normal_(std=tokens.shape[1] ** -0.5)
-    positions[PROMPT - 1 : PROMPT - 1 + len(script)] = POSITION_SCALE * tokens[script]
+    set_positions(decoder, script)
+
+
+def set_positions(decoder: Any, script: list[int], scale: float = POSITION_SCALE) -> None:
+    """Set the position embedding alone, for tokens that are embedded already."""
+    tokens, positions = decoder.embed_tokens.weight.data, decoder.embed_positions.weight.data
+    positions[PROMPT - 1 : PROMPT - 1 + len(script)] = scale * tokens[script]
 
 
 def to_original(model: Any) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import itertools
 
 import torch
 
-import transcription.engines  # noqa: F401  # patches torchaudio; must come before transformers
 from tests.test_slots import CASES, decode_both
 
 

@@ -24,8 +24,10 @@ Contender = Callable[[Samples], Result]
 
 
 def ours(model: Path, **settings: Any) -> Contender:
-    """Return our Transcriber with default options."""
-    transcriber = Transcriber(ModelSettings.from_environment(asr_model=str(model), **settings))
+    """Return our Transcriber with default options, in float32 as the others, unless the settings say otherwise."""
+    transcriber = Transcriber(
+        ModelSettings.from_environment(**{"asr_model": str(model), "dtype": "float32", **settings})
+    )
 
     def transcribe(samples: Samples) -> Result:
         transcript = transcriber.transcribe(Audio(samples), InferenceConfig(language="en"))

@@ -31,10 +31,11 @@ expect.set_options(timeout=30_000)  # milliseconds
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[Browser]:
-    """Yield a browser. Inside, this thread has a running event loop."""
+def chromium(microphone: Path | None = None) -> Iterator[Browser]:
+    """Yield a browser. Inside, this thread has a running event loop. microphone: the wav file that it hears."""
+    arguments = [*_ARGUMENTS, f"--use-file-for-fake-audio-capture={microphone}"] if microphone else _ARGUMENTS
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         try:
             yield browser
         finally:
@@ -42,9 +43,9 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextlib.contextmanager
-def visiting() -> Iterator[BrowserContext]:
-    """Yield a browser context that the tabs of one test file share."""
-    with chromium() as browser, browser.new_context() as context:
+def visiting(microphone: Path | None = None) -> Iterator[BrowserContext]:
+    """Yield a browser context that the tabs of one test file share. microphone: see chromium."""
+    with chromium(microphone) as browser, browser.new_context() as context:
         yield context
 
 

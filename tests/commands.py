@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from deploy import endpoint
 from tests.conftest import ROOT
-from transcription.cli import archive, serve, transcribe
+from transcription.cli import archive, export, serve, transcribe
 from transcription.cluster.arguments import ClusterArguments
 
 OUR_MODULES = ("transcription", "tests", "benchmarks", "tools", "deploy", "models")
@@ -119,6 +119,7 @@ CHECKS: dict[str, Callable[[Sequence[str]], str | None]] = {
     "transcribe": _parsed(transcribe.parser()),
     "transcribe-archive": _parsed(archive.parser()),
     "transcribe-server": _parsed(serve.parser()),
+    "transcribe-export": _parsed(export.parser()),
     "make": _make,
     "pip": _pip,
     "python": _python,

@@ -69,11 +69,15 @@ SAMPLES = {
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment() -> Iterator[None]:
-    """Remove all variables that the settings read, before the first model is loaded."""
+    """Remove all variables that the settings read, before the first model is loaded. Compute in float32.
+
+    Only float32 gives equal texts for equal arithmetic in another order. Processes that tests start inherit this.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for kind in (ModelSettings, ServerSettings, IgnoredVariables):
             for name in (one for item in kind.model_fields.items() for one in variables(*item)):
                 patch.delenv(name, raising=False)
+        patch.setenv("VLLM_DTYPE", "float32")  # not DTYPE, which a test may set: it goes first
         yield
 
 

@@ -145,6 +145,33 @@ class TestRules:
         assert speakers(assign_speakers(words((" end.", 5, 11)), diarization)) == [A]
         assert speakers(assign_speakers(words((" start", 6, 6 + MAX_WORD_DURATION + 1)), diarization)) == [B]
 
+    def test_a_lone_word_follows_its_sentence(self) -> None:
+        spoken = words((" I'm", 0, 1), (" here", 1, 2), (" now.", 2, 3), (" Are", 3, 4), (" you?", 4, 5))
+        labelled = assign_speakers(spoken, turns((A, 0, 2.2), (B, 2.2, 5)))
+        assert speaker_texts(labelled) == [(A, " I'm here now."), (B, " Are you?")]
+        assert labelled.words[2] == Word(" now.", 2, 3, None, A, 0.5, B)
+
+    def test_a_word_that_is_a_turn_of_its_own_stays(self) -> None:
+        spoken = words((" So", 0, 1), (" we", 1, 2), (" yeah", 2, 3), (" go", 3, 4), (" home.", 4, 5))
+        interruption = turns((A, 0, 2), (B, 2, 3), (A, 3, 5))
+        assert speakers(assign_speakers(spoken, interruption)) == [A, A, B, A, A]
+        assert speakers(assign_speakers(spoken, turns((A, 0, 5), (B, 2, 3)), interruption)) == [A] * 5
+
+    @pytest.mark.parametrize(
+        "spoken",
+        [
+            words((" You", 0, 1), (" too.", 1, 2), (" Yes.", 2, 3)),  # another sentence
+            words((" You", 0, 1), (" too", 1, 2), (" yes", 2, 3), (" yes", 3, 4)),  # no majority, and no lone word
+            words((" You", 0, 1), (" too", 1, 2), (" Yes", 4, 5)),  # after a pause
+        ],
+    )
+    def test_other_words_do_not_follow(self, spoken: Transcript) -> None:
+        assert speakers(assign_speakers(spoken, turns((A, 0, 2), (B, 2, 9))))[:3] == [A, A, B]
+
+    def test_a_word_without_duration_follows_its_sentence(self) -> None:
+        spoken = words((" If", 0, 1), (" so", 1, 2), (",", 2.5, 2.5), (" I", 2.5, 2.5), (" go.", 3, 4))
+        assert speakers(assign_speakers(spoken, turns((A, 0, 2), (B, 2, 3), (A, 3, 4)))) == [A] * 5
+
     def test_a_segment_without_words_belongs_to_the_longest_overlap(self) -> None:
         assert speaker_texts(assign_speakers(segments((" All.", 0, 10)), turns((A, 0, 3), (B, 3, 10)))) == [
             (B, " All.")

@@ -62,9 +62,9 @@ def test_language_is_given_by_code_or_name(whisper: Whisper) -> None:
 def test_end_token_counts_in_the_mean_log_probability(whisper: Whisper) -> None:
     end = whisper.vocabulary.end
     assert whisper.score([5, 6, end, 7], [-1.0, -2.0, -3.0, -9.0], 0.2, 0.1) == DecodingResult(
-        [5, 6], [-1.0, -2.0], -2.0, whisper.score([5, 6], [0.0, 0.0], 0.2, 0.1).compression_ratio, 0.2, 0.1
+        [5, 6], [-1.0, -2.0], -2.0, whisper.score([5, 6], [0.0, 0.0], 0.2, 0.1).compression_ratio, 0.2, 0.1, [5, 6]
     )
-    assert whisper.score([], [], 0.0, 0.0) == DecodingResult([], [], 0.0, 0.0, 0.0, 0.0)
+    assert whisper.score([], [], 0.0, 0.0) == DecodingResult([], [], 0.0, 0.0, 0.0, 0.0, [])
 
 
 @pytest.mark.parametrize(
@@ -80,5 +80,5 @@ def test_end_token_counts_in_the_mean_log_probability(whisper: Whisper) -> None:
 def test_thresholds_are_those_of_whisper(
     no_speech: float, logprob: float, compression: float, silence: bool, fallback: bool
 ) -> None:
-    result = DecodingResult([1], [logprob], logprob, compression, 0.0, no_speech)
+    result = DecodingResult([1], [logprob], logprob, compression, 0.0, no_speech, [1])
     assert (is_silence(result, InferenceConfig()), needs_fallback(result, InferenceConfig())) == (silence, fallback)

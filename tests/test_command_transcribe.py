@@ -131,8 +131,9 @@ def test_multichannel_has_one_speaker_per_channel(capsys: pytest.CaptureFixture[
 
 
 def test_a_wrong_diarization_model_fails_only_if_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([SHORT, *MODEL, "--diarization-model", str(ROOT / "samples")]) == 1
-    assert "DIARIZATION_MODEL samples is not a pyannote pipeline" in capsys.readouterr().err
+    assert cli.main([SHORT, *MODEL, "--diarization-model", str(ROOT / "samples")]) == 2
+    message = "error: DIARIZATION_MODEL samples is not a pyannote pipeline: it has no config.yaml\n"
+    assert capsys.readouterr().err == message
     assert cli.main([SHORT, *MODEL, "--no-diarize", "--diarization-model", str(ROOT / "samples")]) == 0
 
 
@@ -185,6 +186,10 @@ class TestWatch:
             ([], "name at least one file, or a directory with --watch"),
             (["--watch", "."], "--watch needs --output-dir"),
             (["a.wav", "--watch", ".", "--output-dir", "."], "--watch cannot be combined with files"),
+            (["a.wav", "b.wav", "--align", "Hello."], "--align is the text of one recording"),
+            (["*.wav", "--align", "Hello."], "--align is the text of one recording"),
+            (["a.wav", "--align", " … "], "align: there are no words"),
+            (["a.wav", "--align", "Hello.", "--task", "translate"], "align cannot be combined with task translate"),
             (["--watch", "nowhere", "--output-dir", "."], "--watch nowhere is not a directory"),
         ],
     )

@@ -36,7 +36,7 @@ def test_a_checkpoint_at_the_path_is_used_if_asr_model_is_not_set(monkeypatch: p
 
 
 def test_empty_variables_have_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ASSISTANT_MODEL", "HF_TOKEN", "DTYPE", "MAX_AUDIO_SECONDS"):
+    for name in ("ASSISTANT_MODEL", "HF_TOKEN", "DTYPE", "VLLM_DTYPE", "MAX_AUDIO_SECONDS"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("ASR_MODEL", "x")
     settings = ModelSettings.from_environment()
@@ -131,7 +131,7 @@ def test_slots_is_the_old_name_of_the_batching_engine(monkeypatch: pytest.Monkey
 def test_every_engine_is_a_value_of_the_setting() -> None:
     values = {ModelSettings.from_environment(asr_model="x", engine=name).engine for name in ENGINES}
     assert values == set(ENGINES)
-    with pytest.raises(InvalidSettings, match=r"^ENGINE: Input should be 'batching' or 'transformers'"):
+    with pytest.raises(InvalidSettings, match=r"^ENGINE: Input should be 'batching', 'transformers' or 'onnx'"):
         ModelSettings.from_environment(asr_model="x", engine="other")
 
 

@@ -12,7 +12,6 @@ from tests.conftest import ASSISTANT, DEMO, ROOT, SAMPLES
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
-from transcription.engines import ENGINES
 from transcription.errors import Cancelled, InvalidRequest, InvalidSettings
 from transcription.transcriber import Transcriber
 from transcription.transcript import Segment, Transcript
@@ -29,7 +28,7 @@ def wer(truth: str, text: str) -> float:
     return float(jiwer.wer(" ".join(words_of(truth)), " ".join(words_of(text))))
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=["batching", "transformers"])  # onnx: test_edge.py
 def transcriber(request: pytest.FixtureRequest) -> Transcriber:
     """Return the demo model with its assistant, once for every engine."""
     return Transcriber(

@@ -1,14 +1,20 @@
 """Language codes, tags and names, and the codes of Whisper that they mean."""
 
 import pytest
-from transformers.models.whisper.tokenization_whisper import LANGUAGES
+from transformers.models.whisper import tokenization_whisper
 
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest
 from transcription.whisper.capabilities import Capabilities
+from transcription.whisper.languages import LANGUAGES, TO_LANGUAGE_CODE
 
 MULTILINGUAL, ENGLISH = Capabilities(tuple(LANGUAGES), assisted=False), Capabilities((), assisted=False)
 OLD = Capabilities(tuple(code for code in LANGUAGES if code != "yue"), assisted=False)
+
+
+def test_the_languages_are_those_of_whisper() -> None:
+    theirs = tokenization_whisper
+    assert (LANGUAGES, TO_LANGUAGE_CODE) == (theirs.LANGUAGES, theirs.TO_LANGUAGE_CODE)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from transcription.transcriber import Transcriber
 
 CLIENTS = 32
 LARGEST = 600_000  # bytes of a file
-TOO_LARGE = bytes(3 * LARGEST + 2 * 1024 * 1024)
+TOO_LARGE = bytes(3 * LARGEST + 4 * 1024 * 1024)
 GOOD = {
     "short": sample("short"),
     "german": sample("german"),

@@ -242,15 +242,6 @@ def test_sequential_gives_word_times_and_no_words_in_silence(engine: BatchingEng
     assert engine.transcribe(SAMPLES["silence"].audio, config).words == ()
 
 
-def test_int8_gives_nearly_the_same_text() -> None:
-    import jiwer
-
-    small = new_engine(slots=2, quantization="int8", assistant_model=str(ASSISTANT))
-    for name in ("short", "meeting", "noisy"):
-        truth = SAMPLES[name].truth["text"]
-        assert jiwer.wer(truth, small.transcribe(SAMPLES[name].audio, SEGMENTS).text) <= 0.12
-
-
 def test_words_have_times_also_without_an_end_of_text(engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[DecodedWindow] = []
     read = engine.read

@@ -394,6 +394,14 @@ class TestChat:
             )
         assert answer.choices[0].message.content == transcribed(server, diarize=False).text
 
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_audio_that_cannot_be_decoded_is_in_the_messages(self, client: openai.OpenAI, stream: Any) -> None:
+        audio = {"data": base64.b64encode(b"no audio" * 1000).decode(), "format": "wav"}
+        messages: Any = self.message(type="input_audio", input_audio=audio)
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(model="whisper-1", messages=messages, stream=stream)
+        assert (caught.value.param, caught.value.code) == ("messages", "invalid_audio")
+
     def test_parameters_of_the_transcription_are_accepted(self, client: openai.OpenAI) -> None:
         audio = {"data": base64.b64encode(GERMAN.read_bytes()).decode(), "format": "ogg"}
         answer = client.chat.completions.create(

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ VALUES: dict[str, tuple[list[str], Any]] = {
     "timestamps": (["--timestamps", "word"], "word"),
     "prompt": (["--prompt", "Ada, Bo"], "Ada, Bo"),
     "keywords": (["--keywords", "Ada Lovelace,Bo"], ("Ada Lovelace", "Bo")),
+    "align": (["--align", "Hello there."], "Hello there."),
     "temperature": (["--temperature", "0,0.4"], (0.0, 0.4)),
     "length_penalty": (["--length-penalty", "0.6"], 0.6),
     "logprob_threshold": (["--logprob-threshold", "-0.5"], -0.5),
@@ -65,6 +67,16 @@ def test_every_default_can_be_given_as_an_option(name: str) -> None:
 def test_the_value_of_an_option_is_that_of_the_parameter(name: str) -> None:
     arguments, value = VALUES[name]
     assert config_of(*arguments) == InferenceConfig.model_validate({name: value})
+
+
+def test_a_text_to_align_may_be_in_a_file(tmp_path: Path) -> None:
+    script = tmp_path / "script.txt"
+    script.write_text("\ufeffHéllo\nthere.", encoding="utf-8")
+    assert config_of("--align", f"@{script}").align == "Héllo\nthere."
+    script.write_bytes(b"\xff\xfe")
+    for name, problem in ((script, "is not UTF-8 text"), (tmp_path / "none", "cannot be read: No such file")):
+        with pytest.raises(InvalidRequest, match=f"^align: {name} {problem}"):
+            config_of("--align", f"@{name}")
 
 
 def test_options_of_models_ask_for_their_use() -> None:

@@ -13,8 +13,9 @@ SAME_VALUES = {"VLLM_KV_CACHE_DTYPE": "auto", "VLLM_USE_FLASHINFER": "0", "WHISP
 
 @pytest.fixture(autouse=True)
 def model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Name a model, which the settings require."""
+    """Name a model, which the settings require, and no data type."""
     monkeypatch.setenv("ASR_MODEL", "x")
+    monkeypatch.delenv("VLLM_DTYPE")
 
 
 @pytest.mark.parametrize(

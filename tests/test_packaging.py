@@ -63,11 +63,13 @@ def test_the_wheel_has_its_name_version_and_python_version(metadata: Message) ->
 
 
 def test_the_wheel_has_every_extra(metadata: Message) -> None:
-    assert set(metadata.get_all("Provides-Extra", [])) == {"diarization", "server", "ui", "cluster", "test"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        "diarization", "server", "ui", "cluster", "live", "export", "completion", "test",
+    }  # fmt: skip
 
 
 def test_the_commands_are_those_of_the_documentation() -> None:
-    assert set(PROJECT["scripts"]) == {"transcribe", "transcribe-server", "transcribe-archive"}
+    assert set(PROJECT["scripts"]) == {"transcribe", "transcribe-server", "transcribe-archive", "transcribe-export"}
 
 
 @pytest.mark.parametrize("command", PROJECT["scripts"])
@@ -78,7 +80,11 @@ def test_every_command_is_a_function(command: str) -> None:
 
 @pytest.mark.parametrize(
     ("command", "missing", "extra"),
-    [("transcribe_server", "fastapi", "server"), ("transcribe_archive", "ray", "cluster")],
+    [
+        ("transcribe_server", "fastapi", "server"),
+        ("transcribe_archive", "ray", "cluster"),
+        ("transcribe_export", "onnx", "export"),
+    ],
 )
 def test_a_command_names_the_extra_that_it_needs(command: str, missing: str, extra: str) -> None:
     code = (

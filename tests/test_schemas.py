@@ -20,7 +20,7 @@ from tests.serving import Running
 from transcription.config import InferenceConfig
 from transcription.formats import FORMATS, formats_of
 from transcription.server.app import create_app
-from transcription.server.parameters import UNSUPPORTED, TranscriptionRequest
+from transcription.server.parameters import AlignmentRequest, TranscriptionRequest
 from transcription.server.settings import ServerSettings
 from transcription.transcriber import Transcriber
 
@@ -50,13 +50,20 @@ def test_response_to_any_request_with_a_recording_is_as_documented(server: Runni
     case.call_and_validate(base_url=server.url, checks=CHECKS)
 
 
-def test_every_parameter_is_documented(server: Running) -> None:
+@pytest.mark.parametrize(
+    ("route", "kind", "required"),
+    [("transcriptions", TranscriptionRequest, ["file"]), ("alignments", AlignmentRequest, ["file", "text"])],
+)
+def test_every_parameter_is_documented(
+    server: Running, route: str, kind: type[TranscriptionRequest], required: list[str]
+) -> None:
     document = httpx.get(f"{server.url}/openapi.json").json()
-    body = document["paths"]["/v1/audio/transcriptions"]["post"]["requestBody"]
+    body = document["paths"][f"/v1/audio/{route}"]["post"]["requestBody"]
     form = body["content"]["multipart/form-data"]["schema"]
     assert set(form["properties"]) == {
-        "file", *TranscriptionRequest.model_fields, *InferenceConfig.model_fields
-    } - set(UNSUPPORTED)  # fmt: skip
+        "file", *kind.model_fields, *InferenceConfig.model_fields
+    } - set(kind.unsupported)  # fmt: skip
+    assert form["required"] == required
     assert form["properties"]["response_format"]["enum"] == list(formats_of("openai"))
 
 

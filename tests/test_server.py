@@ -169,7 +169,7 @@ class TestErrors:
 
     def test_body_above_the_limit_is_refused(self, transcriber: Transcriber) -> None:
         with serving(Transcriber(ModelSettings.from_environment(asr_model=str(DEMO), max_audio_bytes=1000))) as server:
-            with_length = post(server.url, data=bytes(2_000_000))
+            with_length = post(server.url, data=bytes(4_000_000))
             chunked = httpx.post(f"{server.url}/predict", content=iter([bytes(900)] * 5))
             file_above_limit = post(server.url, data=bytes(2000))
         assert (with_length.status_code, with_length.json()["error"]["code"]) == (413, "body_too_large")

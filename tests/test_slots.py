@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 
 from tests.conftest import ASSISTANT, DEMO, SAMPLES
 from transcription.config import ModelSettings
+from transcription.engines.batching.beam_search import Beams
 from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
 from transcription.engines.batching.logits_rules import LogitsRules
@@ -228,6 +230,45 @@ def test_rounded_shapes_decode_the_same_tokens() -> None:
         ) == (64, 128, 457)
         rounded = decode_all(slots, states, [prompt] * 3, timed=True)
         assert rounded == decode_all(make_slots(model, 5), states, [prompt] * 3, timed=True)
+
+
+class HostCopies(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Collect the operations that read a value on the host or copy one from it: a GPU can capture neither."""
+
+    FORBIDDEN = ("_local_scalar_dense", "lift_fresh", "nonzero", "scalar_tensor", "masked_select")
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.found |= {name for name in self.FORBIDDEN if name in func.name()}
+        return func(*args, **(kwargs or {}))
+
+
+def test_collects_what_no_gpu_can_capture() -> None:
+    with HostCopies() as copies:
+        values = torch.zeros(3)
+        torch.where(values > 0, values, 1.0)
+        values[[0, 1]].max().item()
+    assert copies.found == {"_local_scalar_dense", "lift_fresh", "scalar_tensor"}
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("sample", [False, True])
+def test_a_step_copies_nothing_from_or_to_the_host(beams: int, sample: bool) -> None:
+    model = random_model(SHAPES["turbo"], 0)
+    prompt = [VOCABULARY.start, VOCABULARY.languages["en"], VOCABULARY.tasks["transcribe"]]
+    rules = LogitsRules(VOCABULARY, model.config.vocab_size, torch.device("cpu"), SUPPRESSED, SUPPRESSED_FIRST, 50)
+    with torch.inference_mode():
+        slots = Slots(Decoder(model, 2, 330, [(0, 1), (1, 3)]), rules)
+        slots.graphs = Rounded(capture=True)
+        for row, size in enumerate((beams, 1)):
+            slots.prefill(slice(row, row + 1), [prompt])
+            slots.begin(row, prompt, True, 0.5 if sample and size == 1 else 0.0, beams=Beams(size, size))
+        with HostCopies() as copies:
+            slots.step(2, record_alignment=True, sample=sample)
+    assert copies.found == set()
 
 
 def test_swapped_rows_decode_on_as_before() -> None:

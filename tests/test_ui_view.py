@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,7 +37,7 @@ def meeting(server: Running) -> Transcript:
     """Return the service's transcript of the sample, with the words' times."""
     config = InferenceConfig(timestamps="word")
     transcript: Transcript = server.service.transcriber.transcribe(SAMPLES["meeting"].audio, config)
-    return transcript
+    return replace(transcript, name="meeting")
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,22 @@
 """Transcriber: audio in, transcript with speakers out. Every interface of the package calls it."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from transcription.audio import Audio, AudioLimits
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
+from transcription.diarization import SpeakerDiarizer, load_diarizer
 from transcription.diarization.assign import assign_speakers
 from transcription.diarization.channels import by_channel
 from transcription.engines import ENGINES, Engine
 from transcription.errors import EngineFailure, InvalidRequest, InvalidSettings, TranscriptionError
-from transcription.transcript import Transcript
+from transcription.transcript import SpeakerTurn, Transcript
+from transcription.whisper.text_alignment import align_text
 
 if TYPE_CHECKING:
     from transcription.diarization.result import Diarization
@@ -22,38 +24,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class SpeakerDiarizer(Protocol):
-    """Finds who speaks when. Safe to call from several threads."""
-
-    def diarize(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> "Diarization":
-        """Return the speaker turns of `audio` (16 kHz), with the names of known speakers.
-
-        Raises InvalidRequest if the sample of a known speaker cannot be used, EngineFailure, Cancelled.
-        """
-        ...
-
-
-def load_diarizer(settings: ModelSettings) -> SpeakerDiarizer:
-    """Load DIARIZATION_MODEL in this process.
-
-    Raises InvalidSettings if it cannot be loaded.
-    """
-    from transcription.diarization.pyannote import Diarizer  # here, because pyannote takes seconds to import
-
-    return Diarizer(settings)
-
-
 class Transcriber:
     """The loaded models. Safe to call from several threads."""
 
     def __init__(
         self, settings: ModelSettings, engine: Engine | None = None,
-        load_diarizer: Callable[[ModelSettings], SpeakerDiarizer] = load_diarizer,
+        load_diarizer: Callable[[ModelSettings], SpeakerDiarizer] = load_diarizer, needs_speakers: bool = False,
     ) -> None:  # fmt: skip
         """Load the models of the settings. With `engine` and `load_diarizer`, use models in other processes.
 
         If the diarization model cannot be loaded, log the error and transcribe without speakers; requests that
         require speakers fail with the same error.
+        needs_speakers: raise this error instead, as no request goes without speakers.
         Raises InvalidSettings if the Whisper model cannot be loaded.
         """
         self.settings = settings
@@ -67,6 +49,8 @@ class Transcriber:
             try:
                 self.diarizer = load_diarizer(settings)
             except InvalidSettings as error:
+                if needs_speakers:
+                    raise
                 self._diarizer_error = str(error)
                 logger.error("transcribing without speakers: %s", error)
 
@@ -94,7 +78,8 @@ class Transcriber:
         if self.diarizer is None and config.needs_voices:
             param = "known_speakers" if config.known_speakers else "voiceprints"
             raise InvalidRequest(f"{param} needs speakers, and {self._diarizer_error}", param)
-        if self.diarizer is None and config.diarize and not config.multichannel:
+        needs_diarizer = config.diarize and not config.multichannel and config.turns is None
+        if self.diarizer is None and needs_diarizer:
             raise InvalidRequest(self._diarizer_error, param)
 
     def with_requested_words(self, transcript: Transcript, config: InferenceConfig) -> Transcript:
@@ -104,11 +89,32 @@ class Transcriber:
     def _transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
         if config.multichannel:
             return self._transcribe_channels(audio, config, context)
+        if config.turns is not None:
+            return self._transcribe_with_turns(config.turns, audio, config, context)
         if self.diarizer is None:
-            return self._warn_about_speakers(self.engine.transcribe(audio, config, context), config)
+            return self._warn_about_speakers(self._text_of(audio, config, context), config)
         if config.diarize is False:
-            return self.engine.transcribe(audio, config, context)
+            return self._text_of(audio, config, context)
         return self._transcribe_and_diarize(self.diarizer, audio, config, context)
+
+    def _text_of(self, audio: Audio, config: InferenceConfig, context: RequestContext) -> Transcript:
+        """Return the transcript without speakers, with the words of `align` if the request has them."""
+        if config.align is None:
+            return self.engine.transcribe(audio, config, context)
+        # The text is known: greedy decoding finds its times as well as a beam search does.
+        changes = {"align": None, "timestamps": "word", "beam_size": config.beam_size or 1}
+        heard = self.engine.transcribe(audio, config.model_copy(update=changes), context)
+        return _with_requested_words(align_text(heard, config.align), config)
+
+    def _transcribe_with_turns(
+        self, turns: Sequence[SpeakerTurn], audio: Audio, config: InferenceConfig, context: RequestContext
+    ) -> Transcript:
+        """Assign the turns of the request instead of those of the diarizer."""
+        word_config = config.model_copy(update={"timestamps": "word"})
+        transcript = assign_speakers(self._text_of(audio, word_config, context), turns)
+        late = sum(turn.start >= audio.duration for turn in turns)
+        warnings = [f"{late} of {len(turns)} turns start after the end of the recording"] if late else []
+        return _with_requested_words(transcript, config).with_warnings(*warnings)
 
     def _transcribe_and_diarize(
         self, diarizer: SpeakerDiarizer, audio: Audio, config: InferenceConfig, context: RequestContext
@@ -122,7 +128,7 @@ class Transcriber:
             future = thread.submit(diarizer.diarize, audio, config, diarization_context)
             future.add_done_callback(lambda done: context.cancel() if _refusal(done) else None)
             try:
-                transcript = self.engine.transcribe(audio, word_config, context)
+                transcript = self._text_of(audio, word_config, context)
             except BaseException:
                 diarization_context.cancel()
                 if refusal := future.done() and _refusal(future):
@@ -169,7 +175,7 @@ class Transcriber:
         settings = self.settings
         changes: dict[str, object] = {
             "language": settings.language_force or config.language,
-            "timestamps": config.timestamps or settings.timestamps,
+            "timestamps": config.timestamps or ("word" if config.align else settings.timestamps),
         }
         if settings.chunk_length_s and "chunk_length_s" not in config.model_fields_set:
             changes["chunk_length_s"] = settings.chunk_length_s

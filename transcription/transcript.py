@@ -16,6 +16,7 @@ class Word:
     confidence: confidence of the speaker, 0 to 1.
     second_speaker: the second most likely speaker, if the confidence is low.
     overlap: whether several people talk during the word.
+    said: false for a word of a given text that is not said; its start and end are where the word before it ends.
     """
 
     word: str
@@ -26,6 +27,7 @@ class Word:
     confidence: float | None = None
     second_speaker: str | None = None
     overlap: bool = False
+    said: bool = True
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,7 @@ class Transcript:
     turns: speaker turns sorted by start, which may overlap; None if no speakers were assigned.
     warnings: messages for the reader, one sentence each.
     coverage: intervals that partition the recording, in order of time; empty if they are unknown.
+    name: of the recording: its file name without folder and suffix; empty if it is unknown.
     matches: how much each voice is like a known speaker; empty if the request names none.
     voiceprints: by label of the speaker; empty unless the request asks for them.
     """
@@ -166,6 +169,7 @@ class Transcript:
     partial: bool = False
     warnings: tuple[str, ...] = ()
     coverage: tuple[CoverageInterval, ...] = ()
+    name: str = ""
     matches: tuple[SpeakerMatch, ...] = ()
     voiceprints: dict[str, Voiceprint] = field(default_factory=dict)
 

@@ -1,6 +1,7 @@
 """Recording: one recording of an archive, and how it is known and named."""
 
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 _MAX_NAME_BYTES = 200  # most file systems allow 255, and documents add a suffix
 
@@ -21,6 +22,11 @@ class Recording:
     def source(self) -> str:
         """The key of the recording in this run and in later runs: its id, or else its address."""
         return as_text(self.address if self.id is None else self.id)
+
+    @property
+    def name(self) -> str:
+        """The file name without folder and suffix."""
+        return as_text(PurePosixPath(self.path).stem)
 
 
 def as_text(name: str) -> str:

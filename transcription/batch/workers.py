@@ -5,7 +5,7 @@ import logging
 import shutil
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from tempfile import SpooledTemporaryFile
 from typing import Any
@@ -74,7 +74,7 @@ class Worker:
         try:
             with as_engine_failure():
                 audio = self._load(json.loads(row["address"]), self._transcriber)
-                transcript = self._transcriber.transcribe(audio, self._config)
+                transcript = replace(self._transcriber.transcribe(audio, self._config), name=row["name"])
                 documents = {FORMATS[name].extension: self._render(name, transcript) for name in self._formats}
                 answer = to_chunks(self._transcriber.with_requested_words(transcript, self._requested))
         except TranscriptionError as error:
@@ -131,7 +131,7 @@ def _rows(
     _configure_ray_data()
     rows = ray.data.from_items(
         # The address is JSON because Ray cannot store a file name that is not UTF-8.
-        [{"source": recording.source, "address": json.dumps(recording.address)} for recording in recordings],
+        [{"source": one.source, "name": one.name, "address": json.dumps(one.address)} for one in recordings],
         override_num_blocks=len(recordings),
     )
     worker: Any = Worker  # Ray's types expect a function

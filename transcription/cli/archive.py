@@ -16,10 +16,11 @@ from transcription.batch.archive import Archive
 from transcription.batch.recording import Recording
 from transcription.batch.sources import find_recordings
 from transcription.batch.workers import Outcome, WorkerPool, transcribe_recordings
+from transcription.cli.completion import add_completion
 from transcription.cli.display import archive_progress
 from transcription.cli.options import add_request_options, format_list, inference_config, model_settings
 from transcription.config import InferenceConfig, ModelSettings, with_absolute_paths
-from transcription.errors import InvalidSettings, TranscriptionError
+from transcription.errors import InvalidRequest, InvalidSettings, TranscriptionError
 from transcription.formats import formats_of
 
 EPILOG = """examples:
@@ -66,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command.add_argument("--address", help="address of a Ray cluster (default: $RAY_ADDRESS, or this machine)")
     command.add_argument("--quiet", action="store_true", help="print no progress")
+    add_completion(command)
     return command
 
 
@@ -92,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = with_absolute_paths(model_settings(options))
         config = inference_config(options)
+        if config.align is not None:
+            raise InvalidRequest("align is the text of one recording: use transcribe --align")
         recordings = find_recordings(options.sources)
         with Archive(options.output) as archive:
             return transcribe_into(archive, recordings, options, settings, config)

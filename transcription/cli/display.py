@@ -47,6 +47,8 @@ def _summary(transcript: Transcript) -> str:
 
 
 def _word_with_time(word: Word) -> str:
+    if not word.said:
+        return f"{word.word.strip()} (not said)"
     is_uncertain = word.confidence is not None and word.confidence < MIN_CONFIDENCE
     return f"{word.word.strip()} {word.start:.2f}{'?' if is_uncertain else ''}"
 

@@ -6,6 +6,7 @@ from importlib import import_module
 EXTRAS = {
     "fastapi": "server", "uvicorn": "server", "multipart": "server", "prometheus_client": "server",
     "httpcore": "server", "ray": "cluster", "fsspec": "cluster", "pyarrow": "cluster",
+    "onnx": "export",
 }  # fmt: skip
 """The extra that installs a module."""
 
@@ -23,6 +24,11 @@ def transcribe_server() -> None:
 def transcribe_archive() -> None:
     """Run the command transcribe-archive."""
     _run("transcription.cli.archive")
+
+
+def transcribe_export() -> None:
+    """Run the command transcribe-export."""
+    _run("transcription.cli.export")
 
 
 def _run(module: str) -> None:

@@ -2,16 +2,19 @@
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from transcription.cli.voices import add_voice_options, known_speakers
 from transcription.config import DIARIZATION_MODEL, InferenceConfig, ModelSettings
+from transcription.errors import InvalidRequest
 from transcription.formats import FORMATS
 
-WITHOUT_OPTION = frozenset({"sampling_rate", "known_speakers"})
+WITHOUT_OPTION = frozenset({"sampling_rate", "turns", "known_speakers"})
 """Parameters of a request that have no effect on a file, or have options of their own."""
+_MORE_HELP = {"align": " @FILE: the text is in a file."}
 _METAVARS: dict[Any, str] = {str: "TEXT", int: "N", float: "N"}
 
 
@@ -30,17 +33,18 @@ def add_request_options(parser: argparse.ArgumentParser) -> None:
     parameters = parser.add_argument_group("parameters of the transcription", "LIST is separated by commas.")
     for name, field in InferenceConfig.model_fields.items():
         if name not in WITHOUT_OPTION:
-            parameters.add_argument(f"--{name.replace('_', '-')}", help=_help(field), **_kind(field))
+            parameters.add_argument(f"--{name.replace('_', '-')}", help=_help(name, field), **_kind(field))
     add_voice_options(parameters)
 
 
-def _help(field: FieldInfo) -> str:
+def _help(name: str, field: FieldInfo) -> str:
     """Return the description of a parameter and its default."""
     default = field.default
     if isinstance(default, tuple):
         default = ",".join(map(str, default))
     is_shown = default is not None and default is not False and default != ""
-    return str(field.description).replace("%", "%%") + (f" (default: {default})" if is_shown else "")
+    more = _MORE_HELP.get(name, "")
+    return str(field.description).replace("%", "%%") + more + (f" (default: {default})" if is_shown else "")
 
 
 def _kind(field: FieldInfo) -> dict[str, Any]:
@@ -100,6 +104,8 @@ def inference_config(options: argparse.Namespace) -> InferenceConfig:
     parameters = {
         name: value for name in InferenceConfig.model_fields if (value := getattr(options, name, None)) is not None
     }
+    if "align" in parameters:
+        parameters["align"] = _text(parameters["align"])
     if options.diarization_model is not None and not options.multichannel:
         parameters.setdefault("diarize", True)
     if known := known_speakers(options):
@@ -107,6 +113,18 @@ def inference_config(options: argparse.Namespace) -> InferenceConfig:
     if options.assistant is not None:
         parameters.setdefault("assisted", True)
     return InferenceConfig.from_request(parameters)
+
+
+def _text(value: str) -> str:
+    """Return a text, or that of the file after an @. Raises InvalidRequest."""
+    if not value.startswith("@"):
+        return value
+    try:
+        return Path(value[1:]).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InvalidRequest(f"align: {value[1:]} cannot be read: {error.strerror}", "align") from None
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"align: {value[1:]} is not UTF-8 text", "align") from None
 
 
 def with_needs(config: InferenceConfig, formats: Sequence[str]) -> InferenceConfig:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from prometheus_client import disable_created_metrics
 
+from transcription.cli.completion import add_completion
 from transcription.config import ModelSettings, variables
 from transcription.errors import InvalidSettings
 from transcription.server.app import create_app
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--max-num-seqs", type=int, metavar="N", help="maximum number of windows in the batch (default: $SLOTS)"
     )
+    add_completion(command)
     return command
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from transcription.audio import Audio
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext, run_in_thread
+from transcription.diarization import SpeakerDiarizer, load_diarizer
 from transcription.errors import InvalidSettings, TranscriptionError
 from transcription.transcriber import as_engine_failure
 
@@ -23,13 +24,11 @@ class DiarizerReplica:
 
     def __init__(self, settings: ModelSettings) -> None:
         """Load the pipeline. If that fails, the replica answers every call with the reason."""
-        from transcription.diarization.pyannote import Diarizer  # pyannote takes seconds to import
-
         self._threads = ThreadPoolExecutor(MAX_RECORDINGS, "recording")
-        self._diarizer: Diarizer | None = None
+        self._diarizer: SpeakerDiarizer | None = None
         self._refusal: str | None = None
         try:
-            self._diarizer = Diarizer(settings)
+            self._diarizer = load_diarizer(settings)
         except InvalidSettings as error:
             self._refusal = str(error)
 

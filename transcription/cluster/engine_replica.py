@@ -54,7 +54,7 @@ class EngineReplica:
             self._windows.discard(message)
 
     async def _decode(self, message: WindowRequest) -> WindowResponse:
-        new = DecodingRequest(message.config, is_short=message.is_short, name=message.request)
+        new = DecodingRequest(message.config, is_short=message.is_short, is_live=message.is_live, name=message.request)
         request = self._requests.setdefault(message.request, new)
         request.language = message.language or request.language
         with as_engine_failure():

@@ -1,15 +1,16 @@
 """RemoteEngine and RemoteDiarizer: what a Transcriber works with if the models are in other processes."""
 
 from collections.abc import Callable
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING
 
-from transcription.audio import Audio
+from transcription.audio import Audio, Samples
 from transcription.cluster.remote_dispatcher import RemoteDispatcher
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
 from transcription.context import RequestContext
 from transcription.engines.batching.longform import LongFormTranscriber
+from transcription.engines.batching.window import WindowResult
 from transcription.errors import Cancelled, InvalidSettings
 from transcription.transcript import Transcript
 from transcription.whisper.capabilities import Capabilities
@@ -31,6 +32,10 @@ class RemoteEngine:
 
     def warm_up(self) -> None:
         """Do nothing: the replicas load their models before they answer."""
+
+    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+        """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
+        return self._longform.preview(samples, config)
 
     def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
         """Return the transcript of audio at 16 kHz.

@@ -76,7 +76,7 @@ class RemoteDispatcher:
         request = window.request
         message = WindowRequest(
             request.name, window.samples, request.config, request.language, request.is_short, audio_seconds,
-            window.language,
+            window.language, request.is_live,
         )  # fmt: skip
         finished = False
         try:

@@ -4,10 +4,12 @@ from transcription.config.fields import (
     DIARIZATION_MODEL,
     FALLBACK_TEMPERATURES,
     MAX_BEAMS,
+    MAX_TEXT,
     DType,
     EngineName,
     Language,
     ShortText,
+    SpokenText,
     Strings,
     Task,
     Temperatures,
@@ -24,8 +26,8 @@ from transcription.config.model_settings import ModelSettings, with_absolute_pat
 from transcription.config.request_parameters import normalize, parse_request
 
 __all__ = [
-    "DIARIZATION_MODEL", "FALLBACK_TEMPERATURES", "MAX_BEAMS", "MAX_KNOWN_SPEAKERS", "DType", "EngineName",
-    "IgnoredVariables", "InferenceConfig", "KnownSpeaker", "Language", "ModelSettings", "ShortText", "Strings", "Task",
-    "Temperatures", "Timestamps", "UnicodeText", "describe", "normalize", "parse_request", "split_list", "variables",
-    "with_absolute_paths",
+    "DIARIZATION_MODEL", "FALLBACK_TEMPERATURES", "MAX_BEAMS", "MAX_KNOWN_SPEAKERS", "MAX_TEXT", "DType", "EngineName",
+    "IgnoredVariables", "InferenceConfig", "KnownSpeaker", "Language", "ModelSettings", "ShortText", "SpokenText",
+    "Strings", "Task", "Temperatures", "Timestamps", "UnicodeText", "describe", "normalize", "parse_request",
+    "split_list", "variables", "with_absolute_paths",
 ]  # fmt: skip

@@ -63,7 +63,17 @@ def split_list(value: object) -> object:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
+def _check_words(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise ValueError(f"there are more than {MAX_TEXT} characters: send a part of the recording and its text")
+    if not any(character.isalnum() for character in text):
+        raise ValueError("there are no words: send the text that is spoken in the recording")
+    return text
+
+
 UnicodeText = Annotated[str, BeforeValidator(_as_text), AfterValidator(_check_unicode)]
+MAX_TEXT = 400_000  # characters; a recording of eight hours has fewer
+SpokenText = Annotated[UnicodeText, AfterValidator(_check_words)]
 ShortText = Annotated[str, Field(max_length=200)]
 Strings = Annotated[tuple[ShortText, ...], BeforeValidator(split_list), Field(max_length=100)]
 Timestamps = Annotated[
@@ -75,7 +85,8 @@ DType = Annotated[
         _other_name({"half": "float16", "fp16": "float16", "bf16": "bfloat16", "float": "float32", "fp32": "float32"})
     ),
 ]
-EngineName = Annotated[Literal["batching", "transformers"], BeforeValidator(_current_engine_name)]
+EngineName = Annotated[Literal["batching", "transformers", "onnx"], BeforeValidator(_current_engine_name)]
+DiarizerName = Literal["pyannote"]
 Language = Annotated[str | None, BeforeValidator(_read_language)]
 Temperature = Annotated[float, Field(ge=0, le=1)]
 Temperatures = Annotated[tuple[Temperature, ...], BeforeValidator(_split_numbers), Field(min_length=1, max_length=16)]

@@ -12,6 +12,7 @@ from transcription.config.fields import (
     Language,
     Seed,
     SpeakerCount,
+    SpokenText,
     Strings,
     Task,
     Temperatures,
@@ -20,6 +21,7 @@ from transcription.config.fields import (
     describe,
 )
 from transcription.config.known_speakers import KNOWN_SPEAKER_THRESHOLD, KnownSpeakers
+from transcription.config.speaker_turns import Turns
 from transcription.errors import InvalidRequest
 
 
@@ -46,6 +48,11 @@ class InferenceConfig(BaseModel):
         None, description="Text that comes before the audio. It gives context and the spelling of names."
     )
     keywords: Strings = Field((), description="Words to expect, e.g. names. The model reads them before the prompt.")
+    align: SpokenText | None = Field(
+        None,
+        description="The text that is spoken. The answer has this text with the times of its words, and marks the words"
+        " that are not said.",
+    )
     temperature: Temperatures = Field(
         (0.0,),
         description="Sampling temperature. With a list (temperature fallback), a window is decoded again at the next"
@@ -53,8 +60,8 @@ class InferenceConfig(BaseModel):
     )
     beam_size: BeamSize | None = Field(
         None,
-        description="Number of beams at temperature 0; 1 is greedy decoding. If not set: 1 with ASSISTANT_MODEL or"
-        " ENGINE=transformers, which cannot search with beams, else 5.",
+        description="Number of beams at temperature 0; 1 is greedy decoding. If not set: 1 with ASSISTANT_MODEL,"
+        " ENGINE=transformers or ENGINE=onnx, which cannot search with beams, else 5.",
     )
     patience: float = Field(
         1.0, gt=0, le=10, description="Beam search ends when beam_size × patience candidates are found."
@@ -114,6 +121,11 @@ class InferenceConfig(BaseModel):
     num_speakers: SpeakerCount = Field(None, description="Exact number of speakers, if it is known.")
     min_speakers: SpeakerCount = Field(None, description="Minimum number of speakers.")
     max_speakers: SpeakerCount = Field(None, description="Maximum number of speakers.")
+    turns: Turns | None = Field(
+        None,
+        description="Who speaks when, if it is known: a list of {start, end, speaker}, in seconds, or RTTM of one"
+        " file. It is used instead of DIARIZATION_MODEL.",
+    )
     known_speakers: KnownSpeakers = Field(
         (),
         description="Names of people, and how each sounds: an object of names and references. A reference is a sample"
@@ -176,6 +188,12 @@ class InferenceConfig(BaseModel):
             raise ValueError("language cannot be combined with languages: send one of them")
         if self.multichannel and (self.diarize or self.speaker_hints):
             raise ValueError("multichannel cannot be combined with diarize or speaker counts")
+        if self.align is not None and (self.task == "translate" or self.multichannel or self.logprobs):
+            raise ValueError("align cannot be combined with task translate, multichannel or logprobs")
+        if self.turns is not None and (self.multichannel or self.diarize is False or self.speaker_hints):
+            raise ValueError("turns cannot be combined with multichannel, diarize false or speaker counts")
+        if self.turns is not None and self.needs_voices:
+            raise ValueError("turns cannot be combined with known_speakers or voiceprints: they need diarization")
         if self.needs_voices and (self.multichannel or self.diarize is False):
             raise ValueError("known_speakers and voiceprints need diarization: leave multichannel and diarize out")
         names = [known.name for known in self.known_speakers]

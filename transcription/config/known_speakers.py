@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from transcription.transcript import Voiceprint
 
 MAX_KNOWN_SPEAKERS = 100
-KNOWN_SPEAKER_THRESHOLD = 0.45
+KNOWN_SPEAKER_THRESHOLD = 0.5
 """Cosine similarity, chosen by `python -m benchmarks.voices` (benchmarks/README.md)."""
 
 

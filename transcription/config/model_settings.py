@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from transcription.config.fields import DType, EngineName, Language, Timestamps, describe, variables
+from transcription.config.fields import DiarizerName, DType, EngineName, Language, Timestamps, describe, variables
 from transcription.config.ignored_variables import IgnoredVariables
 from transcription.errors import InvalidSettings
 
@@ -28,7 +28,8 @@ class ModelSettings(BaseSettings):
 
     asr_model: str = Field(
         validation_alias=AliasChoices("ASR_MODEL", "MODEL_ID", "asr_model"),
-        description="Whisper checkpoint: a Hub name or a directory.",
+        description="Whisper checkpoint: a Hub name or a directory."
+        " With ENGINE=onnx: a directory that transcribe-export wrote.",
     )
     asr_revision: str | None = Field(None, description="Branch, tag or commit of ASR_MODEL.")
     assistant_model: str | None = Field(
@@ -39,6 +40,7 @@ class ModelSettings(BaseSettings):
         None,
         description="Speaker diarization pipeline of pyannote.audio, e.g. pyannote/speaker-diarization-community-1.",
     )
+    diarizer: DiarizerName = Field("pyannote", description="Software that runs DIARIZATION_MODEL: pyannote.")
     diarization_revision: str | None = Field(None, description="Branch, tag or commit of DIARIZATION_MODEL.")
     diarization_batch_size: int = Field(
         32, ge=1, le=1024, description="Batch size of the neural networks in DIARIZATION_MODEL."
@@ -48,14 +50,15 @@ class ModelSettings(BaseSettings):
         "auto",
         validation_alias=AliasChoices("DTYPE", "VLLM_DTYPE", "dtype"),
         description="Data type of the Whisper weights: auto, float32, float16 (or half, fp16), bfloat16 (or bf16)."
-        " auto: bfloat16 on GPUs with compute capability 8.0 or higher,"
-        " float16 on other GPUs, float32 on CPU.",
+        " auto: bfloat16 on GPUs with compute capability 8.0 or higher, float16 on other GPUs,"
+        " bfloat16 on CPUs with AVX512-BF16 or AMX unless QUANTIZATION is int8, float32 elsewhere.",
     )
     device: str = Field("auto", description="Device of the models: auto, cpu, cuda, cuda:1 or mps.")
     engine: EngineName = Field(
         "batching",
         description="batching: decode the windows of all requests in one batch."
-        " transformers: use the generation loop of transformers, one request at a time.",
+        " transformers: use the generation loop of transformers, one request at a time."
+        " onnx: run a checkpoint that transcribe-export wrote, without torch.",
     )
     slots: int | None = Field(
         None,
@@ -63,7 +66,7 @@ class ModelSettings(BaseSettings):
         ge=1,
         le=1024,
         description="Maximum number of windows in the batch of ENGINE=batching."
-        " If not set: 24 on CPU, and on a GPU as many as its memory allows.",
+        " If not set: 24 on CPU, and on a GPU as many as its memory allows. With ENGINE=onnx: 2.",
     )
     cuda_graphs: bool = Field(
         False, description="Replay decoding steps as CUDA graphs. Experimental: the speed is not yet measured."

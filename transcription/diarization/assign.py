@@ -6,6 +6,8 @@ The rules:
 3. Gap: a word outside all turns belongs to the nearest turn within MAX_GAP seconds, or to no speaker.
 4. Missing times: words without valid times are spread evenly between their neighbours.
 5. Long words: a word over MAX_WORD_DURATION seconds is shortened to the first speech in it.
+6. Lone word: it follows its sentence, unless it is a turn of its own (labels.follow_sentences).
+7. No duration: a word shorter than a frame follows its sentence.
 
 Words and turns are read once, in order of time: the time is linear in their number after sorting.
 """
@@ -15,26 +17,17 @@ from dataclasses import replace
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
+from transcription.diarization.labels import MIN_DURATION, Label, follow_sentences
 from transcription.transcript import Segment, SpeakerTurn, Transcript, Word
 
 MAX_GAP = 3.0  # seconds between a word and its turn
 MAX_WORD_DURATION = 1.5  # seconds; a longer word includes silence
-MIN_DURATION = 0.02  # seconds: one frame of Whisper
 MIN_CONFIDENCE = 2 / 3  # below this, the word gets a second speaker
 MIN_OVERLAP = 0.5  # share of a word during which several people talk
 MAX_TIME = 1e8  # seconds: three years
 _TOLERANCE = 1e-6  # seconds
 
 Interval = tuple[float, float]
-
-
-class Label(NamedTuple):
-    """The speaker of one word, the confidence (0 to 1), the second speaker, and whether several people talk."""
-
-    speaker: str | None = None
-    confidence: float | None = None
-    second_speaker: str | None = None
-    overlap: bool = False
 
 
 class ActiveSpeakers(NamedTuple):
@@ -58,7 +51,7 @@ def assign_speakers(
     """
     exclusive = exclusive_turns(turns if exclusive is None else exclusive)
     units = [unit for segment in transcript.segments for unit in segment.words or (segment,)]
-    labels = _label_units(units, exclusive, timeline(turns))
+    labels = iter(follow_sentences(units, list(_label_units(units, exclusive, timeline(turns)))))
     segments = [
         part
         for segment in transcript.segments
@@ -236,10 +229,7 @@ def _split_by_speaker(segment: Segment, labels: Sequence[Label]) -> Iterator[Seg
     if not segment.words:
         yield replace(segment, speaker=labels[0].speaker)
         return
-    words = [
-        Word(word.word, word.start, word.end, word.probability, *label)
-        for word, label in zip(segment.words, labels, strict=True)
-    ]
+    words = [replace(word, **label._asdict()) for word, label in zip(segment.words, labels, strict=True)]
     groups = [tuple(group) for _, group in groupby(words, key=lambda word: word.speaker)]
     texts = _split_text(segment.text, groups) if len(groups) > 1 else None
     if texts is None:

@@ -108,6 +108,14 @@ def _explain(error: Exception, name: str, token: str | None) -> str:
         # huggingface_hub reports some HTTP errors as "not in the cache"
         response = getattr(error if isinstance(error, HfHubHTTPError) else error.__cause__, "response", None)
         return f"cannot be downloaded: {_explain_status(getattr(response, 'status_code', None), token)}"
+    return _explain_broken(error)
+
+
+def _explain_broken(error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError):
+        return f"needs the Python module {error.name}: install it, or add its folder to PYTHONPATH"
+    if isinstance(error, FileNotFoundError) and error.filename:
+        return f"is not complete: the file {'/'.join(Path(error.filename).parts[-2:])} is missing"
     logger.error("DIARIZATION_MODEL cannot be loaded", exc_info=error)
     return "is not a pyannote pipeline: see the log"
 

@@ -18,6 +18,7 @@ from transcription.audio import Audio
 from transcription.config import InferenceConfig, KnownSpeaker, ModelSettings
 from transcription.context import RequestContext
 from transcription.diarization.assign import exclusive_turns
+from transcription.diarization.counts import count_warnings
 from transcription.diarization.loading import load_pipeline, preserve_global_state
 from transcription.diarization.naming import name_speakers
 from transcription.diarization.references import check_embedding, decode_sample, embedding_identity, voice_of_sample
@@ -205,7 +206,7 @@ def to_diarization(
     return Diarization(
         tuple(turns),
         tuple(alone),
-        tuple(_count_warnings(len(names), counts)),
+        tuple(count_warnings(len(names), counts)),
         {name: voiceprints[label] for label, name in names.items() if label in voiceprints},
     )
 
@@ -234,14 +235,3 @@ def _read_annotation(annotation: Any) -> list[SpeakerTurn]:
 
 def _in_order(turns: Sequence[SpeakerTurn]) -> list[SpeakerTurn]:
     return sorted(turns, key=lambda turn: (turn.start, turn.end, turn.speaker))
-
-
-def _count_warnings(count: int, counts: Mapping[str, int]) -> Iterator[str]:
-    """Yield a warning if the number of speakers is not what the request asks for."""
-    found = f"{count} speaker{' was' if count == 1 else 's were'} found"
-    if "num_speakers" in counts and count != counts["num_speakers"]:
-        yield f"{found}, but num_speakers is {counts['num_speakers']}"
-    if count < counts.get("min_speakers", 0):
-        yield f"{found}, but min_speakers is {counts['min_speakers']}"
-    if count > counts.get("max_speakers", count):
-        yield f"{found}, but max_speakers is {counts['max_speakers']}"

@@ -20,7 +20,7 @@ MIN_SPEECH = 1.0
 """Seconds of speech in a sample."""
 PIECE_SECONDS, MIN_PIECE_SIMILARITY = 1.5, 0.35
 """Pieces of speech in a sample, and the lowest cosine similarity of two of them. Of 52 clips of one person none has
-less than 0.41; of 22 samples of two people, 20 have less than 0.3 (benchmarks/README.md)."""
+less than 0.41; of 23 samples of two people, 20 are refused (benchmarks/README.md)."""
 MAX_SAMPLE_BYTES = 12 * 1024 * 1024  # of a file: 30 s of stereo at 48 kHz and 32 bits
 _TOLERANCE = 0.1  # seconds, by which encoders change the length
 _ADVICE = "send 2 to 30 s in which only this person talks"

@@ -4,15 +4,14 @@ To add an engine: write one module, and add one row to ENGINES.
 """
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Protocol
 
-from transcription.audio import Audio
+from transcription.audio import Audio, Samples
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
-from transcription.torchaudio_patch import patch_torchaudio
+from transcription.engines.batching.window import WindowResult
 from transcription.transcript import Transcript
-
-patch_torchaudio()  # before any engine imports transformers
 
 
 class Engine(Protocol):
@@ -37,6 +36,14 @@ class Engine(Protocol):
         """
         ...
 
+    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+        """Queue up to 30 s of speech that goes on, and return the future of its words, decoded greedily.
+
+        It goes before all requests. Cancelling the future drops it.
+        Raises InvalidRequest; the future raises EngineFailure.
+        """
+        ...
+
 
 def _batching(settings: ModelSettings) -> Engine:
     from transcription.engines.batching.engine import BatchingEngine
@@ -50,8 +57,15 @@ def _transformers(settings: ModelSettings) -> Engine:
     return HFGenerateEngine(settings)
 
 
+def _onnx(settings: ModelSettings) -> Engine:
+    from transcription.engines.edge.engine import EdgeEngine
+
+    return EdgeEngine(settings)
+
+
 ENGINES: dict[str, Callable[[ModelSettings], Engine]] = {
     "batching": _batching,
     "transformers": _transformers,
+    "onnx": _onnx,
 }
 """The values of ENGINE. Each loads its models, and raises InvalidSettings if it cannot."""

@@ -7,13 +7,14 @@ states. Windows do not depend on each other's text, so they are decoded in batch
 import copy
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from torch import Tensor
-from transformers import GenerationMixin
 from transformers.generation.logits_process import (
     LogitsProcessorList,
     WhisperTimeStampLogitsProcessor,
@@ -23,6 +24,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
+from transcription.engines.batching.window import WindowResult
 from transcription.errors import InvalidRequest
 from transcription.transcript import Segment, Transcript
 from transcription.vad.activity import Interval, SpeechActivity
@@ -49,6 +51,7 @@ class HFGenerateEngine:
         self.model: Any = self.checkpoint.model
         self.out_of_memory = 0
         self._lock = threading.Lock()  # generate() keeps state in the model's configuration
+        self._previews = ThreadPoolExecutor(1, "preview")
 
     def warm_up(self) -> None:
         """Decode a second of silence."""
@@ -93,6 +96,12 @@ class HFGenerateEngine:
             tuple(segments), language or guess, audio.duration, config.task, probability, partial=audio.partial,
             warnings=coverage_warnings(coverage), coverage=coverage,
         )  # fmt: skip
+
+    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+        """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
+        config = config.model_copy(update={"temperature": (0.0,), "timestamps": "word"})
+        self.whisper.capabilities.check(config)
+        return self._previews.submit(lambda: WindowResult(self.transcribe(Audio(samples), config).segments))
 
     @contextmanager
     def _counting_out_of_memory(self) -> Iterator[None]:
@@ -173,7 +182,7 @@ class HFGenerateEngine:
         if options.return_timestamps:
             processors.append(WhisperTimeStampLogitsProcessor(options, begin_index=len(prompt)))
         torch.manual_seed(config.seed)
-        output = GenerationMixin.generate(
+        output = transformers.GenerationMixin.generate(
             self.model,
             generation_config=options,
             logits_processor=processors,

@@ -18,7 +18,8 @@ class Chunk(SpeakerConfidence):
     """A word if words are timed, else a segment."""
 
     text: str
-    timestamp: list[float]  # start and end, in seconds
+    timestamp: list[float | None]  # start and end, in seconds; null for a word that is not said
+    said: NotRequired[Literal[False]]  # a word of the given text that is not said
     language: NotRequired[str | None]  # a code, present only if the recording has several languages
 
 
@@ -136,9 +137,10 @@ class VerboseWord(SpeakerConfidence):
     """A word with its times and its probability."""
 
     word: str
-    start: float
-    end: float
+    start: float | None  # null for a word that is not said
+    end: float | None
     probability: float | None
+    said: NotRequired[Literal[False]]  # a word of the given text that is not said
 
 
 class VerboseDocument(OpenAIDocument, Voices):

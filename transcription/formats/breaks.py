@@ -32,8 +32,13 @@ def break_costs(pieces: Sequence[Piece], language: str | None) -> list[float]:
     return [*costs, SENTENCE] if pieces else []
 
 
+def ends_sentence(word: str) -> bool:
+    """Return whether a sentence may end with a word."""
+    return _SENTENCE_END.search(word) is not None and not _ABBREVIATION.fullmatch(word.strip())
+
+
 def _cost(left: Piece, right: Piece, conjunctions: frozenset[str]) -> float:
-    if _SENTENCE_END.search(left.text) and not _ABBREVIATION.fullmatch(left.text):
+    if ends_sentence(left.text):
         return CLAUSE if right.text[0].islower() else SENTENCE
     if _CLAUSE_END.search(left.text) or right.is_first or right.start - left.end >= PAUSE:
         return CLAUSE

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from transcription.config import InferenceConfig
 from transcription.formats.breaks import SENTENCE, break_costs, split
 from transcription.formats.pieces import Piece, columns, pieces_of
-from transcription.transcript import Transcript
+from transcription.transcript import Segment, Transcript
 
 MAX_PAUSE = 2.0  # seconds of silence within a cue
 _MAX_DELAY = 0.5  # seconds by which a cue may begin late, so that the cue before it can be read
@@ -70,7 +70,7 @@ def _blocks(transcript: Transcript, config: InferenceConfig) -> Iterator[tuple[s
     """Yield the pieces of one speaker between two long pauses."""
     speaker: str | None = None
     block: list[Piece] = []
-    for segment in transcript.segments:
+    for segment in map(_said, transcript.segments):
         for piece in pieces_of(segment, config.max_line_width):
             if block and (segment.speaker != speaker or piece.start - block[-1].end > MAX_PAUSE):
                 yield speaker, block
@@ -79,6 +79,14 @@ def _blocks(transcript: Transcript, config: InferenceConfig) -> Iterator[tuple[s
             block.append(piece)
     if block:
         yield speaker, block
+
+
+def _said(segment: Segment) -> Segment:
+    """Return a segment without the words of a given text that are not said."""
+    if all(word.said for word in segment.words):
+        return segment
+    words = tuple(word for word in segment.words if word.said)
+    return replace(segment, text="".join(word.word for word in words), words=words)
 
 
 @dataclass(frozen=True)

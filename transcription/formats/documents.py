@@ -56,7 +56,9 @@ def _coverage(transcript: Transcript) -> list[CoverageEntry]:
 
 def _chunk(part: Word | Segment, segment: Segment, transcript: Transcript) -> Chunk:
     text = part.word if isinstance(part, Word) else part.text
-    chunk: Chunk = {"text": text, "timestamp": _timestamp(part)}
+    chunk: Chunk = {"text": text, "timestamp": [*_timestamp(part)]}
+    if isinstance(part, Word) and not part.said:
+        chunk |= {"timestamp": [None, None], "said": False}
     if len(transcript.languages) > 1:
         chunk["language"] = segment.language
     if transcript.turns is None:
@@ -159,6 +161,8 @@ def _word(word: Word, has_speakers: bool) -> VerboseWord:
         "end": _rounded(word.end),
         "probability": word.probability,
     }
+    if not word.said:
+        entry |= {"start": None, "end": None, "said": False}
     return cast("VerboseWord", entry | _speaker_of(word) if has_speakers else entry)
 
 

@@ -48,6 +48,11 @@ def pieces_of(segment: Segment, max_columns: int) -> list[Piece]:
     return [replace(pieces[0], has_space=True, is_first=True), *pieces[1:]] if pieces else []
 
 
+def is_unspaced(character: str) -> bool:
+    """Return whether a character belongs to a script without spaces."""
+    return _UNSPACED.match(character) is not None
+
+
 def columns(text: str) -> int:
     """Return the width of a text: two columns for a full-width character, none for a combining one."""
     return sum(map(_columns, text))

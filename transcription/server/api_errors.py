@@ -72,9 +72,9 @@ def to_api_error(error: ApiError | TranscriptionError) -> ApiError:
         case ApiError():
             return error
         case AudioTooLong():
-            return ApiError(413, "audio_too_long", str(error), "file")
+            return ApiError(413, "audio_too_long", str(error), error.param or "file")
         case InvalidAudio():
-            return ApiError(400, "invalid_audio", str(error), "file")
+            return ApiError(400, "invalid_audio", str(error), error.param or "file")
         case InvalidRequest():
             return ApiError(400, "invalid_value", str(error), error.param)
         case EngineFailure():

@@ -19,6 +19,7 @@ from transcription.server.request_log import RequestLogMiddleware, record_of
 from transcription.server.routes import audio as audio_routes
 from transcription.server.routes import chat as chat_routes
 from transcription.server.routes import endpoint as endpoint_routes
+from transcription.server.routes import realtime as realtime_routes
 from transcription.server.routes import status as status_routes
 from transcription.server.service import Service
 from transcription.server.settings import ServerSettings
@@ -46,6 +47,7 @@ def create_app(
                 raise InvalidSettings("the models cannot be loaded: see the log")
         yield
         loading.cancel()
+        await service.sessions.close()
         await service.admission.close()
 
     app = FastAPI(title="Transcription", version="1.0", description=_DESCRIPTION, lifespan=lifespan)
@@ -53,6 +55,7 @@ def create_app(
     app.include_router(status_routes.open_router)
     for routes in (audio_routes, chat_routes, endpoint_routes, status_routes):
         app.include_router(routes.router, dependencies=[Depends(authorised)])
+    app.include_router(realtime_routes.router)
     app.add_middleware(RequestLogMiddleware, metrics=service.metrics)
     if settings.cors_origins:
         app.add_middleware(

@@ -7,6 +7,7 @@ from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import PureWindowsPath
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 
@@ -14,25 +15,31 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from transcription.config import MAX_TEXT
 from transcription.errors import Cancelled, InvalidRequest
 from transcription.server.api_errors import ApiError
 from transcription.server.request_log import record_of
 
 _MEMORY_BYTES = 1024 * 1024  # larger bodies are kept on disk
-_OVERHEAD_BYTES = 1024 * 1024  # of a body, around the audio file
+_OVERHEAD_BYTES = 3 * 1024 * 1024  # of a body, around the audio file; a text of MAX_TEXT may be inside
 _SAMPLE_FIELD = re.compile(r"known_speaker_references(\[\d*\])?")
 _MAX_SAMPLES, _MAX_SAMPLE_BYTES = 8, 4 * 1024 * 1024  # of known speakers; there may be 4, and 5 get a clear error
 _SAMPLES_BYTES = 4 * _MAX_SAMPLE_BYTES
-_MAX_FIELDS, _MAX_FIELD_BYTES = 300, 64 * 1024  # of a form
+# Of a form; an hour of talk has 64 KiB of RTTM.
+_MAX_FIELDS, _MAX_FIELD_BYTES, _MAX_TEXT_BYTES = 300, 256 * 1024, 4 * MAX_TEXT
 _DRAIN_BYTES, _DRAIN_SECONDS = 32 * 1024 * 1024, 2.0
 
 
 @dataclass
 class Form:
-    """A multipart body: the values of each field in order, and the files. The caller closes it."""
+    """A multipart body: the values of each field in order, and the files. The caller closes it.
+
+    recording: the name of the last file, without folder and suffix.
+    """
 
     fields: dict[str, list[str]] = field(default_factory=dict)
     files: dict[str, IO[bytes]] = field(default_factory=dict)
+    recording: str = ""
 
     def file(self) -> IO[bytes]:
         """Return the audio file. Raises InvalidRequest if it is missing or has another name."""
@@ -49,17 +56,20 @@ class Form:
 
 
 class _FormParser(MultiPartParser):
-    """Starlette's parser, which refuses a file without a name as what it is: it would be read as a long text.
+    """Starlette's parser, with larger limits for the field `text` and for samples of known speakers.
 
-    Samples of known speakers may be longer than other fields.
+    It refuses a file without a name as what it is: it would be read as a long text.
     """
 
     samples = 0
+    _has_text = False
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()
         part = self._current_part
-        self.max_part_size = _MAX_FIELD_BYTES
+        is_text = part.field_name == "text" and not self._has_text  # once: all fields are kept in memory
+        self._has_text |= is_text
+        self.max_part_size = _MAX_TEXT_BYTES if is_text else _MAX_FIELD_BYTES
         if _SAMPLE_FIELD.fullmatch(part.field_name or ""):
             self.samples += 1
             if self.samples <= _MAX_SAMPLES:
@@ -85,6 +95,7 @@ async def read_form(request: Request, max_file_bytes: int) -> Form:
     for name, value in items:
         if isinstance(value, UploadFile):
             form.files[name] = cast("IO[bytes]", value.file)
+            form.recording = PureWindowsPath(value.filename or "").stem  # it splits at both slashes
         else:
             form.fields.setdefault(name, []).append(value)
     return form

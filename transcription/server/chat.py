@@ -21,7 +21,8 @@ from transcription.transcript import Transcript
 _PROTOCOL = frozenset({"model", "messages", "stream", "stream_options", "response_format", "n"})
 """Parameters of the protocol, not of the transcription."""
 _WITHOUT_EFFECT = (
-    "timestamps", "logprobs", "diarize", "num_speakers", "min_speakers", "max_speakers", *sorted(SUBTITLE_PARAMETERS),
+    "align", "timestamps", "logprobs", "diarize", "num_speakers", "min_speakers", "max_speakers", "turns",
+    *sorted(SUBTITLE_PARAMETERS),
 )  # fmt: skip
 """Parameters of the transcription that a text cannot show."""
 

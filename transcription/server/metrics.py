@@ -14,7 +14,11 @@ class Metrics:
     """The metrics of one server, in a registry of its own: a process may have several servers."""
 
     def __init__(
-        self, running: Callable[[], float], waiting: Callable[[], float], out_of_memory: Callable[[], float]
+        self,
+        running: Callable[[], float],
+        waiting: Callable[[], float],
+        out_of_memory: Callable[[], float],
+        sessions: Callable[[], float] = lambda: 0,
     ) -> None:
         self.registry = registry = CollectorRegistry()
         self.requests = Counter(
@@ -46,6 +50,7 @@ class Metrics:
         for name, text, value in (
             ("transcription_requests_running", "Requests that run", running),
             ("transcription_requests_waiting", "Requests that wait", waiting),
+            ("transcription_live_sessions", "Live sessions", sessions),
             ("vllm:num_requests_running", "As vLLM's production-stack router reads it", running),
             ("vllm:num_requests_waiting", "As vLLM's production-stack router reads it", waiting),
         ):

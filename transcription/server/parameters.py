@@ -4,11 +4,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, Task, describe, split_list
+from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, SpokenText, Task, describe, split_list
 from transcription.errors import InvalidRequest
 from transcription.formats import FORMATS, SUBTITLE_PARAMETERS, Format, FormatField, format_names, formats_of
 from transcription.server.api_errors import ApiError
@@ -21,8 +21,17 @@ UNSUPPORTED = {
     "logprobs": "send include",
     "sampling_rate": "the file has its own",
     "known_speakers": "send known_speaker_names and known_speaker_references",
+    "align": "send text to /v1/audio/alignments",
 }
 """Parameters that the audio routes refuse, and why."""
+UNSUPPORTED_IN_ALIGNMENTS = UNSUPPORTED | {
+    "task": "the text is in the language of the recording",
+    "align": "send text",
+    "stream": "the text is known",
+    "include": "the text is known",
+    "multichannel": "the text does not say who speaks",
+}
+"""Parameters that /v1/audio/alignments refuses, and why."""
 MAX_REFERENCES = 4  # OpenAI's limit
 _KEY = re.compile(r"(\w+)\[(\w*)\]")  # name[], name[0] or name[key]
 
@@ -93,6 +102,7 @@ class TranscriptionRequest(BaseModel):
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
+    unsupported: ClassVar[Mapping[str, str]] = UNSUPPORTED
 
     model: str = Field("", max_length=200, description="Any name: the service has one model.")
     response_format: Annotated[str, AfterValidator(_offered)] = Field(
@@ -125,8 +135,8 @@ class TranscriptionRequest(BaseModel):
         Raises ApiError if a parameter is unknown or unsupported, InvalidRequest if a value is wrong.
         """
         for name in parameters:
-            if name in UNSUPPORTED:
-                message = f"{name} has no effect here ({UNSUPPORTED[name]}): leave it out"
+            if name in cls.unsupported:
+                message = f"{name} has no effect here ({cls.unsupported[name]}): leave it out"
                 raise ApiError(400, "unsupported_parameter", message, name)
             if name not in cls.model_fields and name not in InferenceConfig.model_fields:
                 raise ApiError(400, "unknown_parameter", f"unknown parameter {name[:40]!r}: leave it out", name[:40])
@@ -154,11 +164,10 @@ class TranscriptionRequest(BaseModel):
     def _to_config(self, task: Task) -> InferenceConfig:
         if problem := self._wrong_speakers():
             raise InvalidRequest(problem, "known_speaker_names")
-        known = dict(zip(self.known_speaker_names, self.known_speaker_references, strict=True))
-        config = InferenceConfig.from_request({"known_speakers": known or None, **(self.model_extra or {})})
+        config = self._config()
         if problem := self._contradiction(config):
             raise InvalidRequest(problem)
-        has_word_times = self.format.needs_words or "word" in self.timestamp_granularities
+        has_word_times = self.format.needs_words or "word" in self.granularities
         changes: dict[str, Any] = {
             "task": task,
             "timestamps": "word" if has_word_times else "segment",
@@ -176,6 +185,15 @@ class TranscriptionRequest(BaseModel):
                 "vad_padding_ms": self.chunking_strategy.prefix_padding_ms,
             }
         return self.format.with_needs(config.model_copy(update=changes))
+
+    @property
+    def granularities(self) -> tuple[Granularity, ...]:
+        """The times in verbose_json: of words, of segments, or both."""
+        return self.timestamp_granularities or ("segment",)
+
+    def _config(self, **known: Any) -> InferenceConfig:
+        speakers = dict(zip(self.known_speaker_names, self.known_speaker_references, strict=True))
+        return InferenceConfig.from_request({"known_speakers": speakers or None, **(self.model_extra or {}), **known})
 
     def _wrong_speakers(self) -> str | None:
         """Return a message about known speakers that do not fit together, None if they do."""
@@ -195,7 +213,11 @@ class TranscriptionRequest(BaseModel):
             ("word" in self.timestamp_granularities, "timestamp_granularities word needs", "shows_words"),
             (bool(self.include), "include logprobs needs", "shows_logprobs"),
             (self.stream, "stream needs", "streams"),
-            (bool(config.diarize or config.speaker_hints), "speakers need", "shows_speakers"),
+            (
+                bool(config.diarize or config.speaker_hints or config.turns is not None),
+                "speakers need",
+                "shows_speakers",
+            ),
             (bool(config.known_speakers), "known speakers need", "shows_speakers"),
             (config.voiceprints, "voiceprints need", "shows_voices"),
             *((True, f"{name} needs", "is_subtitle") for name in sorted(SUBTITLE_PARAMETERS & config.model_fields_set)),
@@ -208,6 +230,25 @@ class TranscriptionRequest(BaseModel):
         if config.vad_filter and self.chunking_strategy:
             return "chunking_strategy cannot be combined with vad_filter: leave one out"
         return None
+
+
+class AlignmentRequest(TranscriptionRequest):
+    """The parameters of a request to /v1/audio/alignments: those of a transcription, and the text."""
+
+    unsupported: ClassVar[Mapping[str, str]] = UNSUPPORTED_IN_ALIGNMENTS
+
+    text: SpokenText = Field("", validate_default=True, description="The text that is spoken in the recording.")
+    response_format: Annotated[str, AfterValidator(_offered)] = Field(
+        "verbose_json", description="Format of the answer.", json_schema_extra={"enum": list(formats_of("openai"))}
+    )
+
+    @property
+    def granularities(self) -> tuple[Granularity, ...]:
+        """The times in verbose_json: of words, of segments, or both."""
+        return self.timestamp_granularities or ("word", "segment")
+
+    def _config(self, **known: Any) -> InferenceConfig:
+        return super()._config(align=self.text, **known)
 
 
 @contextmanager

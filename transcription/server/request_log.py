@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -80,7 +81,7 @@ class RequestLogMiddleware:
         self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
         sent_id = Headers(scope=scope).get("x-request-id", "")
@@ -94,7 +95,10 @@ class RequestLogMiddleware:
             return message
 
         async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
+            if message["type"] == "websocket.accept":
+                record.status = 101
+                MutableHeaders(scope=message)["x-request-id"] = record.id
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 record.status = message["status"]
                 MutableHeaders(scope=message)["x-request-id"] = record.id
             await send(message)
@@ -103,7 +107,7 @@ class RequestLogMiddleware:
             await self.app(scope, receive_and_record, send_with_id)
         except Exception as error:
             logger.error("a request failed", exc_info=error, extra={"request_id": record.id})
-            if not record.status:
+            if not record.status and scope["type"] == "http":
                 failure = ApiError(500, "internal_error", "the service failed: see its log")
                 record.refuse(failure.reason)
                 await failure.response(scope["path"])(scope, receive_and_record, send_with_id)
@@ -141,6 +145,8 @@ class JsonFormatter(logging.Formatter):
 
 def propagate_transformers_logs() -> None:
     """Send the logs of transformers to our handler: it adds a handler of its own when it is imported."""
+    if find_spec("transformers") is None:  # ENGINE=onnx needs none
+        return
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_default_handler()

@@ -13,6 +13,7 @@ from transcription.formats.voices import speaker_letters, to_voices
 from transcription.server.parameters import TranscriptionRequest
 from transcription.server.sse import Delta, ServerSentEvents
 from transcription.transcript import TokenLogprob, Transcript
+from transcription.whisper.languages import LANGUAGES
 
 
 class InputTokens(TypedDict):
@@ -43,7 +44,7 @@ def transcription_response(transcript: Transcript, request: TranscriptionRequest
     content: dict[str, Any] = {**document}
     if request.response_format == "verbose_json":
         content["language"] = language_name(transcript)
-        if "segment" not in (request.timestamp_granularities or ("segment",)):
+        if "segment" not in request.granularities:
             del content["segments"]
     if request.response_format == "json":
         content |= languages(transcript)
@@ -81,11 +82,9 @@ class TranscriptionEvents(ServerSentEvents):
 
 def language_name(transcript: Transcript) -> str:
     """Return the English name of the language of the text, as OpenAI's verbose_json has it."""
-    from transformers.models.whisper.tokenization_whisper import LANGUAGES  # loaded with the model
-
     if transcript.task == "translate" or transcript.language is None:  # None: an English-only model
         return "english"
-    return str(LANGUAGES.get(transcript.language, transcript.language))
+    return LANGUAGES.get(transcript.language, transcript.language)
 
 
 def languages(transcript: Transcript) -> dict[str, list[LanguageEntry]]:

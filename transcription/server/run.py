@@ -32,6 +32,8 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         is_draining = self.service.admission.draining
+        if is_draining:
+            self.service.sessions.drain()
         drained = is_draining and (not self.server_state.tasks or time.monotonic() > self._drain_until)
         return drained or self.service.failed or await super().on_tick(counter)
 

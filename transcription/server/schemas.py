@@ -10,7 +10,7 @@ from typing import Any
 from transcription.config import InferenceConfig
 from transcription.formats import format_names, formats_of
 from transcription.server.api_errors import ErrorBody
-from transcription.server.parameters import UNSUPPORTED, TranscriptionRequest
+from transcription.server.parameters import TranscriptionRequest
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -31,32 +31,33 @@ EVENT_STREAM = {"text/event-stream": {"itemSchema": _EVENT}}
 """Server-sent events; itemSchema describes one of them, as in OpenAPI 3.2."""
 
 
-def transcription_responses() -> Responses:
-    """Return the responses of an audio route, in each of OpenAI's formats."""
+def transcription_responses(streams: bool = True) -> Responses:
+    """Return the responses of an audio route, in each of OpenAI's formats, and as events if the route streams."""
     rows = formats_of("openai").values()
     texts = {row.media_type: _TEXT for row in rows if row.document is str}
     transcript = {
         "model": reduce(operator.or_, [row.document for row in rows if row.document is not str]),
         "description": "the transcript in the requested format",
-        "content": texts | EVENT_STREAM,
+        "content": texts | (EVENT_STREAM if streams else {}),
     }
     return {200: transcript, **ERRORS}
 
 
-def transcription_body() -> dict[str, Any]:
-    """Return the multipart body of an audio route."""
-    own, config = TranscriptionRequest.model_json_schema(), InferenceConfig.model_json_schema()
+def transcription_body(kind: type[TranscriptionRequest] = TranscriptionRequest) -> dict[str, Any]:
+    """Return the multipart body of an audio route, which takes the parameters of `kind`."""
+    own, config = kind.model_json_schema(), InferenceConfig.model_json_schema()
     definitions = own.get("$defs", {}) | config.get("$defs", {})
     fields = {
         name: _without_null(field, definitions)
         for name, field in (own["properties"] | config["properties"]).items()
-        if name not in UNSUPPORTED
+        if name not in kind.unsupported
     }
+    required = ["file", *(name for name in ("text",) if name in fields)]
     file = {"type": "string", "format": "binary", "description": "The recording, in any audio or video container."}
     form = {
         "type": "object",
         "properties": {"file": file, **fields},
-        "required": ["file"],
+        "required": required,
         "additionalProperties": False,
     }
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}

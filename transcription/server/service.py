@@ -21,6 +21,7 @@ from transcription.server.bodies import disconnected
 from transcription.server.fetching import Fetcher
 from transcription.server.metrics import Metrics
 from transcription.server.request_log import RequestRecord, propagate_transformers_logs, record_of
+from transcription.server.sessions import Sessions
 from transcription.server.settings import ServerSettings
 from transcription.transcriber import Transcriber, as_engine_failure
 from transcription.transcript import Transcript
@@ -37,11 +38,17 @@ class Service:
         """Take the function that loads the models; it raises InvalidSettings if it cannot."""
         self.settings, self._load = settings, load
         self.admission = AdmissionController(settings)
+        self.sessions = Sessions(settings)
         self.fetcher = Fetcher(settings.audio_url_hosts)
         self.handler: EndpointHandler | None = None
         self.failed = False
         self.started = int(time.time())
-        self.metrics = Metrics(lambda: self.admission.running, lambda: self.admission.waiting, self._out_of_memory)
+        self.metrics = Metrics(
+            lambda: self.admission.running,
+            lambda: self.admission.waiting,
+            self._out_of_memory,
+            lambda: self.sessions.count,
+        )
 
     async def load(self) -> None:
         """Load the models, or set `failed`."""

@@ -39,6 +39,9 @@ class ServerSettings(BaseSettings):
     max_uploads: int = Field(
         64, ge=1, le=100_000, description="Maximum number of concurrent uploads. Further ones get status 429."
     )
+    max_sessions: int = Field(
+        32, ge=1, le=10_000, description="Maximum number of live sessions. Further ones get status 429."
+    )
     request_seconds: float = Field(900.0, gt=0, description="Deadline of a request, in seconds after its first byte.")
     shutdown_seconds: float = Field(900.0, ge=0, description="Seconds that running requests have after SIGTERM.")
     audio_url_hosts: Names = Field(

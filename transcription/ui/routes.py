@@ -4,6 +4,7 @@ import asyncio
 import json
 import wave
 from collections.abc import Iterator
+from dataclasses import replace
 from os import SEEK_END
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 
 from transcription.audio import Audio, load_audio
 from transcription.config import InferenceConfig, parse_request
+from transcription.context import RequestContext
 from transcription.errors import InvalidRequest
 from transcription.formats import FORMATS, format_names, formats_of
 from transcription.server.api_errors import ApiError
@@ -85,9 +87,12 @@ async def transcribe(request: Request) -> Response:
         file, (config, warnings) = form.file(), _config(form)
         service.transcriber.check(config)
         stream = EventStream(request, PageEvents())
-        return Job(
-            lambda context: service.transcribe(file, config, context, record, stream.report_audio, warnings), stream
-        )
+
+        def work(context: RequestContext) -> Transcript:
+            transcript = service.transcribe(file, config, context, record, stream.report_audio, warnings)
+            return replace(transcript, name=form.recording)
+
+        return Job(work, stream)
 
     return await run(request, read_form, service.max_audio_bytes, prepare)
 
@@ -100,7 +105,10 @@ def _config(form: Form) -> tuple[InferenceConfig, tuple[str, ...]]:
         raise InvalidRequest("the options are not JSON", "options") from None
     if not isinstance(options, dict):
         raise InvalidRequest("the options are not a JSON object", "options")
-    return parse_request(_parameters(options), InferenceConfig)
+    config, warnings = parse_request(_parameters(options), InferenceConfig)
+    if config.align is not None:
+        raise InvalidRequest("align has no effect on the page: use /v1/audio/alignments", "align")
+    return config, warnings
 
 
 def _parameters(options: dict[str, Any]) -> dict[str, Any]:

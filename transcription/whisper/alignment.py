@@ -6,13 +6,15 @@ smoothed over time and averaged; the cheapest monotonic path through it gives th
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from transcription.whisper.tokens import TIME_PRECISION
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MEDIAN_WIDTH = 7  # frames of 20 ms
 # The smallest sorting network that leaves the median of seven in the middle (Devillard, "Fast median search", 1998).
@@ -20,7 +22,7 @@ _EXCHANGES = ((0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3
 
 
 @contextmanager
-def record_attention(model: Any, heads: list[tuple[int, int]]) -> Iterator[list[Tensor]]:
+def record_attention(model: Any, heads: list[tuple[int, int]]) -> Iterator[list["Tensor"]]:
     """Record the cross-attention of some heads in each forward pass of the decoder inside the block.
 
     Each tensor is (rows, queries, frames), ordered by layer, then as in `heads`. The model's own attention stays
@@ -53,20 +55,24 @@ def record_attention(model: Any, heads: list[tuple[int, int]]) -> Iterator[list[
             handle.remove()
 
 
-def _split_heads(projected: Tensor, module: Any) -> Tensor:
+def _split_heads(projected: "Tensor", module: Any) -> "Tensor":
     rows, length, _ = projected.shape
     return projected.view(rows, length, module.num_heads, module.head_dim).transpose(1, 2)
 
 
-def token_starts(attention: Tensor) -> npt.NDArray[np.float64]:
+def token_starts(attention: "Tensor") -> npt.NDArray[np.float64]:
     """Return the start of each token in seconds, from attention (heads, tokens, frames).
 
     Row i is the attention of the position that predicts token i.
     """
-    _, tokens, frames = attention.shape
+    return starts_of(attention.float().cpu().numpy())  # numpy leaves torch's threads to the model
+
+
+def starts_of(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return the start of each token in seconds; see token_starts."""
+    _, tokens, frames = weights.shape
     if tokens == 0 or frames == 0:
         return np.zeros(tokens)
-    weights = attention.float().cpu().numpy()  # numpy leaves torch's threads to the model
     normal = (weights - weights.mean(axis=1, keepdims=True)) / np.maximum(weights.std(axis=1, keepdims=True), 1e-8)
     cost = -median_filter(normal).mean(axis=0, dtype=np.float64)
     return np.asarray(cheapest_path(cost) * TIME_PRECISION, dtype=np.float64)

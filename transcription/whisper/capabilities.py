@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from transcription.config import InferenceConfig
+from transcription.config import MAX_BEAMS, InferenceConfig
 from transcription.errors import InvalidRequest
 from transcription.whisper.languages import language_code
 
@@ -16,6 +16,7 @@ class Capabilities:
 
     languages: tuple[str, ...]
     assisted: bool
+    max_beams: int = MAX_BEAMS
 
     def check(self, config: InferenceConfig) -> str | None:
         """Return the language code of the request, or None if the language is to be detected.
@@ -26,16 +27,18 @@ class Capabilities:
             raise InvalidRequest("assisted needs an assistant: set ASSISTANT_MODEL, or leave assisted out", "assisted")
         if config.assisted is True and (config.beam_size or 1) > 1:
             raise InvalidRequest("assisted=true needs beam_size 1: speculative decoding is greedy", "assisted")
+        if (config.beam_size or 1) > self.max_beams:
+            raise InvalidRequest("beam_size above 1 needs another engine: set ENGINE to batching", "beam_size")
         self.candidate_languages(config)
         if config.task == "translate" and not self.languages:
             raise InvalidRequest("this model is English only: task translate needs a multilingual one", "task")
         return None if config.language is None or config.detects_language else self._code(config.language, "language")
 
     def beam_size(self, config: InferenceConfig) -> int:
-        """Return the number of beams: that of the request, or 1 with an assistant, which drafts greedily."""
+        """Return the number of beams: that of the request, or 1 for what decodes greedily, as an assistant drafts."""
         if config.beam_size is not None:
             return config.beam_size
-        return 1 if self.assisted else DEFAULT_BEAMS
+        return 1 if self.assisted else min(DEFAULT_BEAMS, self.max_beams)
 
     def candidate_languages(self, config: InferenceConfig) -> list[str]:
         """Return the codes among which the language is detected; empty means all.

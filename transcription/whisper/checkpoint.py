@@ -2,9 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from transcription.audio import SAMPLE_RATE
 from transcription.config import InferenceConfig
@@ -12,8 +10,10 @@ from transcription.transcript import Segment, TokenLogprob, Word
 from transcription.whisper.capabilities import Capabilities
 from transcription.whisper.confidence import word_probability
 from transcription.whisper.decoding_result import DecodingResult, is_silence
-from transcription.whisper.loading import Checkpoint
 from transcription.whisper.tokens import Span, Vocabulary, split_segments, split_words, token_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SAMPLES_PER_FRAME = SAMPLE_RATE // 50
 """Samples per position of the encoder, 20 ms."""
@@ -26,12 +26,26 @@ TokenTimes = list[tuple[float, float]]
 """(start in seconds, probability) of every token of a window, and of the end of text."""
 
 
+class LoadedCheckpoint(Protocol):
+    """A tokenizer as those of transformers, and a model with its configurations."""
+
+    @property
+    def model(self) -> Any:
+        """Has config and generation_config."""
+        ...
+
+    @property
+    def tokenizer(self) -> Any:
+        """Has the methods of transformers' tokenizers."""
+        ...
+
+
 class Whisper:
     """A loaded checkpoint: what to feed its decoder, and how to read its tokens."""
 
-    def __init__(self, checkpoint: Checkpoint, assisted: bool) -> None:
+    def __init__(self, checkpoint: LoadedCheckpoint, assisted: bool) -> None:
         """Read the vocabulary of a checkpoint. assisted: whether an assistant is loaded beside it."""
-        self.checkpoint = checkpoint
+        self.checkpoint: Any = checkpoint
         self.tokenizer = checkpoint.tokenizer
         self.config: Any = checkpoint.model.config
         self.generation: Any = checkpoint.model.generation_config
@@ -43,14 +57,14 @@ class Whisper:
         """Whether the checkpoint is multilingual."""
         return bool(self.vocabulary.languages)
 
-    def no_speech_probs(self, logits: Tensor) -> list[float]:
+    def no_speech_probs(self, logits: "Tensor") -> list[float]:
         """Return the no-speech probability of each row of logits (rows, vocabulary) after the start token."""
         if self.vocabulary.no_speech is None:
             return [0.0] * len(logits)
         probabilities: list[float] = logits.softmax(-1)[:, self.vocabulary.no_speech].tolist()
         return probabilities
 
-    def detect_language(self, logits: Tensor, config: InferenceConfig) -> tuple[str, float]:
+    def detect_language(self, logits: "Tensor", config: InferenceConfig) -> tuple[str, float]:
         """Return the most probable of the candidate languages, and its probability.
 
         logits: (vocabulary,), after the start token.
@@ -59,7 +73,7 @@ class Whisper:
         best = max(probabilities, key=lambda code: probabilities[code])
         return best, probabilities[best]
 
-    def language_probabilities(self, logits: Tensor, config: InferenceConfig) -> dict[str, float]:
+    def language_probabilities(self, logits: "Tensor", config: InferenceConfig) -> dict[str, float]:
         """Return the probability of each candidate language; see detect_language."""
         ids = self.vocabulary.languages
         codes = self.capabilities.candidate_languages(config) or list(ids)
@@ -91,7 +105,8 @@ class Whisper:
         end = self.vocabulary.end
         length = tokens.index(end) if end in tokens else len(tokens)
         counted = logprobs[: length + 1]
-        text = self.tokenizer.decode([token for token in tokens[:length] if token < end]).encode()
+        text_tokens = [token for token in tokens[:length] if token < end]
+        text = self.tokenizer.decode(text_tokens).encode()
         return DecodingResult(
             tokens=tokens[:length],
             logprobs=logprobs[:length],
@@ -99,6 +114,7 @@ class Whisper:
             compression_ratio=len(text) / len(zlib.compress(text)) if text else 0.0,
             temperature=temperature,
             no_speech_prob=no_speech_prob,
+            text_tokens=text_tokens,
         )
 
     def alignment_heads(self) -> list[tuple[int, int]]:

@@ -1,13 +1,18 @@
 """DecodingResult: the tokens of one window, and Whisper's rules for silence and temperature fallback."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transcription.config import InferenceConfig
+from transcription.whisper.repetition import are_alike, ends_in_loop, is_copied
 
 
 @dataclass(frozen=True)
 class DecodingResult:
-    """The decoded tokens of one window, and how confident the model is of them."""
+    """The decoded tokens of one window, and how confident the model is of them.
+
+    text_tokens: without timestamps.
+    """
 
     tokens: list[int]  # without the end of text
     logprobs: list[float]  # one per token
@@ -15,6 +20,12 @@ class DecodingResult:
     compression_ratio: float
     temperature: float
     no_speech_prob: float
+    text_tokens: list[int]
+
+    @property
+    def is_loop(self) -> bool:
+        """Whether the text ends with one phrase many times over."""
+        return ends_in_loop(self.text_tokens)
 
 
 def is_silence(result: DecodingResult, config: InferenceConfig) -> bool:
@@ -28,6 +39,22 @@ def needs_fallback(result: DecodingResult, config: InferenceConfig) -> bool:
     """Return whether to decode again at a higher temperature: the text repeats itself, or its avg_logprob is low."""
     if is_silence(result, config):
         return False
-    if config.compression_ratio_threshold is not None and result.compression_ratio > config.compression_ratio_threshold:
+    if config.compression_ratio_threshold is not None and (
+        result.is_loop or result.compression_ratio > config.compression_ratio_threshold
+    ):
         return True
     return config.logprob_threshold is not None and result.avg_logprob < config.logprob_threshold
+
+
+def follows_prompt(result: DecodingResult, prompt: Sequence[int], config: InferenceConfig) -> bool:
+    """Return whether the window says what the prompt says, loops or says nothing: a prompt can do that to speech.
+
+    prompt: its text tokens.
+    """
+    tokens = result.text_tokens
+    return not tokens or is_silence(result, config) or ends_in_loop(tokens) or is_copied(tokens, prompt)
+
+
+def is_confirmed(result: DecodingResult, without_prompt: DecodingResult) -> bool:
+    """Return whether a window that follows its prompt says the same without it."""
+    return are_alike(result.text_tokens, without_prompt.text_tokens)

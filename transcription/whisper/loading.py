@@ -1,20 +1,23 @@
 """Load Whisper checkpoints from the Hub or a directory, on a device, in a precision."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from transformers import (
-    AutoModelForSpeechSeq2Seq,
-    AutoProcessor,
-    WhisperForCausalLM,
-    WhisperForConditionalGeneration,
-)
 
 from transcription.config import ModelSettings
 from transcription.errors import InvalidSettings
+from transcription.torchaudio_patch import patch_torchaudio
+
+if TYPE_CHECKING:
+    from transformers import WhisperForConditionalGeneration
+
+patch_torchaudio()  # before transformers imports its models, which it does when one is used
+
+logger = logging.getLogger(__name__)
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -23,7 +26,7 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 class Checkpoint:
     """A loaded Whisper model with its tokenizer and feature extractor."""
 
-    model: WhisperForConditionalGeneration
+    model: "WhisperForConditionalGeneration"
     tokenizer: Any
     feature_extractor: Any
     device: torch.device
@@ -48,10 +51,32 @@ def choose_device(settings: ModelSettings) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def computes_in_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Return whether the CPU has instructions for bfloat16 (AVX512-BF16 or AMX), and torch uses them.
+
+    torch has no public function for this in all versions, and it also computes in bfloat16, slowly, on other CPUs.
+    cpuinfo: the kernel's description; False without one.
+    """
+    try:
+        flags = set(cpuinfo.read_text().split())
+    except OSError:
+        return False
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return has_onednn and not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
+
+
 def choose_dtype(settings: ModelSettings, device: torch.device) -> torch.dtype:
-    """Return the precision of the settings; auto takes the fastest one that does not change the text."""
+    """Return the precision of the settings; auto takes the fastest one with the same error rate.
+
+    Raises InvalidSettings if QUANTIZATION needs another one.
+    """
+    int8 = settings.quantization == "int8"
+    if int8 and settings.dtype not in ("auto", "float32"):
+        raise InvalidSettings("QUANTIZATION int8 needs float32 for all else: set DTYPE to float32 or auto")
     if settings.dtype != "auto":
         return DTYPES[settings.dtype]
+    if device.type == "cpu" and not int8 and computes_in_bfloat16():
+        return torch.bfloat16
     if device.type != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
@@ -65,7 +90,8 @@ def load_checkpoint(settings: ModelSettings) -> Checkpoint:
     transformers.utils.logging.disable_progress_bar()  # it would fill a server's log
     device = choose_device(settings)
     dtype = choose_dtype(settings, device)
-    processor = _from_hub(AutoProcessor, "ASR_MODEL", settings.asr_model, settings.asr_revision, settings)
+    logger.info("%s computes on %s in %s", display_name(settings.asr_model), device, str(dtype).removeprefix("torch."))
+    processor = _from_hub(transformers.AutoProcessor, "ASR_MODEL", settings.asr_model, settings.asr_revision, settings)
     model = _load_model("ASR_MODEL", settings.asr_model, settings.asr_revision, settings, device, dtype)
     return Checkpoint(model, processor.tokenizer, processor.feature_extractor, device, dtype)
 
@@ -90,14 +116,14 @@ def load_assistant(settings: ModelSettings, main: Checkpoint) -> Any:
         )
     if not same_encoder(assistant, main.model):
         return assistant
-    decoder = WhisperForCausalLM(assistant.config)
+    decoder = transformers.WhisperForCausalLM(assistant.config)
     decoder.model.decoder = assistant.model.decoder
     decoder.proj_out = assistant.proj_out
     decoder.generation_config = assistant.generation_config
     return decoder.to(main.device, main.dtype).eval()
 
 
-def same_encoder(one: WhisperForConditionalGeneration, other: WhisperForConditionalGeneration) -> bool:
+def same_encoder(one: "WhisperForConditionalGeneration", other: "WhisperForConditionalGeneration") -> bool:
     """Return whether two models have the same encoder, weight by weight."""
     ours, theirs = one.model.encoder.state_dict(), other.model.encoder.state_dict()
     return ours.keys() == theirs.keys() and all(
@@ -108,14 +134,14 @@ def same_encoder(one: WhisperForConditionalGeneration, other: WhisperForConditio
 def _load_model(
     variable: str, name: str, revision: str | None, settings: ModelSettings,
     device: torch.device, dtype: torch.dtype,
-) -> WhisperForConditionalGeneration:  # fmt: skip
+) -> "WhisperForConditionalGeneration":  # fmt: skip
     # transformers 4.56 renamed the argument; the default container has 4.51.
     old = tuple(int(part) for part in transformers.__version__.split(".")[:2]) < (4, 56)
     model = _from_hub(
-        AutoModelForSpeechSeq2Seq, variable, name, revision, settings,
+        transformers.AutoModelForSpeechSeq2Seq, variable, name, revision, settings,
         attn_implementation=settings.attn_implementation, **{"torch_dtype" if old else "dtype": dtype},
     )  # fmt: skip
-    if not isinstance(model, WhisperForConditionalGeneration):
+    if not isinstance(model, transformers.WhisperForConditionalGeneration):
         raise InvalidSettings(f"{variable} is a {model.config.model_type} model: choose a Whisper checkpoint")
     try:
         return model.to(device).eval()

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from transformers import GenerationConfig
+if TYPE_CHECKING:
+    from transformers import GenerationConfig
 
 # Byte-level BPE vocabularies write bytes as printable characters (openai/gpt-2, encoder.py, bytes_to_unicode).
 _PRINTABLE = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
@@ -36,7 +37,7 @@ class Vocabulary:
     first_timestamp: int
 
     @classmethod
-    def of(cls, tokenizer: Any, generation: GenerationConfig) -> "Vocabulary":
+    def of(cls, tokenizer: Any, generation: "GenerationConfig") -> "Vocabulary":
         """Read the ids from a checkpoint's tokenizer and generation config."""
         ids = tokenizer.get_vocab()
         no_timestamps = int(getattr(generation, "no_timestamps_token_id", ids["<|notimestamps|>"]))

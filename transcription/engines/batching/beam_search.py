@@ -111,7 +111,7 @@ class BeamSearch:
         that a row does not have repeat its first one.
         """
         numbers = torch.arange(width, device=last.device)
-        beam = torch.where(numbers < self.size[:rows, None], numbers, 0)
+        beam = numbers * (numbers < self.size[:rows, None])
         greedy = (self.size[:rows] == 1)[:, None]
         leaf = torch.where(greedy, last[:, None], self.leaf[:rows].gather(1, beam))
         path = self.path[:rows, :, :kv_length].gather(1, beam[..., None].expand(-1, -1, kv_length))
@@ -152,7 +152,8 @@ class BeamSearch:
         """Return the candidates of all beams, the best sum of log-probabilities first."""
         rows, width, count = token.shape
         greedy = self.size[:rows] == 1
-        total = torch.where(greedy[:, None], 0.0, self.total[:rows, :width])[..., None] + logprob
+        # A number as an argument of torch.where would be copied from the host: no GPU can capture that.
+        total = self.total[:rows, :width].masked_fill(greedy[:, None], 0.0)[..., None] + logprob
         # A greedy row has its first candidate alone, which may be sampled.
         total[:, 1:] = total[:, 1:].masked_fill(greedy[:, None, None], _NEVER)
         total[..., 1:] = total[..., 1:].masked_fill(greedy[:, None, None], _NEVER)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
-from transcription.engines.batching.layers import LayerNorm, Linear, MakeLinear, fuse, linear
+from transcription.engines.batching.layers import LayerNorm, Linear, MakeLinear, attention, fuse, linear
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,10 @@ class Decoder:
         self.norm = LayerNorm(decoder.layer_norm)
         self.proj_out = make_linear(model.proj_out.weight, None)
         self.alignment_heads = _by_layer(alignment_heads or [])
+        # On the device: a list as an index would be copied from the host in every step.
+        self._alignment_index = {
+            layer: torch.tensor(heads, device=self.device) for layer, heads in self.alignment_heads.items()
+        }
         self.frames = config.max_source_positions
         self.allocate(slots)
 
@@ -149,7 +153,7 @@ class Decoder:
         kept = memory.view(self.slots, self.length, 2, self.head_count, self.head_width)[rows, :kv_length]
         key, value = kept.permute(2, 0, 3, 1, 4)
         query = self._split_heads(projected[:, : self.width], len(kept))
-        return layer.self_out(self._merge_heads(functional.scaled_dot_product_attention(query, key, value, mask)))
+        return layer.self_out(self._merge_heads(attention(query, key, value, mask)))
 
     def _cross_attention(
         self, number: int, layer: DecoderLayer, x: Tensor, index: Tensor, rows: slice, count: int,
@@ -157,10 +161,10 @@ class Decoder:
     ) -> Tensor:  # fmt: skip
         query = layer.cross_q(x)
         if record_alignment and number in self.alignment_heads:
-            heads = query.view(-1, self.head_count, self.head_width)[:, self.alignment_heads[number]]
+            heads = query.view(-1, self.head_count, self.head_width).index_select(1, self._alignment_index[number])
             self.alignment_queries[number].index_copy_(0, index, heads)
         key, value = self.cross_kv[number][rows].unbind(1)
-        attended = functional.scaled_dot_product_attention(self._split_heads(query, count), key, value)
+        attended = attention(self._split_heads(query, count), key, value)
         return layer.cross_out(self._merge_heads(attended))
 
     def _split_heads(self, x: Tensor, count: int) -> Tensor:

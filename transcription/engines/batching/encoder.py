@@ -3,9 +3,9 @@
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor
 from torch.nn import functional
-from transformers import WhisperFeatureExtractor
 
 from transcription.audio import Samples
 from transcription.engines.batching.features import LogMelFeatures
@@ -21,7 +21,9 @@ class Encoder:
         extractor: a feature extractor; a new one is made if its number of mels is not the model's.
         """
         encoder, mels = model.model.encoder, model.config.num_mel_bins
-        fitting = extractor if extractor.feature_size == mels else WhisperFeatureExtractor(feature_size=mels)
+        fitting = (
+            extractor if extractor.feature_size == mels else transformers.WhisperFeatureExtractor(feature_size=mels)
+        )
         self.position_embedding = encoder.embed_positions.weight
         self.features = LogMelFeatures(fitting, self.position_embedding.device, self.position_embedding.dtype)
         self.convolutions = encoder.conv1, encoder.conv2

@@ -1,9 +1,7 @@
 """BatchingEngine: requests in, transcripts out, over the loop that decodes all of their windows together."""
 
 import logging
-import math
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,6 +17,7 @@ from transcription.engines.batching.layers import int8_linear, linear
 from transcription.engines.batching.logits_rules import LogitsRules
 from transcription.engines.batching.longform import LongFormTranscriber
 from transcription.engines.batching.loop import DecodingLoop
+from transcription.engines.batching.reading import read_window
 from transcription.engines.batching.row import DecodedWindow
 from transcription.engines.batching.slots import Slots
 from transcription.engines.batching.speculation import DRAFT_LENGTHS, Speculation
@@ -26,10 +25,8 @@ from transcription.engines.batching.window import DecodingRequest, Window, Windo
 from transcription.errors import EngineFailure, InvalidSettings
 from transcription.transcript import Transcript
 from transcription.whisper.alignment import token_starts
-from transcription.whisper.checkpoint import TokenTimes, Whisper
-from transcription.whisper.decoding_result import is_silence
+from transcription.whisper.checkpoint import Whisper
 from transcription.whisper.loading import load_assistant, load_checkpoint
-from transcription.whisper.tokens import last_timestamp, split_finished
 
 logger = logging.getLogger(__name__)
 _ENCODE_BATCH = {"cuda": 16}  # windows per call of the encoder
@@ -57,7 +54,8 @@ class BatchingEngine:
         slack = max(SPARE_NODES, max(DRAFT_LENGTHS) + 1)
         decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), make_linear)
         drafting = None if assistant is None else Decoder(assistant, 1, slack, make_linear=make_linear)
-        slots = Slots(decoder, _rules(self.whisper), drafting, CudaGraphs(settings.cuda_graphs and device == "cuda"))
+        graphs = CudaGraphs(settings.cuda_graphs and device == "cuda", checkpoint.device)
+        slots = Slots(decoder, _rules(self.whisper, checkpoint.device), drafting, graphs)
         slots.resize(settings.slots or _affordable_slots(slots))
         has_own_encoder = assistant is not None and hasattr(assistant.model, "encoder")
         self.loop = DecodingLoop(
@@ -90,6 +88,10 @@ class BatchingEngine:
         """
         return self._longform.transcribe(audio, config, context or RequestContext())
 
+    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+        """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
+        return self._longform.preview(samples, config)
+
     def submit(self, request: DecodingRequest, samples: Samples, language: str | None = None) -> Future[WindowResult]:
         """Queue a window of a request, whose other windows may be decoded elsewhere (window.WindowDecoder)."""
         if request.context_tokens is None:
@@ -115,25 +117,14 @@ class BatchingEngine:
 
     def read(self, window: Window, decoded: DecodedWindow) -> WindowResult:
         """Return the segments of a window's tokens."""
-        config, result = window.request.config, decoded.result
-        times: TokenTimes = []
-        if decoded.attention is not None:
-            # The last time is that of the end of text, if the model wrote none.
-            starts = [*token_starts(decoded.attention).tolist(), window.seconds]
-            times = list(zip(starts, map(math.exp, [*result.logprobs, 0.0]), strict=False))
-        resume = None
-        if config.timestamps != "none" and not is_silence(result, config):
-            finished, resume = split_finished(result.tokens, self.whisper.vocabulary.first_timestamp)
-            result = replace(result, tokens=result.tokens[:finished], logprobs=result.logprobs[:finished])
-        end = last_timestamp(result.tokens, self.whisper.vocabulary.first_timestamp)
-        segments = self.whisper.segments(window.seconds, result, times, decoded.language, config)
-        return WindowResult(tuple(segments), end, resume is None, decoded.language, decoded.language_probability)
+        starts = None if decoded.attention is None else token_starts(decoded.attention).tolist()
+        return read_window(self.whisper, window, decoded.result, starts, decoded.language, decoded.language_probability)
 
 
-def _rules(whisper: Whisper) -> LogitsRules:
+def _rules(whisper: Whisper, device: torch.device) -> LogitsRules:
     generation = whisper.generation
     return LogitsRules(
-        whisper.vocabulary, whisper.config.vocab_size, whisper.checkpoint.device,
+        whisper.vocabulary, whisper.config.vocab_size, device,
         list(generation.suppress_tokens or []), list(generation.begin_suppress_tokens or []),
         getattr(generation, "max_initial_timestamp_index", None),
     )  # fmt: skip

@@ -124,6 +124,14 @@ class LongFormTranscriber:
             warnings=coverage_warnings(coverage), coverage=coverage,
         )  # fmt: skip
 
+    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+        """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
+        # `sequential`: the window is not cut where the language changes.
+        greedy = {"beam_size": 1, "temperature": (0.0,), "timestamps": "word", "sequential": True}
+        config = config.model_copy(update=greedy)
+        request = DecodingRequest(config, self._capabilities.check(config), is_short=True, is_live=True)
+        return self._decoder.submit(request, samples)
+
 
 class _Recording:
     """One recording while its windows are decoded.

@@ -10,14 +10,15 @@ from torch import Tensor
 
 from transcription.audio import Samples
 from transcription.engines.batching.languages import LanguageDetector
+from transcription.engines.batching.reader import TokenReader
 from transcription.engines.batching.row import DecodedWindow, Row
 from transcription.engines.batching.scheduler import Quota, Scheduler
 from transcription.engines.batching.slots import Slots
 from transcription.engines.batching.speculation import Speculation
 from transcription.engines.batching.window import Window, WindowResult
 from transcription.errors import EngineFailure
-from transcription.whisper.checkpoint import SAMPLES_PER_FRAME, Whisper
-from transcription.whisper.decoding_result import needs_fallback
+from transcription.whisper.checkpoint import Whisper
+from transcription.whisper.decoding_result import follows_prompt, needs_fallback
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class DecodingLoop:
         self.rows: list[Row] = []
         self.out_of_memory = 0
         self.scheduler = Scheduler(self._quota(), whisper.detects_language)
-        self._languages = LanguageDetector(whisper, slots)
+        self._languages, self._reader = LanguageDetector(whisper, slots), TokenReader(whisper, slots)
         self._on_decoded = on_decoded
         self._has_slots = True
         self._encode_seconds = 0.0  # per window
@@ -138,18 +139,25 @@ class DecodingLoop:
             self._languages.detect(first, entering, states)
         for row in entering:
             row.language = row.language or row.window.request.language
-            row.prompt = self.whisper.prompt(row.window.request.context_tokens or [], row.language, row.config)
+            row.context = row.window.request.context_tokens or []
+        self._prefill(rows)
+        self._return_mixed(first)
+        self._encode_seconds = (time.perf_counter() - began) / len(entering)
+        self._short_rows_first()
+
+    def _prefill(self, rows: slice) -> None:
+        """Read the prompts of some rows."""
+        entering = self.rows[rows]
+        for row in entering:
+            row.prompt = self.whisper.prompt(row.context, row.language, row.config)
         hidden = self.slots.prefill(rows, [row.prompt for row in entering])
         starts = [row.prompt.index(self.whisper.vocabulary.start) for row in entering]
         logits = self.slots.decoder.logits(hidden[list(range(len(entering))), starts])
         for index, (row, probability) in enumerate(
-            zip(entering, self.whisper.no_speech_probs(logits), strict=True), first
+            zip(entering, self.whisper.no_speech_probs(logits), strict=True), rows.start
         ):
             row.no_speech_prob = probability
             self._begin(index, row)
-        self._return_mixed(first)
-        self._encode_seconds = (time.perf_counter() - began) / len(entering)
-        self._short_rows_first()
 
     def _return_mixed(self, first: int) -> None:
         """Give back the windows from `first` on in which the language changes: they are to be cut."""
@@ -192,6 +200,7 @@ class DecodingLoop:
         else:
             self.slots.step(rows, record_alignment, sample)
         ended = self.slots.ended_rows(len(self.rows))  # this waits for a GPU
+        ended += [row for row in range(rows) if row not in ended and self._reader.is_lost(row, self.rows[row])]
         seconds = time.perf_counter() - began
         if probing:
             self.timing.record_probe(seconds)
@@ -233,18 +242,18 @@ class DecodingLoop:
         """Finish the rows that have ended, or begin them again at the next temperature."""
         for index in reversed(ended):
             row = self.rows[index]
-            tokens, logprobs = self.slots.decoded(index, len(row.prompt))
-            result = self.whisper.score(tokens, logprobs, row.temperature, row.no_speech_prob)
-            if needs_fallback(result, row.config) and row.attempt + 1 < len(row.config.temperature):
+            result = self._reader.result(index, row)
+            if row.context and follows_prompt(result, row.context[1:], row.config):
+                row.with_context, row.context = self._reader.decoded(index, row, result), []
+                self.slots.forget_prompt(index)
+                self._prefill(slice(index, index + 1))
+            elif needs_fallback(result, row.config) and row.attempt + 1 < len(row.config.temperature):
                 row.attempt += 1
                 self._begin(index, row)
-                continue
-            attention = None
-            if row.config.timestamps == "word":
-                frames = -(-len(row.window.samples) // SAMPLES_PER_FRAME)
-                attention = self.slots.alignment(index, len(row.prompt), len(logprobs), frames)
-            self._free(index, finished=True)
-            self._on_decoded(row.window, DecodedWindow(result, row.language, attention, row.language_probability))
+            else:
+                decoded = row.choose(self._reader.decoded(index, row, result))
+                self._free(index, finished=True)
+                self._on_decoded(row.window, decoded)
         self._short_rows_first()
 
     def _free(self, index: int, finished: bool) -> None:

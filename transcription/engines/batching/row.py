@@ -8,7 +8,7 @@ from torch import Tensor
 from transcription.config import InferenceConfig
 from transcription.engines.batching.beam_search import Beams
 from transcription.engines.batching.window import Window
-from transcription.whisper.decoding_result import DecodingResult
+from transcription.whisper.decoding_result import DecodingResult, is_confirmed
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class Row:
     """A window in its slot.
 
     attempt: index of its temperature. language_changes: seconds at which the window must be cut; it is not decoded.
+    context: tokens of the request's prompt. with_context: what was decoded with them, if they were then left out.
     """
 
     window: Window
@@ -38,6 +39,8 @@ class Row:
     attempt: int = 0
     language_probability: float | None = None
     language_changes: tuple[float, ...] = ()
+    context: list[int] = field(default_factory=list)
+    with_context: DecodedWindow | None = None
 
     @property
     def config(self) -> InferenceConfig:
@@ -59,8 +62,21 @@ class Row:
 
     @property
     def seed(self) -> int:
-        """Seed of this attempt: the same audio and request sample the same tokens."""
+        """Seed of this attempt: the same audio and request sample the same tokens. 0 if none is sampled."""
+        if self.temperature == 0:
+            return 0  # the checksum of a window takes a millisecond
         return zlib.crc32(self.window.samples.tobytes(), self.config.seed + self.attempt)
+
+    @property
+    def has_another_attempt(self) -> bool:
+        """Whether the window can be decoded again: without its prompt, or at the next temperature."""
+        return bool(self.context) or self.attempt + 1 < len(self.config.temperature)
+
+    def choose(self, decoded: DecodedWindow) -> DecodedWindow:
+        """Return the last attempt, or the one with the prompt if the last one confirms it."""
+        if self.with_context is not None and is_confirmed(self.with_context.result, decoded.result):
+            return self.with_context
+        return decoded
 
     @property
     def is_short(self) -> bool:

@@ -58,14 +58,15 @@ class Scheduler:
     def next_window(self, start_seconds: float = 0.0) -> Window | None:
         """Return the window to start now, or None.
 
-        Short requests go first, then the request with the fewest running windows, so that no request waits for the end
+        Live sessions go first: their windows are due in the order in which they came. Then come short requests, and
+        then the request with the fewest running windows, so that no request waits for the end
         of another one. start_seconds: the time that it takes to start a window, during which short requests wait.
         """
         self._drop_cancelled()
         ready = [request for request in self._waiting if self._may_start(request)]
         if not ready:
             return None
-        request = min(ready, key=lambda request: (not request.is_short, request.running))
+        request = min(ready, key=lambda request: (not request.is_live, not request.is_short, request.running))
         if self._running_short and not request.is_short and not self._spend(start_seconds):
             return None
         window = self._waiting[request].popleft()

@@ -36,7 +36,8 @@ class SlotMemory:
 
     def resize(self, count: int) -> None:
         """Replace all slots by so many empty ones."""
-        self.states = None  # free it before new memory is allocated
+        self.states = None  # free it before new memory is allocated, and that of the graphs
+        self.graphs.forget()
         for decoder in (self.decoder, self.assistant):
             if decoder is not None:
                 decoder.allocate(count)
@@ -83,6 +84,10 @@ class SlotMemory:
         tokens = tokens.to(self.decoder.device)
         positions = torch.arange(longest, device=tokens.device).expand_as(tokens)
         return self.decoder.forward(tokens, positions, rows, longest)
+
+    def forget_prompt(self, row: int) -> None:
+        """Make the assistant read a row from its first token on, as the row's prompt will change."""
+        self.assistant_length[row] = 0
 
     def begin(
         self, row: int, prompt: Sequence[int], timed: bool, temperature: float = 0.0, seed: int = 0,

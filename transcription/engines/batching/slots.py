@@ -68,7 +68,7 @@ class Slots(SlotMemory):
     def _step(self, rows: int, kv_length: int, record_alignment: bool, sample: bool) -> None:
         last = self.last[:rows]
         index = self.base[:rows] + last
-        unmasked = rows == 1 and not self.graphs.capture
+        unmasked = rows == 1 and not self.graphs.rounds
         hidden = self.decoder.forward(
             self.tokens[index][:, None], last[:, None], slice(0, rows), kv_length, record_alignment, unmasked
         )

@@ -22,7 +22,9 @@ class DecodingRequest:
     """What the windows of one request share.
 
     language: None until it is known, and always with `language: multi`; language_guess comes from a window that may be
-    silent. is_short: it goes before long requests. is_streaming: its client waits for the first words.
+    silent.
+    is_live: a live session waits for it; it goes before all others. is_short: it goes before long requests.
+    is_streaming: its client waits for the first words.
     pending_seconds: of audio that is not being decoded yet. context_tokens: of its prompt, None until they are needed.
     running, finished: the number of its windows that are being decoded, and that are done.
     """
@@ -30,6 +32,7 @@ class DecodingRequest:
     config: InferenceConfig
     language: str | None = None
     is_short: bool = False
+    is_live: bool = False
     is_streaming: bool = False
     pending_seconds: float = 0.0
     language_guess: str | None = None

@@ -1,4 +1,4 @@
-"""OpenAI's audio routes: /v1/audio/transcriptions and /v1/audio/translations."""
+"""OpenAI's audio routes, /v1/audio/transcriptions and /v1/audio/translations, and /v1/audio/alignments."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -6,7 +6,7 @@ from transcription.config import Task, normalize
 from transcription.context import RequestContext
 from transcription.server.bodies import Form, read_form
 from transcription.server.jobs import Job, run
-from transcription.server.parameters import TranscriptionRequest, as_openai_names, form_parameters
+from transcription.server.parameters import AlignmentRequest, TranscriptionRequest, as_openai_names, form_parameters
 from transcription.server.request_log import record_of
 from transcription.server.responses import TranscriptionEvents, transcription_response
 from transcription.server.schemas import transcription_body, transcription_responses
@@ -29,7 +29,19 @@ async def translations(request: Request) -> Response:
     return await _transcribe(request, "translate")
 
 
-async def _transcribe(request: Request, task: Task) -> Response:
+@router.post(
+    "/v1/audio/alignments",
+    responses=transcription_responses(streams=False),
+    openapi_extra=transcription_body(AlignmentRequest),
+)
+async def alignments(request: Request) -> Response:
+    """Return a given text with the times at which its words are spoken in a recording."""
+    return await _transcribe(request, "transcribe", AlignmentRequest)
+
+
+async def _transcribe(
+    request: Request, task: Task, kind: type[TranscriptionRequest] = TranscriptionRequest
+) -> Response:
     service, record = service_of(request), record_of(request)
 
     async def prepare(form: Form) -> Job[Transcript]:
@@ -37,7 +49,7 @@ async def _transcribe(request: Request, task: Task) -> Response:
         fields, warnings = normalize(form_parameters(form.fields))
         if request.query_params:
             warnings += ("the query string is ignored: send form fields",)
-        parameters = TranscriptionRequest.from_parameters(fields)
+        parameters = kind.from_parameters(fields)
         config = parameters.to_config(task)
         with as_openai_names():
             service.transcriber.check(config, parameters.speakers_param)

@@ -7,6 +7,8 @@ from typing import IO
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from transcription.context import RequestContext
+from transcription.errors import InvalidAudio
 from transcription.server.bodies import max_json_bytes, read_body, to_file
 from transcription.server.chat import ChatCompletion, ChatRequest, Completion
 from transcription.server.jobs import Job, run
@@ -46,8 +48,16 @@ async def completions(request: Request) -> Response:
         if body.audio is None:
             body.audio = await service.fetch(request, chat.audio, max_audio_bytes)
         audio, completion = body.audio, Completion(service.model, chat)
+
+        def work(context: RequestContext) -> Transcript:
+            try:
+                return service.transcribe(audio, chat.config, context, record, warnings=chat.warnings)
+            except InvalidAudio as error:
+                error.param = "messages"  # there is no field "file" here
+                raise
+
         return Job(
-            work=lambda context: service.transcribe(audio, chat.config, context, record, warnings=chat.warnings),
+            work=work,
             answer=EventStream(request, completion)
             if chat.stream
             else lambda transcript: JSONResponse(completion.whole(transcript)),

@@ -1,5 +1,6 @@
 // The recording to transcribe: a file, a sample, or from the microphone.
 import { byId, element } from "./dom.js";
+import { Live } from "./live.js";
 import { MicrophoneRecorder, openMicrophone } from "./microphone.js";
 import { clock, errorMessage, fileSize } from "./text.js";
 
@@ -9,8 +10,11 @@ export class Recording {
     this.maxBytes = null; // the server's limit, once known
     this.chosen = null; // a File, the name of a sample, or the recorder that still runs
     this.opening = false; // the microphone
+    this.live = new Live(showError);
     byId("file").addEventListener("change", (event) => this.choose(event.target.files[0]));
-    byId("record").addEventListener("click", () => (this.isRecording ? this.chosen.stop() : this.record()));
+    for (const name of ["record", "live"]) {
+      byId(name).addEventListener("click", () => (this.isRecording ? this.chosen.stop() : this.record(byId(name))));
+    }
     const zone = byId("drop-zone");
     for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
       zone.addEventListener(name, (event) => {
@@ -69,7 +73,8 @@ export class Recording {
     return typeof this.chosen === "string" ? fetchSample(this.chosen) : this.chosen;
   }
 
-  async record() {
+  /** Record until the button is pressed again. The button Live shows the words meanwhile, and transcribes at the end. */
+  async record(button) {
     if (this.opening) return;
     if (!navigator.mediaDevices) {
       return this.showError("This browser records only over https or on localhost: choose a file instead.");
@@ -80,15 +85,19 @@ export class Recording {
     if (!stream) {
       return this.showError("The microphone is denied or absent: allow it in the browser, or choose a file.");
     }
-    const label = byId("record").querySelector("span");
+    const label = button.querySelector("span"), title = label.textContent, isLive = button.id === "live";
     const showTime = (seconds) => (label.textContent = `Stop recording, ${clock(seconds)}`);
     const recorder = new MicrophoneRecorder(stream, showTime);
     this.chosen = recorder;
-    byId("record").classList.add("recording");
+    button.classList.add("recording");
+    if (isLive) this.live.start(stream, byId("language").value);
     const file = await recorder.file;
-    byId("record").classList.remove("recording");
-    label.textContent = "Record";
-    if (this.chosen === recorder) this.choose(file);
+    this.live.stop();
+    button.classList.remove("recording");
+    label.textContent = title;
+    if (this.chosen !== recorder) return;
+    this.choose(file);
+    if (isLive) byId("request").requestSubmit();
   }
 }
 

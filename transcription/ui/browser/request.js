@@ -43,7 +43,7 @@ export function sendRequest(file, options, handlers) {
 function formData(file, options) {
   const form = new FormData();
   form.append("options", JSON.stringify(options));
-  form.append("file", file, "recording"); // the server needs no name
+  form.append("file", file, file.name || "recording"); // RTTM names it
   return form;
 }
 

@@ -1,0 +1,1 @@
+"""The benchmark for a GPU: `python -m benchmarks.gpu`."""

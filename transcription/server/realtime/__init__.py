@@ -1,0 +1,1 @@
+"""OpenAI's realtime transcription over WebSocket: events of the protocol around a LiveSession."""
