@@ -19,6 +19,7 @@ from transcription.batch.workers import Outcome, WorkerPool, transcribe_recordin
 from transcription.cli.completion import add_completion
 from transcription.cli.display import archive_progress
 from transcription.cli.options import add_request_options, format_list, inference_config, model_settings
+from transcription.cli.program import exit_with
 from transcription.config import InferenceConfig, ModelSettings, with_absolute_paths
 from transcription.errors import InvalidRequest, InvalidSettings, TranscriptionError
 from transcription.formats import formats_of
@@ -159,10 +160,7 @@ def connect(address: str | None, pool: WorkerPool) -> None:
 
 def run() -> None:
     """Run the command as a program."""
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)  # the exit code that shells expect after an interrupt
+    exit_with(main)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import onnx  # noqa: F401  # at once, so that the command names the extra that it needs
 
 from transcription.cli.completion import add_completion
+from transcription.cli.program import exit_with
 from transcription.config import ModelSettings
 from transcription.errors import TranscriptionError
 
@@ -49,10 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """Run the command as a program."""
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)  # the exit code of shells after an interrupt
+    exit_with(main)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from transcription.cli.completion import add_completion
 from transcription.cli.given_turns import GivenTurns
 from transcription.cli.live import JSON_LINES, check_options, name_of, run_live
 from transcription.cli.options import add_request_options, format_list, inference_config, model_settings, with_needs
-from transcription.cli.voices import with_voices, write_voices
+from transcription.cli.program import exit_with
+from transcription.cli.voices import add_save_option, with_voices, write_voices
 from transcription.config import InferenceConfig
 from transcription.errors import InvalidRequest, TranscriptionError
 from transcription.formats import FORMATS, formats_of
@@ -76,10 +77,7 @@ def parser() -> argparse.ArgumentParser:
         help="RTTM file of speaker turns, used instead of a diarization model. With several recordings, it names the"
         " file of each turn",
     )  # fmt: skip
-    command.add_argument(
-        "--save-voices", type=Path, metavar="FILE",
-        help="write the voices of all speakers into this file; a person in several files has the same name in each",
-    )  # fmt: skip
+    add_save_option(command)
     command.add_argument(
         "--live", action="store_true",
         help="transcribe the microphone while somebody speaks, until Ctrl-C; with -, a pipe of raw 16-bit samples at"
@@ -301,10 +299,7 @@ def output_path(name: str, suffix: str, folder: Path) -> Path:
 
 def run() -> None:
     """Run the command as a program."""
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)  # the exit code of shells after an interrupt
+    exit_with(main)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,14 @@ def add_voice_options(parameters: Any) -> None:
     )
 
 
+def add_save_option(command: argparse.ArgumentParser) -> None:
+    """Add the option that `write_voices` serves."""
+    command.add_argument(
+        "--save-voices", type=Path, metavar="FILE",
+        help="write the voices of all speakers into this file; a person in several files has the same name in each",
+    )  # fmt: skip
+
+
 def known_speakers(options: argparse.Namespace) -> dict[str, Any]:
     """Return the known speakers of the options, by name. Raises InvalidRequest."""
     known = read_voices(options.voices) if options.voices is not None else {}

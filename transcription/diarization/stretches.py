@@ -1,4 +1,4 @@
-"""Run a pyannote pipeline over stretches of bounded length: memory hardly grows with the recording.
+"""Run a pyannote pipeline over stretches of bounded length, as the memory of one call grows with the recording.
 
 The steps are those of pyannote's SpeakerDiarization (Bredin, Interspeech 2023): segment overlapping chunks, embed the
 speakers of each chunk, cluster all embeddings, add the chunks up. The first two see one stretch at a time, and a

@@ -1,29 +1,27 @@
 """BatchingEngine: requests in, transcripts out, over the loop that decodes all of their windows together."""
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
-import numpy as np
 import torch
 
-from transcription.audio import SAMPLE_RATE, Audio, Samples
-from transcription.config import InferenceConfig, ModelSettings
-from transcription.context import RequestContext
+from transcription.config import ModelSettings
 from transcription.engines.batching.beam_search import SPARE_NODES
 from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
 from transcription.engines.batching.encoder import Encoder
 from transcription.engines.batching.layers import int8_linear, linear
 from transcription.engines.batching.logits_rules import LogitsRules
-from transcription.engines.batching.longform import LongFormTranscriber
 from transcription.engines.batching.loop import DecodingLoop
 from transcription.engines.batching.reading import read_window
 from transcription.engines.batching.row import DecodedWindow
+from transcription.engines.batching.scheduler import Scheduler
 from transcription.engines.batching.slots import Slots
 from transcription.engines.batching.speculation import DRAFT_LENGTHS, Speculation
-from transcription.engines.batching.window import DecodingRequest, Window, WindowResult
-from transcription.errors import EngineFailure, InvalidSettings
-from transcription.transcript import Transcript
+from transcription.engines.batching.window import Window, WindowResult
+from transcription.engines.windowed import WindowedEngine
+from transcription.errors import InvalidSettings
 from transcription.whisper.alignment import token_starts
 from transcription.whisper.checkpoint import Whisper
 from transcription.whisper.loading import load_assistant, load_checkpoint
@@ -36,7 +34,7 @@ _GPU_SHARE = 0.5  # of a GPU's free memory may become slots if SLOTS is not set
 _READERS = 2  # threads that turn tokens into segments beside the loop
 
 
-class BatchingEngine:
+class BatchingEngine(WindowedEngine):
     """A Whisper checkpoint and an optional assistant. It can be called from several threads."""
 
     def __init__(self, settings: ModelSettings) -> None:
@@ -50,7 +48,8 @@ class BatchingEngine:
         if settings.quantization == "int8" and device != "cpu":
             raise InvalidSettings("QUANTIZATION int8 computes on CPUs: set DEVICE to cpu, or leave QUANTIZATION out")
         make_linear = int8_linear if settings.quantization == "int8" else linear
-        self.whisper = Whisper(checkpoint, assistant is not None)
+        whisper = Whisper(checkpoint, assistant is not None)
+        super().__init__(whisper, whisper.capabilities)
         slack = max(SPARE_NODES, max(DRAFT_LENGTHS) + 1)
         decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), make_linear)
         drafting = None if assistant is None else Decoder(assistant, 1, slack, make_linear=make_linear)
@@ -66,54 +65,23 @@ class BatchingEngine:
             self._on_decoded,
         )  # fmt: skip
         self._readers = ThreadPoolExecutor(_READERS, "read")
-        self._longform = LongFormTranscriber(self, self.whisper.capabilities)
 
     @property
     def out_of_memory(self) -> int:
         """How many times the device ran out of memory."""
         return self.loop.out_of_memory
 
-    def warm_up(self) -> None:
-        """Decode a second of silence.
+    @property
+    def scheduler(self) -> Scheduler:
+        """What chooses the next window."""
+        return self.loop.scheduler
 
-        Raises EngineFailure if the model fails.
-        """
-        request = DecodingRequest(InferenceConfig(timestamps="word"), is_short=True)
-        self.submit(request, np.zeros(SAMPLE_RATE, np.float32)).result()
-
-    def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
-        """Return the transcript of audio at 16 kHz.
-
-        Raises InvalidRequest, EngineFailure, or Cancelled if the context is cancelled.
-        """
-        return self._longform.transcribe(audio, config, context or RequestContext())
-
-    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
-        """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
-        return self._longform.preview(samples, config)
-
-    def submit(self, request: DecodingRequest, samples: Samples, language: str | None = None) -> Future[WindowResult]:
-        """Queue a window of a request, whose other windows may be decoded elsewhere (window.WindowDecoder)."""
-        if request.context_tokens is None:
-            request.context_tokens = self.whisper.context_tokens(request.config)
-        window = Window(request, samples, language=language)
+    def queue(self, window: Window) -> None:
+        """Queue a window."""
         self.loop.submit(window)
-        return window.future
-
-    def queue_limit(self, request: DecodingRequest) -> int:
-        """Return how many windows of the request may be submitted and not finished."""
-        return self.loop.scheduler.queue_limit(request)
 
     def _on_decoded(self, window: Window, decoded: DecodedWindow) -> None:
-        self._readers.submit(self._finish, window, decoded)
-
-    def _finish(self, window: Window, decoded: DecodedWindow) -> None:
-        """Resolve a window; what goes wrong with it fails it alone."""
-        try:
-            window.resolve(self.read(window, decoded))
-        except Exception:
-            logger.exception("the tokens of a window cannot be read")
-            window.fail(EngineFailure("transcription failed inside the model: see the log"))
+        self._readers.submit(window.resolve_with, partial(self.read, window, decoded))
 
     def read(self, window: Window, decoded: DecodedWindow) -> WindowResult:
         """Return the segments of a window's tokens."""

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from transcription.audio import Samples
 from transcription.engines.batching.languages import LanguageDetector
-from transcription.engines.batching.reader import TokenReader
 from transcription.engines.batching.row import DecodedWindow, Row
 from transcription.engines.batching.scheduler import Quota, Scheduler
 from transcription.engines.batching.slots import Slots
 from transcription.engines.batching.speculation import Speculation
+from transcription.engines.batching.token_reader import TokenReader
 from transcription.engines.batching.window import Window, WindowResult
 from transcription.errors import EngineFailure
 from transcription.whisper.checkpoint import Whisper

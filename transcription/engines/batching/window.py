@@ -4,14 +4,19 @@ It is the same in one process (engine.py) and over replicas (cluster/remote_disp
 """
 
 import contextlib
+import logging
 import uuid
+from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from transcription.audio import SAMPLE_RATE, Samples
 from transcription.config import InferenceConfig
+from transcription.errors import EngineFailure
 from transcription.transcript import Segment
+
+logger = logging.getLogger(__name__)
 
 SHORT_WINDOWS = 2
 """A request of at most so many windows is short."""
@@ -82,6 +87,14 @@ class Window:
         """Set the result, unless the window was cancelled."""
         with contextlib.suppress(InvalidStateError):
             self.future.set_result(result)
+
+    def resolve_with(self, read: Callable[[], WindowResult]) -> None:
+        """Set what `read` returns; what goes wrong in it fails this window alone."""
+        try:
+            self.resolve(read())
+        except Exception:
+            logger.exception("the tokens of a window cannot be read")
+            self.fail(EngineFailure("transcription failed inside the model: see the log"))
 
     def fail(self, error: Exception) -> None:
         """Set the error, unless the window was cancelled."""

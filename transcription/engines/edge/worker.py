@@ -3,10 +3,11 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from transcription.engines.batching.scheduler import Quota, Scheduler
-from transcription.engines.batching.window import Window
-from transcription.engines.edge.row import Row
+from transcription.engines.batching.window import Window, WindowResult
+from transcription.engines.edge.row import Decoded, Row
 from transcription.errors import EngineFailure
 
 logger = logging.getLogger(__name__)
@@ -18,14 +19,14 @@ class Worker:
 
     def __init__(
         self, size: int, detects_language: bool, decode: Callable[[Sequence[Window]], list[Row]],
-        finish: Callable[[Row], None],
+        read: Callable[[Row, Decoded], WindowResult],
     ) -> None:  # fmt: skip
         """Prepare the worker; its thread starts with the first window.
 
-        decode: windows → their decoded rows. finish: resolves the window of such a row.
+        decode: windows → their decoded rows. read: the tokens of a row → its segments.
         """
         self.scheduler = Scheduler(Quota(total=size, long=size), detects_language)
-        self._decode, self._finish = decode, finish
+        self._decode, self._read = decode, read
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
@@ -51,15 +52,8 @@ class Worker:
                 for window in windows:
                     self.scheduler.release(window)
             for row in rows:
-                self._read(row)
-
-    def _read(self, row: Row) -> None:
-        """Resolve a window; what goes wrong with it fails it alone."""
-        try:
-            self._finish(row)
-        except Exception:
-            logger.exception("the tokens of a window cannot be read")
-            row.window.fail(EngineFailure("transcription failed inside the model: see the log"))
+                if row.decoded is not None:
+                    row.window.resolve_with(partial(self._read, row, row.decoded))
 
     def _next_windows(self) -> list[Window]:
         """Wait for windows, and return those to decode now; none if the thread may end."""
