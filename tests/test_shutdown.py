@@ -143,7 +143,7 @@ def test_sigterm_ends_an_idle_process() -> None:
         server.terminate()
         code, log = server.wait()
     assert code == 0
-    assert [line["message"] for line in log] == ["listening", "ready"]
+    assert [line["message"] for line in log] == ["listening", "demo-whisper computes on cpu in float32", "ready"]
 
 
 def test_sigterm_ends_a_process_that_is_loading() -> None:

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class TestTranscription:
     def test_downloads_are_the_formats_of_the_transcript(self, tab: Callable[..., Page], server: Running) -> None:
         page = transcribe_sample(tab(), "meeting.flac")
         config = InferenceConfig(timestamps="word")
-        meeting = server.service.transcriber.transcribe(SAMPLES["meeting"].audio, config)
+        meeting = replace(server.service.transcriber.transcribe(SAMPLES["meeting"].audio, config), name="meeting")
         assert page.locator("#transcript .word").all_text_contents() == [word.word.strip() for word in meeting.words]
         for name, extension in (("srt", "srt"), ("text", "txt"), ("vtt", "vtt"), ("rttm", "rttm")):
             assert download(page, extension) == (f"meeting.{extension}", FORMATS[name].render(meeting))

@@ -3,6 +3,7 @@
 import io
 import json
 import wave
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -45,7 +46,8 @@ class TestRoutes:
         whole: Transcript = server.service.transcriber.transcribe(
             audio, InferenceConfig(timestamps="word", num_speakers=1)
         )
-        assert list(differences(received[-1]["transcript"], TRANSCRIPT.dump_python(whole, mode="json"))) == []
+        named = replace(whole, name="recording")
+        assert list(differences(received[-1]["transcript"], TRANSCRIPT.dump_python(named, mode="json"))) == []
         assert "".join(texts).strip() == whole.text
 
     @pytest.mark.parametrize(

@@ -90,9 +90,9 @@ def load_checkpoint(settings: ModelSettings) -> Checkpoint:
     transformers.utils.logging.disable_progress_bar()  # it would fill a server's log
     device = choose_device(settings)
     dtype = choose_dtype(settings, device)
-    logger.info("%s computes on %s in %s", display_name(settings.asr_model), device, str(dtype).removeprefix("torch."))
     processor = _from_hub(transformers.AutoProcessor, "ASR_MODEL", settings.asr_model, settings.asr_revision, settings)
     model = _load_model("ASR_MODEL", settings.asr_model, settings.asr_revision, settings, device, dtype)
+    logger.info("%s computes on %s in %s", display_name(settings.asr_model), device, str(dtype).removeprefix("torch."))
     return Checkpoint(model, processor.tokenizer, processor.feature_extractor, device, dtype)
 
 
