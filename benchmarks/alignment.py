@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from benchmarks.speech.recordings import Recording, read_manifest
 from benchmarks.speech.report import table
 from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig, ModelSettings
+from transcription.engines import Engine
 from transcription.transcriber import Transcriber
 from transcription.transcript import Transcript, Word
 from transcription.whisper.given_text import keys_of
@@ -38,6 +40,7 @@ class ScriptWord(NamedTuple):
 
 
 Script = list[ScriptWord]
+Force = Callable[[Audio, Transcript], Transcript]
 
 
 @dataclass
@@ -123,22 +126,32 @@ VARIANTS: dict[str, Callable[[Script, Sequence[str], random.Random], Script]] = 
 }
 
 
-def measure(recordings: Sequence[Recording], transcripts: Sequence[Transcript]) -> dict[str, Outcome]:
-    """Return the outcome of each variant of the texts."""
+def measure(
+    recordings: Sequence[Recording], transcripts: Sequence[Transcript], force: Force | None = None
+) -> dict[str, Outcome]:
+    """Return the outcome of each variant of the texts. force: changes the times after the words are matched."""
     outcomes = {name: Outcome() for name in VARIANTS}
     scripts = list(map(script_of, recordings))
     clips = [{turn.text for turn in recording.turns} for recording in recordings]
     for number, (script, transcript) in enumerate(zip(scripts, transcripts, strict=True)):
+        samples = recordings[number].load()
         # Some recordings have clips in common.
         others = [words for words, texts in zip(scripts, clips, strict=True) if not texts & clips[number]]
         strange = [word.text for word in others[number % len(others)]]
         for name, change in VARIANTS.items():
             changed = change(script, strange, random.Random(number))
             started = time.process_time()
-            words = align_text(transcript, " ".join(word.text for word in changed)).words
+            aligned = align_text(transcript, " ".join(word.text for word in changed))
+            if force is not None:
+                aligned = force(Audio(samples), aligned)
             outcomes[name].seconds += time.process_time() - started
-            outcomes[name].add(changed, words)
+            outcomes[name].add(changed, aligned.words)
     return outcomes
+
+
+def force_with(engine: Engine, config: InferenceConfig, audio: Audio, aligned: Transcript) -> Transcript:
+    """Return an aligned text with times from an engine that is forced over it."""
+    return engine.force(audio, aligned, config)
 
 
 def main() -> None:
@@ -159,8 +172,10 @@ def main() -> None:
     seconds = sum(transcript.duration for transcript in transcripts)
     print(f"{len(recordings)} recordings, {seconds / 60:.0f} minutes\n")
     head = ["text", "turns found", "start off by (median)", "within 0.1 s", "within 0.25 s"]
-    head += ["unsaid words marked", "said words marked", "time of the matching"]
-    print(table(head, {name: outcome.row() for name, outcome in measure(recordings, transcripts).items()}))
+    head += ["unsaid words marked", "said words marked", "CPU time"]
+    for title, force in (("matched", None), ("matched, then forced", partial(force_with, transcriber.engine, config))):
+        outcomes = measure(recordings, transcripts, force)
+        print(f"{title}\n\n{table(head, {name: outcome.row() for name, outcome in outcomes.items()})}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -104,7 +104,8 @@ class Transcriber:
         # The text is known, so greedy decoding is enough: it is faster.
         changes = {"align": None, "timestamps": "word", "beam_size": config.beam_size or 1}
         heard = self.engine.transcribe(audio, config.model_copy(update=changes), context)
-        return _with_requested_words(align_text(heard, config.align), config)
+        aligned = self.engine.force(audio, align_text(heard, config.align), config, context)
+        return _with_requested_words(aligned, config)
 
     def _transcribe_with_turns(
         self, turns: Sequence[SpeakerTurn], audio: Audio, config: InferenceConfig, context: RequestContext

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from transcription.audio import Samples
 from transcription.config import InferenceConfig
-from transcription.engines.batching.window import WindowResult
+from transcription.engines.batching.window import Phrase, WindowResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,8 +16,8 @@ class WindowRequest:
 
     request: the name of the request, the same for all of its windows. language: None if this window is to tell it.
     audio_seconds: of audio that this window stands for: its own, its share of what its request has not sent yet, and
-    of requests that wait for a place. Replicas are scaled by their sum. window_language: see window.Window. is_live:
-    see window.DecodingRequest.
+    of requests that wait for a place. Replicas are scaled by their sum. window_language, phrases: see window.Window.
+    is_live: see window.DecodingRequest.
     """
 
     request: str
@@ -28,6 +28,7 @@ class WindowRequest:
     audio_seconds: float
     window_language: str | None = None
     is_live: bool = False
+    phrases: tuple[Phrase, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from transcription.cluster.remote_dispatcher import RemoteDispatcher
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
 from transcription.context import RequestContext
+from transcription.engines.batching.forced_alignment import force_text
 from transcription.engines.batching.longform import LongFormTranscriber
 from transcription.engines.batching.window import WindowResult
 from transcription.errors import Cancelled, InvalidSettings
@@ -27,8 +28,8 @@ class RemoteEngine:
     def __init__(self, client: ReplicaClient, max_long: int, load: Callable[[], float]) -> None:
         """Wait until an engine replica answers. max_long, load: see RemoteDispatcher."""
         capabilities: Capabilities = client.begin(client.call("capabilities")).result()
-        dispatcher = RemoteDispatcher(client, bool(capabilities.languages), max_long, load)
-        self._longform = LongFormTranscriber(dispatcher, capabilities)
+        self._dispatcher = RemoteDispatcher(client, bool(capabilities.languages), max_long, load)
+        self._longform = LongFormTranscriber(self._dispatcher, capabilities)
 
     def warm_up(self) -> None:
         """Do nothing: the replicas load their models before they answer."""
@@ -43,6 +44,12 @@ class RemoteEngine:
         Raises InvalidRequest, EngineFailure, or Cancelled if the context is cancelled.
         """
         return self._longform.transcribe(audio, config, context or RequestContext())
+
+    def force(
+        self, audio: Audio, aligned: Transcript, config: InferenceConfig, context: RequestContext | None = None
+    ) -> Transcript:
+        """Return an aligned text with times from decoders that are forced over it (engines.Engine)."""
+        return force_text(self._dispatcher, audio, aligned, config, context or RequestContext())
 
 
 class RemoteDiarizer:

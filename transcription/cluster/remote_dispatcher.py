@@ -10,7 +10,7 @@ from transcription.audio import Samples
 from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.engines.batching.scheduler import Quota, Scheduler
-from transcription.engines.batching.window import DecodingRequest, Window, WindowResult
+from transcription.engines.batching.window import DecodingRequest, Phrase, Window, WindowResult
 from transcription.errors import EngineFailure, TranscriptionError
 
 _FIRST_WINDOWS = 2  # windows per replica with which a streaming request begins
@@ -34,9 +34,11 @@ class RemoteDispatcher:
         self._last_response: dict[str, float] = {}  # replica → time
         self._update_quota()
 
-    def submit(self, request: DecodingRequest, samples: Samples, language: str | None = None) -> Future[WindowResult]:
+    def submit(
+        self, request: DecodingRequest, samples: Samples, language: str | None = None, phrases: tuple[Phrase, ...] = ()
+    ) -> Future[WindowResult]:
         """Queue a window of a request, and return the future of its result. Cancelling it cancels the call."""
-        window = Window(request, samples, language=language)
+        window = Window(request, samples, language=language, phrases=phrases)
 
         def queue() -> None:
             self._scheduler.add(window)
@@ -76,7 +78,7 @@ class RemoteDispatcher:
         request = window.request
         message = WindowRequest(
             request.name, window.samples, request.config, request.language, request.is_short, audio_seconds,
-            window.language, request.is_live,
+            window.language, request.is_live, window.phrases,
         )  # fmt: skip
         finished = False
         try:

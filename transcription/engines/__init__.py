@@ -36,6 +36,16 @@ class Engine(Protocol):
         """
         ...
 
+    def force(
+        self, audio: Audio, aligned: Transcript, config: InferenceConfig, context: RequestContext | None = None
+    ) -> Transcript:
+        """Return a text that is aligned with audio at 16 kHz, with times from a decoder that is forced over it.
+
+        An engine that cannot force its decoder returns the text as it is.
+        Raises EngineFailure, or Cancelled if the context is cancelled.
+        """
+        ...
+
     def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
         """Queue up to 30 s of speech that goes on, and return the future of its words, decoded greedily.
 

@@ -97,6 +97,12 @@ class HFGenerateEngine:
             warnings=coverage_warnings(coverage), coverage=coverage,
         )  # fmt: skip
 
+    def force(
+        self, audio: Audio, aligned: Transcript, config: InferenceConfig, context: RequestContext | None = None
+    ) -> Transcript:
+        """Return the text as it is: this engine cannot force its decoder (engines.Engine)."""
+        return aligned
+
     def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
         """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
         config = config.model_copy(update={"temperature": (0.0,), "timestamps": "word"})

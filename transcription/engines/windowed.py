@@ -10,7 +10,7 @@ from transcription.config import InferenceConfig
 from transcription.context import RequestContext
 from transcription.engines.batching.longform import LongFormTranscriber
 from transcription.engines.batching.scheduler import Scheduler
-from transcription.engines.batching.window import DecodingRequest, Window, WindowResult
+from transcription.engines.batching.window import DecodingRequest, Phrase, Window, WindowResult
 from transcription.transcript import Transcript
 from transcription.whisper.capabilities import Capabilities
 from transcription.whisper.checkpoint import Whisper
@@ -52,11 +52,19 @@ class WindowedEngine(ABC):
         """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
         return self._longform.preview(samples, config)
 
-    def submit(self, request: DecodingRequest, samples: Samples, language: str | None = None) -> Future[WindowResult]:
+    def force(
+        self, audio: Audio, aligned: Transcript, config: InferenceConfig, context: RequestContext | None = None
+    ) -> Transcript:
+        """Return the text as it is: this engine cannot force its decoder (engines.Engine)."""
+        return aligned
+
+    def submit(
+        self, request: DecodingRequest, samples: Samples, language: str | None = None, phrases: tuple[Phrase, ...] = ()
+    ) -> Future[WindowResult]:
         """Queue a window of a request, whose other windows may be decoded elsewhere (window.WindowDecoder)."""
         if request.context_tokens is None:
             request.context_tokens = self.whisper.context_tokens(request.config)
-        window = Window(request, samples, language=language)
+        window = Window(request, samples, language=language, phrases=phrases)
         self.queue(window)
         return window.future
 

@@ -1,7 +1,7 @@
 """Whisper: a loaded checkpoint, its prompts, and how its tokens become segments."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from transcription.audio import SAMPLE_RATE
@@ -10,7 +10,7 @@ from transcription.transcript import Segment, TokenLogprob, Word
 from transcription.whisper.capabilities import Capabilities
 from transcription.whisper.confidence import word_probability
 from transcription.whisper.decoding_result import DecodingResult, is_silence
-from transcription.whisper.tokens import Span, Vocabulary, split_segments, split_words, token_bytes
+from transcription.whisper.tokens import Span, Vocabulary, WordTokens, split_segments, split_words, token_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -144,8 +144,10 @@ class Whisper:
             text = self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
             if not text.strip() or span.start == span.end:  # openai/whisper drops segments without duration too
                 continue
-            limits = max(span.start - _TIMESTAMP_ERROR, 0.0), min(span.end + _TIMESTAMP_ERROR, seconds)
-            words = self._words(tokens, times[span.first :], limits, language) if times else ()
+            words = ()
+            if times:
+                groups = split_words(tokens, self.tokenizer, language)
+                words = self.timed_words(groups, tokens, times[span.first :], (span.start, span.end), seconds)
             yield Segment(
                 text=text,
                 start=words[0].start if words else span.start,
@@ -170,15 +172,17 @@ class Whisper:
         ]
         return tuple(TokenLogprob(data.decode("utf-8", "replace"), data, logprob) for data, logprob in text)
 
-    def _words(
-        self, tokens: list[int], times: TokenTimes, limits: tuple[float, float], language: str | None
-    ) -> tuple[Word, ...]:
-        """Return the words of one segment, between two times. `times` begin at its first token.
+    def timed_words(
+        self, groups: Sequence[WordTokens], tokens: Sequence[int], times: TokenTimes, span: tuple[float, float],
+        seconds: float,
+    ) -> tuple[Word, ...]:  # fmt: skip
+        """Return the words of one segment of a window of so many seconds. `times` begin at the first of the tokens.
 
-        The attention may stretch a word over speech that has no text; the model's timestamps do not.
+        span: the model's timestamps. The attention may stretch a word over speech that has no text; they do not.
         """
+        limits = max(span[0] - _TIMESTAMP_ERROR, 0.0), min(span[1] + _TIMESTAMP_ERROR, seconds)
         words = []
-        for word in split_words(tokens, self.tokenizer, language):
+        for word in groups:
             start, end = (min(max(times[index][0], limits[0]), limits[1]) for index in (word.first, word.last))
             probabilities = [probability for _, probability in times[word.first : word.last]]
             data = [token_bytes(token, self.tokenizer) for token in tokens[word.first : word.last]]

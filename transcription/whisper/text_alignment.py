@@ -56,13 +56,27 @@ def align_text(transcript: Transcript, text: str) -> Transcript:
     for (number, _), span in zip(owners, found, strict=True):
         if span is not None:
             spans[number].append(span)
-    timed = iter(_timed_words(words, [_joined(parts) for parts in spans], transcript.duration))
-    segments = tuple(_segment([next(timed) for _ in sentence], transcript.language) for sentence in sentences)
-    aligned = replace(transcript, segments=segments)
+    segments = tuple(Segment("", 0.0, 0.0, tuple(Word(word, 0.0, 0.0) for word in sentence)) for sentence in sentences)
+    aligned = with_spans(replace(transcript, segments=segments), [_joined(parts) for parts in spans])
+    segments = tuple(replace(one, language=_language_at(one.start, transcript)) for one in aligned.segments)
+    aligned = replace(aligned, segments=segments)
     unsaid = sum(not word.said for word in aligned.words)
     if unsaid:
         return aligned.with_warnings(f"{unsaid} of {len(words)} words of the text were not found in the recording")
     return aligned
+
+
+def with_spans(aligned: Transcript, spans: Sequence[Span | None]) -> Transcript:
+    """Return an aligned text with other times. spans: one for each word, None if it is not said."""
+    timed = iter(_timed_words([word.word for word in aligned.words], spans, aligned.duration))
+    segments = [replace(one, words=tuple(next(timed) for _ in one.words)) for one in aligned.segments]
+    return replace(aligned, segments=tuple(map(_with_bounds, segments)))
+
+
+def _language_at(time: float, transcript: Transcript) -> str | None:
+    """Return the language of what is heard at a time."""
+    before = [segment.language for segment in transcript.segments if segment.start <= time and segment.language]
+    return before[-1] if before else transcript.language
 
 
 def _heard_keys(segments: Sequence[Segment]) -> Iterator[_Key]:
@@ -157,7 +171,8 @@ def _timed_words(words: Sequence[str], spans: Sequence[Span | None], duration: f
         yield Word(word, start, now, span.probability)
 
 
-def _segment(words: Sequence[Word], language: str | None) -> Segment:
-    said = [word for word in words if word.said] or words[:1]
-    text = "".join(word.word for word in words)
-    return Segment(text, said[0].start, said[-1].end, tuple(words), language=language)
+def _with_bounds(segment: Segment) -> Segment:
+    """Return a segment with the text, the start and the end of its words."""
+    said = [word for word in segment.words if word.said] or segment.words[:1]
+    text = "".join(word.word for word in segment.words)
+    return replace(segment, text=text, start=said[0].start, end=said[-1].end)

@@ -6,11 +6,14 @@ from functools import partial
 
 import torch
 
-from transcription.config import ModelSettings
+from transcription.audio import Audio
+from transcription.config import InferenceConfig, ModelSettings
+from transcription.context import RequestContext
 from transcription.engines.batching.beam_search import SPARE_NODES
 from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
 from transcription.engines.batching.encoder import Encoder
+from transcription.engines.batching.forced_alignment import force_text
 from transcription.engines.batching.layers import int8_linear, linear
 from transcription.engines.batching.logits_rules import LogitsRules
 from transcription.engines.batching.loop import DecodingLoop
@@ -22,6 +25,7 @@ from transcription.engines.batching.speculation import DRAFT_LENGTHS, Speculatio
 from transcription.engines.batching.window import Window, WindowResult
 from transcription.engines.windowed import WindowedEngine
 from transcription.errors import InvalidSettings
+from transcription.transcript import Transcript
 from transcription.whisper.alignment import token_starts
 from transcription.whisper.checkpoint import Whisper
 from transcription.whisper.loading import load_assistant, load_checkpoint
@@ -79,6 +83,12 @@ class BatchingEngine(WindowedEngine):
     def queue(self, window: Window) -> None:
         """Queue a window."""
         self.loop.submit(window)
+
+    def force(
+        self, audio: Audio, aligned: Transcript, config: InferenceConfig, context: RequestContext | None = None
+    ) -> Transcript:
+        """Return an aligned text with times from the decoder that is forced over it (engines.Engine)."""
+        return force_text(self, audio, aligned, config, context or RequestContext())
 
     def _on_decoded(self, window: Window, decoded: DecodedWindow) -> None:
         self._readers.submit(window.resolve_with, partial(self.read, window, decoded))

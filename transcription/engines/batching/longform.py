@@ -155,7 +155,7 @@ class _Recording:
                     parts.append(self._submit_window(chunk))
                 if not parts:
                     return
-                _wait_for_any([part.future for part in parts if not part.future.done()], self._context)
+                wait_for_any([part.future for part in parts if not part.future.done()], self._context)
                 for index in reversed(range(len(parts))):
                     if parts[index].future.done() and not parts[index].was_continued:
                         parts[index : index + 1] = self._continue(parts[index])
@@ -171,7 +171,7 @@ class _Recording:
         while start < len(self._samples):
             part = self._submit_window(Chunk(((start, min(start + length, len(self._samples))),)))
             try:
-                _wait_for_any([part.future], self._context)
+                wait_for_any([part.future], self._context)
             finally:
                 part.future.cancel()
             rest = part.rest_start()
@@ -230,7 +230,7 @@ class _Recording:
         yield self._submit(part.chunk.after(start), part.activity.after(start), part.is_gap, language)
 
 
-def _wait_for_any(futures: Sequence[Future[WindowResult]], context: RequestContext) -> None:
+def wait_for_any(futures: Sequence[Future[WindowResult]], context: RequestContext) -> None:
     """Wait until one of the futures is done; return at once if there is none.
 
     Raises what that future raises, or Cancelled if the context is cancelled.

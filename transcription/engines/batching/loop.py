@@ -138,10 +138,10 @@ class DecodingLoop:
         if any(self._languages.detects(row) for row in entering):
             self._languages.detect(first, entering, states)
         for row in entering:
-            row.language = row.language or row.window.request.language
+            row.language = row.language or row.given_language
             row.context = row.window.request.context_tokens or []
         self._prefill(rows)
-        self._return_mixed(first)
+        self._return_undecoded(first)
         self._encode_seconds = (time.perf_counter() - began) / len(entering)
         self._short_rows_first()
 
@@ -159,8 +159,8 @@ class DecodingLoop:
             row.no_speech_prob = probability
             self._begin(index, row)
 
-    def _return_mixed(self, first: int) -> None:
-        """Give back the windows from `first` on in which the language changes: they are to be cut."""
+    def _return_undecoded(self, first: int) -> None:
+        """Give back the windows from `first` on that are to be cut at a change of language, or have a given text."""
         for index in reversed(range(first, len(self.rows))):
             row = self.rows[index]
             if row.language_changes:
@@ -169,6 +169,10 @@ class DecodingLoop:
                 row.window.resolve(
                     WindowResult((), language=row.language, language_probability=probability, language_changes=changes)
                 )
+            elif row.window.phrases:
+                forced = self._reader.forced(index, row)
+                self._free(index, finished=True)
+                self._on_decoded(row.window, forced)
 
     def _begin(self, index: int, row: Row) -> None:
         timed = row.config.timestamps != "none"

@@ -48,6 +48,11 @@ class Row:
         return self.window.request.config
 
     @property
+    def given_language(self) -> str | None:
+        """Language that is not detected: of its request, or of the given text in this window."""
+        return (self.window.language if self.window.phrases else None) or self.window.request.language
+
+    @property
     def temperature(self) -> float:
         """Temperature of this attempt."""
         return self.config.temperature[self.attempt]

@@ -77,13 +77,16 @@ class SlotMemory:
         for row in range(rows.start, rows.stop):
             self.assistant_ready[row] = False
 
-    def prefill(self, rows: slice, prompts: Sequence[Sequence[int]]) -> Tensor:
-        """Read the prompt of each row, and return hidden states (rows, longest prompt, width)."""
+    def prefill(self, rows: slice, prompts: Sequence[Sequence[int]], record_alignment: bool = False) -> Tensor:
+        """Read the prompt of each row, and return hidden states (rows, longest prompt, width).
+
+        record_alignment: see Decoder.forward.
+        """
         longest = max(map(len, prompts))
         tokens = torch.tensor([[*prompt, *[0] * (longest - len(prompt))] for prompt in prompts])
         tokens = tokens.to(self.decoder.device)
         positions = torch.arange(longest, device=tokens.device).expand_as(tokens)
-        return self.decoder.forward(tokens, positions, rows, longest)
+        return self.decoder.forward(tokens, positions, rows, longest, record_alignment)
 
     def forget_prompt(self, row: int) -> None:
         """Make the assistant read a row from its first token on, as the row's prompt will change."""

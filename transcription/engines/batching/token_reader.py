@@ -1,5 +1,8 @@
 """TokenReader: what the slots have decoded, read on the host."""
 
+import torch
+
+from transcription.engines.batching.reading import given_tokens
 from transcription.engines.batching.row import DecodedWindow, Row
 from transcription.engines.batching.slots import Slots
 from transcription.whisper.checkpoint import SAMPLES_PER_FRAME, Whisper
@@ -27,6 +30,25 @@ class TokenReader:
             _, logprobs = self._slots.decoded(index, len(row.prompt))  # the end of text among them
             attention = self._slots.alignment(index, len(row.prompt), len(logprobs), frames)
         return DecodedWindow(result, row.language, attention, row.language_probability)
+
+    def forced(self, index: int, row: Row) -> DecodedWindow:
+        """Read the window's given text in a row whose prompt was read, and return its tokens as if decoded.
+
+        The tokens are none if they are more than the decoder has positions.
+        """
+        slots, prompt = self._slots, row.prompt
+        tokens, _ = given_tokens(self._whisper, row.window.phrases)
+        if len(prompt) + len(tokens) > slots.decoder.positions:
+            tokens = []
+        hidden = slots.prefill(slice(index, index + 1), [[*prompt, *tokens]], record_alignment=True)[0]
+        logits = slots.decoder.logits(hidden[len(prompt) - 1 : -1])
+        chosen = torch.tensor(tokens, dtype=torch.long, device=logits.device)
+        logprobs: list[float] = logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
+        nodes = list(range(len(prompt) - 1, len(prompt) + len(tokens)))  # the last one predicts the end of text
+        frames = -(-len(row.window.samples) // SAMPLES_PER_FRAME)
+        attention = slots.decoder.alignment(index, nodes)[..., :frames].cpu()
+        result = self._whisper.score(tokens, logprobs, 0.0, row.no_speech_prob)
+        return DecodedWindow(result, row.language, attention)
 
     def is_lost(self, index: int, row: Row) -> bool:
         """Return whether a row loops, and another attempt may be better. It looks now and then only."""

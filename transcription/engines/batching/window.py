@@ -66,17 +66,32 @@ class WindowResult:
     language_changes: tuple[float, ...] = ()
 
 
+@dataclass(frozen=True)
+class Phrase:
+    """Words of a given text between two pauses, and its start and end in seconds from the start of a window.
+
+    Each word has the space before it, if there is one.
+    """
+
+    words: tuple[str, ...]
+    start: float
+    end: float
+
+
 @dataclass(eq=False)
 class Window:
     """Up to 30 seconds of one request's audio at 16 kHz, and the future of its result.
 
     language: of the window that this one was a part of. It is kept unless another one is detected.
+    phrases: of a given text, in order. The decoder reads them, and decodes nothing; the result has a segment with words
+    for each, or no segment if they have more tokens than the decoder has positions.
     """
 
     request: DecodingRequest
     samples: Samples
     future: Future[WindowResult] = field(default_factory=Future)
     language: str | None = None
+    phrases: tuple[Phrase, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -105,8 +120,10 @@ class Window:
 class WindowDecoder(Protocol):
     """Decodes windows: the loop of this process, or replicas elsewhere. It can be called from several threads."""
 
-    def submit(self, request: DecodingRequest, samples: Samples, language: str | None = None) -> Future[WindowResult]:
-        """Queue a window of a request, and return the future of its result. language: see Window.
+    def submit(
+        self, request: DecodingRequest, samples: Samples, language: str | None = None, phrases: tuple[Phrase, ...] = ()
+    ) -> Future[WindowResult]:
+        """Queue a window of a request, and return the future of its result. language, phrases: see Window.
 
         Cancelling the future frees the window's slot. The future raises a TranscriptionError.
         """
