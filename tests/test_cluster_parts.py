@@ -16,7 +16,7 @@ from transcription.cluster.engine_replica import EngineReplica
 from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.cluster.scaling import AudioSecondsPolicy
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.engines.batching.window import WindowResult
+from transcription.engines.batching.window import DecodingRequest, Phrase, WindowResult
 from transcription.errors import EngineFailure, InvalidSettings
 from transcription.transcriber import Transcriber
 from transcription.vad.activity import SpeechActivity
@@ -51,6 +51,17 @@ def test_a_window_has_the_same_text_as_in_one_process(engine_replica: EngineRepl
     assert response.result.is_finished
     assert response.language == transcript.language
     assert response.language_probability == pytest.approx(transcript.language_probability)
+
+
+def test_a_given_text_has_the_same_times_as_in_one_process(engine_replica: EngineReplica) -> None:
+    given = (Phrase((" Sarah", " wants"), 0.3, 1.0),)
+    config = WORDS.model_copy(update={"language": "en"})
+    message = WindowRequest("given", SHORT.samples, config, "en", True, SHORT.duration, phrases=given)
+    response = asyncio.run(engine_replica.decode_window(message))
+    assert isinstance(response, WindowResponse)
+    assert [word.word for word in response.result.segments[0].words] == [" Sarah", " wants"]
+    alone = engine_replica.engine.submit(DecodingRequest(config, "en"), SHORT.samples, phrases=given).result()
+    assert response.result == alone
 
 
 def test_silence_decides_no_language(engine_replica: EngineReplica) -> None:

@@ -12,7 +12,7 @@ from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig
 from transcription.context import RequestContext
 from transcription.engines.batching.longform import LongFormTranscriber
-from transcription.engines.batching.window import DecodingRequest, WindowResult
+from transcription.engines.batching.window import DecodingRequest, Phrase, WindowResult
 from transcription.errors import EngineFailure
 from transcription.transcript import Segment, Transcript, Word
 from transcription.whisper.capabilities import Capabilities
@@ -28,7 +28,9 @@ class ScriptedDecoder:
     def __init__(self, answer: Answer) -> None:
         self.answer, self.seconds = answer, list[float]()
 
-    def submit(self, request: DecodingRequest, samples: Samples, language: str | None = None) -> Future[WindowResult]:
+    def submit(
+        self, request: DecodingRequest, samples: Samples, language: str | None = None, phrases: tuple[Phrase, ...] = ()
+    ) -> Future[WindowResult]:
         self.seconds.append(round(len(samples) / SAMPLE_RATE, 1))
         future: Future[WindowResult] = Future()
         try:

@@ -8,6 +8,7 @@ of openai/whisper (timing.py), as for words that the model writes.
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from itertools import pairwise
 from typing import NamedTuple
 
 from transcription.audio import SAMPLE_RATE, Audio, Samples
@@ -23,6 +24,7 @@ from transcription.whisper.word_timing import place_words
 _PADDING = 0.3  # seconds of audio before and after the words of a window
 _MIN_PAUSE = 0.15  # seconds between two phrases
 _MAX_MOVE = 0.5  # seconds by which a forced time may differ; one that differs more is a worse guess more often
+_MIN_PROBABILITY = 0.01  # of a word that was heard, and of the words beside it
 _MAX_TOKENS = 440  # of 448 positions; the others are the prompt's. A byte of text has one token at most
 _PHRASE_TOKENS = 2  # its timestamps
 
@@ -69,8 +71,9 @@ def force_text(
 ) -> Transcript:
     """Return a text that is aligned with audio at 16 kHz, with times from a decoder that is forced over it.
 
-    A word without a probability gets the one that the decoder gives to it after the words before it. A word that is not
-    said stays as it is. So does the time of a word whose forced start differs by more than half a second.
+    A word that was heard as another gets the probability that the decoder gives to it after the words before it. A time
+    stays as it is if the forced one differs by more than half a second. So does that of a word that was heard, if it or
+    a word beside it is improbable: where the text is wrong, the decoder loses its place. So does what is not said.
     Raises EngineFailure, or Cancelled if the context is cancelled.
     """
     said = [
@@ -91,18 +94,25 @@ def force_text(
     for window, result in _decoded(decoder, request, windows, audio.samples, context):
         activity = SpeechActivity.of(window.of(audio.samples))
         forced = [word for segment in place_words(result.segments, activity) for word in segment.words]
-        for one, word in zip(window.words, forced, strict=False):  # a text that is too long has no words
-            spans[one.number] = _span(one.word, word, window.start)
+        probabilities = [1.0, *(word.probability or 0.0 for word in forced), 1.0]
+        # A text that is too long has no words.
+        for place, (one, word) in enumerate(zip(window.words, forced, strict=False)):
+            is_sure = min(probabilities[place : place + 3]) >= _MIN_PROBABILITY
+            spans[one.number] = _span(one.word, word, window.start, is_sure)
     return with_spans(aligned, spans)
 
 
-def _span(matched: Word, forced: Word, offset: float) -> Span:
-    """Return the span of a word. offset: of the window in which it was forced."""
+def _span(matched: Word, forced: Word, offset: float, is_sure: bool) -> Span:
+    """Return the span of a word.
+
+    offset: of the window in which it was forced. is_sure: it is not among words that the decoder does not expect there.
+    """
     start, end = forced.start + offset, forced.end + offset
-    if abs(start - matched.start) > _MAX_MOVE:
+    was_heard = matched.probability is not None
+    if abs(start - matched.start) > _MAX_MOVE or (was_heard and not is_sure):
         start, end = matched.start, matched.end
-    # What was heard has a better one: that of a given word also depends on its spelling.
-    return Span(start, end, forced.probability if matched.probability is None else matched.probability)
+    # What was heard has a better probability: that of a given word also depends on its spelling.
+    return Span(start, end, matched.probability if was_heard else forced.probability)
 
 
 def _decoded(
@@ -127,13 +137,13 @@ def _decoded(
 
 def _windows(said: Sequence[_Said], duration: float, max_seconds: float) -> Iterator[_Window]:
     """Yield windows of words, with some audio around them; a word that is too long for a window is left out."""
+    if not said:
+        return
     groups = list(_groups([one for one in said if _fits([one], max_seconds)], max_seconds))
-    starts = [group[0].word.start for group in groups]
-    ends = [group[-1].word.end for group in groups]
-    for group, start, end, before, after in zip(
-        groups, starts, ends, [0.0, *ends], [*starts[1:], duration], strict=False
-    ):
-        yield _Window(group, max(start - _PADDING, (before + start) / 2, 0.0), min(end + _PADDING, (end + after) / 2))
+    cuts = [(one[-1].word.end + other[0].word.start) / 2 for one, other in pairwise(groups)]
+    for group, begin, finish in zip(groups, [0.0, *cuts], [*cuts, duration], strict=True):
+        start, end = group[0].word.start - _PADDING, group[-1].word.end + _PADDING
+        yield _Window(group, max(start, begin), min(end, finish))
 
 
 def _groups(said: Sequence[_Said], max_seconds: float) -> Iterator[Sequence[_Said]]:
