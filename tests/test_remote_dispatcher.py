@@ -12,7 +12,7 @@ from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.cluster.remote_dispatcher import RemoteDispatcher
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
-from transcription.engines.batching.window import DecodingRequest, WindowResult
+from transcription.engines.batching.window import DecodingRequest, Phrase, WindowResult
 from transcription.errors import EngineFailure
 
 MAX_LONG = 6  # windows of long requests per replica
@@ -112,6 +112,18 @@ def test_one_window_tells_the_language_of_the_others() -> None:
             assert scene.replicas.numbers == [1]
             await scene.answer(1, language="de")
             assert [(int(call.samples[0]), call.language) for call in scene.replicas.calls] == [(2, "de"), (3, "de")]
+
+    asyncio.run(scene())
+
+
+def test_the_given_text_of_a_window_is_sent() -> None:
+    async def scene() -> None:
+        async with Scene() as scene:
+            given, request = (Phrase((" budget",), 0.5, 1.0),), DecodingRequest(InferenceConfig(), "en")
+            samples = np.zeros(SAMPLE_RATE, np.float32)
+            scene.futures.append(scene.dispatcher.submit(request, samples, "de", given))
+            await settled()
+            assert [(call.window_language, call.phrases) for call in scene.replicas.calls] == [("de", given)]
 
     asyncio.run(scene())
 

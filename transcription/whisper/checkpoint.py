@@ -144,7 +144,7 @@ class Whisper:
             text = self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)
             if not text.strip() or span.start == span.end:  # openai/whisper drops segments without duration too
                 continue
-            words = ()
+            words: tuple[Word, ...] = ()
             if times:
                 groups = split_words(tokens, self.tokenizer, language)
                 words = self.timed_words(groups, tokens, times[span.first :], (span.start, span.end), seconds)

@@ -5,7 +5,8 @@
 3. Words between two matches that count, where the model wrote other words, have the time of those words.
 4. All other words are not said, as far as the model heard.
 
-This is no forced alignment: the model is not asked for the probability of the text.
+This is no forced alignment: the model is not asked for the probability of the text. The batching engine does that next
+(engines/batching/forced_alignment.py).
 """
 
 from collections.abc import Iterator, Sequence

@@ -15,7 +15,7 @@ from transcription.engines.batching.scheduler import Quota, Scheduler
 from transcription.engines.batching.slots import Slots
 from transcription.engines.batching.speculation import Speculation
 from transcription.engines.batching.token_reader import TokenReader
-from transcription.engines.batching.window import Window, WindowResult
+from transcription.engines.batching.window import Window
 from transcription.errors import EngineFailure
 from transcription.whisper.checkpoint import Whisper
 from transcription.whisper.decoding_result import follows_prompt, needs_fallback
@@ -165,10 +165,7 @@ class DecodingLoop:
             row = self.rows[index]
             if row.language_changes:
                 self._free(index, finished=True)
-                changes, probability = row.language_changes, row.language_probability
-                row.window.resolve(
-                    WindowResult((), language=row.language, language_probability=probability, language_changes=changes)
-                )
+                row.window.resolve(row.changes())
             elif row.window.phrases:
                 forced = self._reader.forced(index, row)
                 self._free(index, finished=True)

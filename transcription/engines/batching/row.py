@@ -7,7 +7,7 @@ from torch import Tensor
 
 from transcription.config import InferenceConfig
 from transcription.engines.batching.beam_search import Beams
-from transcription.engines.batching.window import Window
+from transcription.engines.batching.window import Window, WindowResult
 from transcription.whisper.decoding_result import DecodingResult, is_confirmed
 
 
@@ -82,6 +82,13 @@ class Row:
         if self.with_context is not None and is_confirmed(self.with_context.result, decoded.result):
             return self.with_context
         return decoded
+
+    def changes(self) -> WindowResult:
+        """Return the result of a window that is to be cut where its language changes."""
+        return WindowResult(
+            (), language=self.language, language_probability=self.language_probability,
+            language_changes=self.language_changes,
+        )  # fmt: skip
 
     @property
     def is_short(self) -> bool:
