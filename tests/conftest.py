@@ -89,6 +89,11 @@ def endpoint(**environment: Path) -> EndpointHandler:
         return EndpointHandler()
 
 
+def diarization_settings(model: Path | str, **changes: Any) -> ModelSettings:
+    """Return settings with the demo model and this diarization model."""
+    return ModelSettings.from_environment(asr_model=str(DEMO), diarization_model=str(model), **changes)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the slowest file first, so that two processes end at about the same time."""
     items.sort(key=lambda item: item.path.name != "test_ray.py")
