@@ -42,33 +42,36 @@ def test_the_batch_size_is_that_of_the_settings(diarizer: Diarizer) -> None:
     assert diarize(small, "short") == diarize(diarizer, "short")
 
 
-def test_finds_the_speakers_of_a_conversation(diarizer: Diarizer) -> None:
-    diarization = diarize(diarizer, "conversation", num_speakers=3)
-    assert {turn.speaker for turn in diarization.turns} == {"SPEAKER_00", "SPEAKER_01", "SPEAKER_02"}
-    assert diarization.turns[0].speaker == "SPEAKER_00"
-    assert der(read_truth(SAMPLES["conversation"].path), diarization.turns) <= 0.15
-    assert diarization.warnings == ()
+@pytest.fixture(scope="module")
+def conversation(diarizer: Diarizer) -> Diarization:
+    """Return the turns of the sample with three speakers."""
+    return diarize(diarizer, "conversation", num_speakers=3)
 
 
-def test_only_the_regular_diarization_overlaps(diarizer: Diarizer) -> None:
-    diarization = diarize(diarizer, "conversation", num_speakers=3)
-    pairs = zip(diarization.exclusive, diarization.exclusive[1:], strict=False)
+def test_finds_the_speakers_of_a_conversation(conversation: Diarization) -> None:
+    assert {turn.speaker for turn in conversation.turns} == {"SPEAKER_00", "SPEAKER_01", "SPEAKER_02"}
+    assert conversation.turns[0].speaker == "SPEAKER_00"
+    assert der(read_truth(SAMPLES["conversation"].path), conversation.turns) <= 0.15
+    assert conversation.warnings == ()
+
+
+def test_only_the_regular_diarization_overlaps(conversation: Diarization) -> None:
+    pairs = zip(conversation.exclusive, conversation.exclusive[1:], strict=False)
     assert all(turn.end <= following.start + 1e-6 for turn, following in pairs)
-    talk = sum(turn.end - turn.start for turn in diarization.turns)
-    assert talk > sum(turn.end - turn.start for turn in diarization.exclusive) + 1.0
+    talk = sum(turn.end - turn.start for turn in conversation.turns)
+    assert talk > sum(turn.end - turn.start for turn in conversation.exclusive) + 1.0
 
 
-def test_a_turn_continues_after_an_interruption(diarizer: Diarizer) -> None:
+def test_a_turn_continues_after_an_interruption(conversation: Diarization) -> None:
     """ "No." at 16.2 s interrupts a sentence that continues for half a second."""
     truth = read_truth(SAMPLES["conversation"].path).turns
     (_, start, end), (_, inner_start, inner_end) = next(
         (outer, inner) for outer in truth for inner in truth
         if outer[0] != inner[0] and outer[1] < inner[1] and inner[2] < outer[2] - 0.4
     )  # fmt: skip
-    turns = diarize(diarizer, "conversation", num_speakers=3).turns
 
     def speakers_at(seconds: float) -> set[str]:
-        return {turn.speaker for turn in turns if turn.start <= seconds <= turn.end}
+        return {turn.speaker for turn in conversation.turns if turn.start <= seconds <= turn.end}
 
     [speaker] = speakers_at((start + inner_start) / 2)
     assert speaker in speakers_at((inner_end + end) / 2)
