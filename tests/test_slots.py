@@ -295,4 +295,4 @@ def test_bytes_per_slot_do_not_depend_on_the_number_of_slots() -> None:
     each = slots.bytes_per_slot
     slots.resize(5)
     assert slots.bytes_per_slot == each
-    assert [memory.shape[0] for memory in (slots.last, *slots.decoder.memory())] == [5] * 9
+    assert {len(memory) for memory in (slots.last, *slots.decoder.memory())} == {5}

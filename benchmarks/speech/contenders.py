@@ -1,9 +1,10 @@
 """Our engine and its peers, called as their users call them: the language is detected, nothing else is set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -30,13 +31,13 @@ class Checkpoints:
 
 
 @cache
-def _transcriber(model: Path) -> Transcriber:
-    return Transcriber(ModelSettings.from_environment(asr_model=str(model)))
+def _transcriber(model: Path, **settings: str) -> Transcriber:
+    return Transcriber(ModelSettings.from_environment(asr_model=str(model), **settings))
 
 
-def ours(model: Path, **parameters: Any) -> Transcribe:
-    """Transcriber, with these parameters in each request."""
-    transcriber = _transcriber(model)
+def ours(model: Path, settings: Mapping[str, str] = MappingProxyType({}), **parameters: Any) -> Transcribe:
+    """Transcriber with these settings, and with these parameters in each request."""
+    transcriber = _transcriber(model, **settings)
 
     def transcribe(samples: Samples, word_times: bool) -> Hypothesis:
         timestamps = {"timestamps": "word"} if word_times else {}
@@ -49,13 +50,15 @@ def ours(model: Path, **parameters: Any) -> Transcribe:
 
 
 @cache
-def _faster_whisper(ct2: Path) -> Any:
+def _faster_whisper(ct2: Path, precision: str) -> Any:
     from faster_whisper import WhisperModel
 
-    return WhisperModel(str(ct2), device="cpu", compute_type="float32", cpu_threads=torch.get_num_threads())
+    return WhisperModel(str(ct2), device="cpu", compute_type=precision, cpu_threads=torch.get_num_threads())
 
 
-def faster_whisper(checkpoints: Checkpoints, batched: bool = False, **options: Any) -> Transcribe:
+def faster_whisper(
+    checkpoints: Checkpoints, batched: bool = False, precision: str = "float32", **options: Any
+) -> Transcribe:
     """CTranslate2's engine; its batched pipeline leaves out what Silero takes for silence."""
     from faster_whisper import BatchedInferencePipeline
 
@@ -63,7 +66,7 @@ def faster_whisper(checkpoints: Checkpoints, batched: bool = False, **options: A
         from ctranslate2.converters import TransformersConverter
 
         TransformersConverter(str(checkpoints.model), copy_files=["tokenizer.json"]).convert(str(checkpoints.ct2))
-    engine = _faster_whisper(checkpoints.ct2)
+    engine = _faster_whisper(checkpoints.ct2, precision)
     call: Any = BatchedInferencePipeline(engine) if batched else engine
 
     def transcribe(samples: Samples, word_times: bool) -> Hypothesis:

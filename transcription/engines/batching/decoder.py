@@ -13,7 +13,15 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.activations import ACT2FN
 
-from transcription.engines.batching.layers import LayerNorm, Linear, MakeLinear, attention, fuse, linear
+from transcription.engines.batching.layers import (
+    LayerNorm,
+    Linear,
+    MakeLinear,
+    cross_attention,
+    fuse,
+    linear,
+    self_attention,
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,8 @@ class Decoder:
     """
 
     self_kv: list[Tensor]  # per layer: keys and values (slots × length, 2 × width)
-    cross_kv: list[Tensor]  # per layer: keys and values (slots, 2, heads, frames, head width)
+    cross_keys: list[Tensor]  # per layer: (slots, heads, frames, head width)
+    cross_values: list[Tensor]
     alignment_queries: dict[int, Tensor]  # per layer with alignment heads: (slots × length, heads, head width)
 
     def __init__(
@@ -86,9 +95,12 @@ class Decoder:
 
     def allocate(self, slots: int) -> None:
         """Replace the memory by memory for so many windows."""
-        self.slots, self.self_kv, self.cross_kv, self.alignment_queries = slots, [], [], {}  # free the old memory first
+        self.self_kv, self.cross_keys, self.cross_values, self.alignment_queries = [], [], [], {}  # free the old memory
+        self.slots = slots
         self.self_kv = [self._zeros(slots * self.length, 2 * self.width) for _ in self.layers]
-        self.cross_kv = [self._zeros(slots, 2, self.head_count, self.frames, self.head_width) for _ in self.layers]
+        cross = (slots, self.head_count, self.frames, self.head_width)
+        self.cross_keys = [self._zeros(*cross) for _ in self.layers]
+        self.cross_values = [self._zeros(*cross) for _ in self.layers]
         self.alignment_queries = {
             layer: self._zeros(slots * self.length, len(heads), self.head_width)
             for layer, heads in self.alignment_heads.items()
@@ -106,9 +118,9 @@ class Decoder:
 
     def write_cross_kv(self, rows: slice, states: Tensor) -> None:
         """Write the keys and values of encoder states (rows, frames, width) into the slots `rows`."""
-        for layer, memory in zip(self.layers, self.cross_kv, strict=True):
+        for layer, keys, values in zip(self.layers, self.cross_keys, self.cross_values, strict=True):
             both = layer.cross_kv(states).view(len(states), -1, 2, self.head_count, self.head_width)
-            memory[rows] = both.permute(0, 2, 3, 1, 4)
+            keys[rows], values[rows] = both.permute(2, 0, 3, 1, 4)
 
     def forward(
         self, tokens: Tensor, positions: Tensor, rows: slice, kv_length: int, record_alignment: bool = False,
@@ -153,7 +165,7 @@ class Decoder:
         kept = memory.view(self.slots, self.length, 2, self.head_count, self.head_width)[rows, :kv_length]
         key, value = kept.permute(2, 0, 3, 1, 4)
         query = self._split_heads(projected[:, : self.width], len(kept))
-        return layer.self_out(self._merge_heads(attention(query, key, value, mask)))
+        return layer.self_out(self._merge_heads(self_attention(query, key, value, mask)))
 
     def _cross_attention(
         self, number: int, layer: DecoderLayer, x: Tensor, index: Tensor, rows: slice, count: int,
@@ -163,8 +175,8 @@ class Decoder:
         if record_alignment and number in self.alignment_heads:
             heads = query.view(-1, self.head_count, self.head_width).index_select(1, self._alignment_index[number])
             self.alignment_queries[number].index_copy_(0, index, heads)
-        key, value = self.cross_kv[number][rows].unbind(1)
-        attended = attention(self._split_heads(query, count), key, value)
+        key, value = self.cross_keys[number][rows], self.cross_values[number][rows]
+        attended = cross_attention(self._split_heads(query, count), key, value)
         return layer.cross_out(self._merge_heads(attended))
 
     def _split_heads(self, x: Tensor, count: int) -> Tensor:
@@ -179,13 +191,13 @@ class Decoder:
         for layer, heads in self.alignment_heads.items():
             query = self.alignment_queries[layer].view(self.slots, self.length, len(heads), -1)[slot, nodes]
             query = query.float().transpose(0, 1)
-            key = self.cross_kv[layer][slot, 0, heads].float()
+            key = self.cross_keys[layer][slot, heads].float()
             found.append((query @ key.transpose(1, 2) * self.head_width**-0.5).softmax(-1))
         return torch.cat(found)
 
     def memory(self) -> list[Tensor]:
         """Return all memory, with the slot as first dimension."""
-        return self.memory_by_node() + self.cross_kv
+        return self.memory_by_node() + self.cross_keys + self.cross_values
 
     def memory_by_node(self) -> list[Tensor]:
         """Return what is kept for each token: (slots, length, …)."""
