@@ -5,7 +5,8 @@ INSTALLED := $(VENV)/.installed
 CONTAINER := .venv-container
 IMAGE := .venv-image
 # One thread for each of two processes. Files keep their order: otherwise the slow files of the cluster come last.
-PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+PROCESSES ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 # Test files that start a server, a browser, Ray or other processes, or decode much. `make check` leaves them out.
 SLOW := archive% beam_search% cluster% command% container% deploy% diarizer% edge% endpoint_routes% engines% gpu% hf_generate% \
 	languages% load% loop% openai% ray% router% schemas% server% shutdown% slots% speaker_nets% toolkit% tools% transcriber% ui%

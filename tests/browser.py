@@ -28,6 +28,8 @@ _ARGUMENTS = [
 PHONE = ViewportSize(width=360, height=740)  # CSS pixels
 DESKTOP = ViewportSize(width=1200, height=900)
 expect.set_options(timeout=30_000)  # milliseconds
+SLOW = {"chunk_length_s": 1, "batch_size": 1, "temperature": [0, 0, 0, 0, 0], "compression_ratio_threshold": 0.01}
+"""Options of a slow request: windows of one second, decoded five times each. The first text comes early."""
 
 
 @contextlib.contextmanager
@@ -102,6 +104,24 @@ def wait_for_transcript(page: Page) -> Page:
     page.wait_for_selector("#result[data-state=done]")
     expect(page.locator("#stage")).to_contain_text("of audio in")  # a failed request is done too
     return page
+
+
+def add_options(page: Page, options: dict[str, Any]) -> None:
+    """Send these options too. The page has no control for them. sent_options returns all that were sent."""
+    page.evaluate(
+        """options => { const append = FormData.prototype.append;
+            FormData.prototype.append = function (name, value, ...rest) {
+                if (name === "options") value = window.sent = JSON.stringify({ ...JSON.parse(value), ...options });
+                append.call(this, name, value, ...rest);
+            }; }""",
+        options,
+    )
+
+
+def sent_options(page: Page) -> dict[str, Any]:
+    """Return the options of the last request."""
+    found: dict[str, Any] = json.loads(page.evaluate("window.sent"))
+    return found
 
 
 def download(page: Page, extension: str) -> tuple[str, str]:

@@ -89,9 +89,19 @@ def endpoint(**environment: Path) -> EndpointHandler:
         return EndpointHandler()
 
 
+def diarization_settings(model: Path | str, **changes: Any) -> ModelSettings:
+    """Return settings with the demo model and this diarization model."""
+    return ModelSettings.from_environment(asr_model=str(DEMO), diarization_model=str(model), **changes)
+
+
+SLOWEST = ("ray", "real_speech", "load", "transcriber", "loop", "shutdown", "slots")
+"""Names of the test files that take 25 seconds or longer, the slowest first."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the slowest file first, so that two processes end at about the same time."""
-    items.sort(key=lambda item: item.path.name != "test_ray.py")
+    """Run the slowest files first, so that two processes end at about the same time."""
+    order = {f"test_{name}.py": place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.fixture(scope="session")

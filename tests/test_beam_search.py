@@ -15,7 +15,7 @@ from transformers.generation.logits_process import (
 )
 
 from tests.conftest import DEMO, SAMPLES
-from tests.test_slots import MAX_INITIAL, SHAPES, SUPPRESSED, SUPPRESSED_FIRST, VOCABULARY, random_model
+from tests.random_models import MAX_INITIAL, SHAPES, SUPPRESSED, SUPPRESSED_FIRST, VOCABULARY, random_model
 from transcription.config import MAX_BEAMS, ModelSettings
 from transcription.engines.batching.beam_search import Beams
 from transcription.engines.batching.decoder import Decoder

@@ -7,7 +7,7 @@ from tests.conftest import DEMO
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.errors import InvalidRequest
 from transcription.whisper.checkpoint import Whisper
-from transcription.whisper.decoding_result import DecodingResult, is_silence, needs_fallback
+from transcription.whisper.decoding_result import DecodingResult, is_silence, needs_fallback, preference
 from transcription.whisper.loading import load_checkpoint
 
 
@@ -82,3 +82,17 @@ def test_thresholds_are_those_of_whisper(
 ) -> None:
     result = DecodingResult([1], [logprob], logprob, compression, 0.0, no_speech, [1])
     assert (is_silence(result, InferenceConfig()), needs_fallback(result, InferenceConfig())) == (silence, fallback)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "best"),
+    [
+        ([(-1.2, 1.0), (-1.5, 1.0), (-3.0, 1.0)], 0),  # all are improbable
+        ([(-0.3, 9.0), (-1.5, 1.0), (-3.0, 1.0)], 1),  # the most probable one repeats itself
+        ([(-0.3, 9.0), (-0.4, 9.0)], 0),
+        ([(-0.3, 9.0), (-1.5, 1.0), (-0.9, 1.0)], 2),  # the last one meets the thresholds
+    ],
+)
+def test_the_best_attempt_is_kept(attempts: list[tuple[float, float]], best: int) -> None:
+    results = [DecodingResult([1], [logprob], logprob, ratio, 0.0, 0.1, [1]) for logprob, ratio in attempts]
+    assert max(range(len(results)), key=lambda number: preference(results[number], InferenceConfig())) == best

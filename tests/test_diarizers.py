@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import DIARIZATION
-from tests.test_diarizer import settings
+from tests.conftest import DIARIZATION, diarization_settings
 from transcription.diarization import DIARIZERS, load_diarizer
 from transcription.diarization.counts import count_warnings
 from transcription.diarization.loading import load_pipeline
@@ -15,7 +14,7 @@ from transcription.errors import InvalidSettings
 
 @pytest.mark.parametrize("name", DIARIZERS)
 def test_every_diarizer_is_a_value_of_the_setting_and_needs_its_model(name: str, tmp_path: Path) -> None:
-    chosen = settings(tmp_path, diarizer=name)
+    chosen = diarization_settings(tmp_path, diarizer=name)
     assert chosen.diarizer == name
     with pytest.raises(InvalidSettings, match=r"^DIARIZATION_MODEL "):
         load_diarizer(chosen)
@@ -23,7 +22,7 @@ def test_every_diarizer_is_a_value_of_the_setting_and_needs_its_model(name: str,
 
 def test_an_unknown_diarizer_is_an_error() -> None:
     with pytest.raises(InvalidSettings, match=r"^DIARIZER: Input should be 'pyannote'$"):
-        settings(DIARIZATION, diarizer="other")
+        diarization_settings(DIARIZATION, diarizer="other")
 
 
 def test_the_error_names_a_missing_file_or_module(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -31,10 +30,10 @@ def test_the_error_names_a_missing_file_or_module(tmp_path: Path, caplog: pytest
     (tmp_path / "part" / "embedding" / "pytorch_model.bin").unlink()
     message = "DIARIZATION_MODEL part is not complete: the file embedding/pytorch_model.bin is missing"
     with pytest.raises(InvalidSettings, match=f"^{message}$"):
-        load_pipeline(settings(tmp_path / "part"))
+        load_pipeline(diarization_settings(tmp_path / "part"))
     (tmp_path / "part" / "config.yaml").write_text("pipeline: {name: nowhere.Pipeline}")
     with pytest.raises(InvalidSettings, match=r"^DIARIZATION_MODEL part needs the Python module nowhere: install it"):
-        load_pipeline(settings(tmp_path / "part"))
+        load_pipeline(diarization_settings(tmp_path / "part"))
     assert caplog.records == []
 
 

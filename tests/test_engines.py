@@ -89,11 +89,21 @@ def test_speculative_decoding_changes_no_token(transcriber: Transcriber, name: s
         assert transcript.text == alone.text
 
 
-def test_the_temperature_rises_only_while_a_threshold_is_missed(transcriber: Transcriber) -> None:
-    asked = {"temperature": [0.0, 0.4], "language": "en", "no_speech_threshold": None}
-    assert {s.temperature for s in transcribe(transcriber, "short", **asked).segments} == {0.0}
-    always_missed = transcribe(transcriber, "short", **asked, compression_ratio_threshold=0.01)
-    assert {segment.temperature for segment in always_missed.segments} == {0.4}
+@pytest.mark.parametrize(
+    ("temperatures", "threshold", "kept"),
+    [
+        ([0.0, 0.4], -1.0, 0.0),  # the first attempt meets the threshold
+        ([1.0, 0.0], -1.0, 1.0),
+        ([1.0, 0.0], -0.45, 0.0),  # the second one does
+        ([0.0, 0.4], -0.1, 0.0),  # none does, and the first one is the most probable
+        ([1.0, 0.0], -0.1, 0.0),
+    ],
+)
+def test_the_first_attempt_that_meets_the_thresholds_is_kept(
+    transcriber: Transcriber, temperatures: list[float], threshold: float, kept: float
+) -> None:
+    asked = {"temperature": temperatures, "logprob_threshold": threshold, "language": "en", "no_speech_threshold": None}
+    assert {segment.temperature for segment in transcribe(transcriber, "short", **asked).segments} == {kept}
 
 
 @pytest.mark.parametrize("name", SPOKEN)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from transcription import __version__
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BUILD = "from setuptools import build_meta; import sys; print(build_meta.build_wheel(sys.argv[1]))"
@@ -58,7 +59,7 @@ def test_the_wheel_contains_every_file_of_the_package_and_no_other(wheel: zipfil
 
 def test_the_wheel_has_its_name_version_and_python_version(metadata: Message) -> None:
     assert (metadata["Name"], metadata["Version"], metadata["Requires-Python"]) == (
-        "transcription-endpoint", "0.1.0", ">=3.11",
+        "transcription-endpoint", __version__, ">=3.11",
     )  # fmt: skip
 
 

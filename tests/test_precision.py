@@ -12,7 +12,8 @@ from transcription.config import InferenceConfig, ModelSettings
 from transcription.engines.batching.engine import BatchingEngine
 from transcription.errors import InvalidSettings
 from transcription.transcriber import Transcriber
-from transcription.whisper.loading import choose_dtype, computes_in_bfloat16
+from transcription.whisper.loading import choose_dtype
+from transcription.whisper.processor import computes_in_bfloat16, has_amx
 
 CPU = torch.device("cpu")
 
@@ -36,6 +37,13 @@ def test_a_cpu_computes_in_bfloat16_if_it_has_the_instructions(tmp_path: Path, c
     assert not computes_in_bfloat16(path)
     path.write_text(cpuinfo)
     assert computes_in_bfloat16(path) == (expected and torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+
+
+def test_a_cpu_has_amx_if_its_flags_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "cpuinfo"
+    path.write_text("flags\t\t: fma amx_bf16 amx_tile")
+    assert has_amx(path)
+    assert not has_amx(tmp_path / "missing")
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ IGNORED: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"user": "me", "top_p": 1, "max_completion_tokens": 5}, {},
      [f"{WITHOUT_EFFECT}max_completion_tokens, top_p, user"]),
     ({"do_sample": False, "temperature": 0.5}, {"temperature": (0.0,)}, [f"{WITHOUT_EFFECT}temperature"]),
-    ({"do_sample": True, "temperature": 0}, {}, [f"{WITHOUT_EFFECT}do_sample"]),
+    ({"do_sample": True, "temperature": 0}, {"temperature": (0.0,)}, [f"{WITHOUT_EFFECT}do_sample"]),
     ({"sampling_rate": 8_000}, {"sampling_rate": 8_000}, [f"{WITHOUT_EFFECT}sampling_rate"]),
     ({"use_beam_search": True, "n": 3, "beam_size": 2}, {"beam_size": 2}, [f"{WITHOUT_EFFECT}n, use_beam_search"]),
     ({"use_beam_search": True}, {}, [f"{WITHOUT_EFFECT}use_beam_search"]),

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.conftest import SAMPLES
 from tests.serving import Running
+from transcription import __version__
 from transcription.config import InferenceConfig
 from transcription.formats import FORMATS, formats_of
 from transcription.server.app import create_app
@@ -101,3 +102,7 @@ def test_examples_of_the_document_work(server: Running, path: str) -> None:
 def test_docs_page_is_served(server: Running) -> None:
     answer = httpx.get(f"{server.url}/docs")
     assert (answer.status_code, "swagger" in answer.text.lower()) == (200, True)
+
+
+def test_the_document_has_the_version_of_the_package() -> None:
+    assert create_app(ServerSettings(), unused).openapi()["info"]["version"] == __version__

@@ -6,6 +6,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from transcription.config.fields import (
+    FALLBACK_TEMPERATURES,
     MULTILINGUAL,
     Assisted,
     BeamSize,
@@ -54,7 +55,7 @@ class InferenceConfig(BaseModel):
         " that are not said.",
     )
     temperature: Temperatures = Field(
-        (0.0,),
+        FALLBACK_TEMPERATURES,
         description="Sampling temperature. With a list (temperature fallback), a window is decoded again at the next"
         " temperature if it fails compression_ratio_threshold or logprob_threshold.",
     )

@@ -32,7 +32,7 @@ from transcription.vad.chunking import Chunk, windows
 from transcription.vad.coverage import MIN_UNCERTAIN, account_for, coverage_warnings
 from transcription.whisper.alignment import record_attention, token_starts
 from transcription.whisper.checkpoint import SAMPLES_PER_FRAME, SPEECH_BELOW, TokenTimes, Whisper
-from transcription.whisper.decoding_result import DecodingResult, needs_fallback
+from transcription.whisper.decoding_result import DecodingResult, needs_fallback, preference
 from transcription.whisper.loading import load_assistant, load_checkpoint
 from transcription.whisper.word_timing import place_words
 
@@ -152,17 +152,17 @@ class HFGenerateEngine:
     def _decode_with_fallback(
         self, states: Tensor, prompt: list[int], no_speech_probs: list[float], config: InferenceConfig
     ) -> list[DecodingResult]:
-        """Return each window's result at the first temperature that meets the thresholds, else at the last one."""
-        results: dict[int, DecodingResult] = {}
+        """Return each window's result at the first temperature that meets the thresholds, else the best of all."""
+        results: dict[int, list[DecodingResult]] = {row: [] for row in range(len(states))}
         pending = list(range(len(states)))
         for temperature in config.temperature:
             if not pending:
                 break
             outputs = self._generate(states[pending], prompt, temperature, config)
             for row, (tokens, logprobs) in zip(pending, outputs, strict=True):
-                results[row] = self.whisper.score(tokens, logprobs, temperature, no_speech_probs[row])
-            pending = [row for row in pending if needs_fallback(results[row], config)]
-        return [results[row] for row in range(len(states))]
+                results[row].append(self.whisper.score(tokens, logprobs, temperature, no_speech_probs[row]))
+            pending = [row for row in pending if needs_fallback(results[row][-1], config)]
+        return [max(attempts, key=lambda attempt: preference(attempt, config)) for attempts in results.values()]
 
     def _generate(
         self, states: Tensor, prompt: list[int], temperature: float, config: InferenceConfig

@@ -11,6 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from transcription import __version__
 from transcription.errors import InvalidSettings, TranscriptionError
 from transcription.server.api_errors import ApiError, to_api_error
 from transcription.server.authentication import authorised
@@ -50,7 +51,7 @@ def create_app(
         await service.sessions.close()
         await service.admission.close()
 
-    app = FastAPI(title="Transcription", version="1.0", description=_DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(title="Transcription", version=__version__, description=_DESCRIPTION, lifespan=lifespan)
     app.state.service = service
     app.include_router(status_routes.open_router)
     for routes in (audio_routes, chat_routes, endpoint_routes, status_routes):

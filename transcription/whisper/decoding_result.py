@@ -39,11 +39,24 @@ def needs_fallback(result: DecodingResult, config: InferenceConfig) -> bool:
     """Return whether to decode again at a higher temperature: the text repeats itself, or its avg_logprob is low."""
     if is_silence(result, config):
         return False
-    if config.compression_ratio_threshold is not None and (
-        result.is_loop or result.compression_ratio > config.compression_ratio_threshold
-    ):
+    if is_repetitive(result, config):
         return True
     return config.logprob_threshold is not None and result.avg_logprob < config.logprob_threshold
+
+
+def is_repetitive(result: DecodingResult, config: InferenceConfig) -> bool:
+    """Return whether the text repeats itself."""
+    threshold = config.compression_ratio_threshold
+    return threshold is not None and (result.is_loop or result.compression_ratio > threshold)
+
+
+def preference(result: DecodingResult, config: InferenceConfig) -> tuple[bool, bool, float]:
+    """Return the key that is highest for the attempt to keep.
+
+    If every attempt fails, it is the most probable one of those that do not repeat themselves (faster-whisper);
+    openai/whisper keeps the one at the highest temperature, which is often invented.
+    """
+    return not needs_fallback(result, config), not is_repetitive(result, config), result.avg_logprob
 
 
 def follows_prompt(result: DecodingResult, prompt: Sequence[int], config: InferenceConfig) -> bool:

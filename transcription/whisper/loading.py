@@ -11,6 +11,7 @@ import transformers
 from transcription.config import ModelSettings
 from transcription.errors import InvalidSettings
 from transcription.torchaudio_patch import patch_torchaudio
+from transcription.whisper.processor import computes_in_bfloat16
 
 if TYPE_CHECKING:
     from transformers import WhisperForConditionalGeneration
@@ -49,20 +50,6 @@ def choose_device(settings: ModelSettings) -> torch.device:
         except RuntimeError:
             raise InvalidSettings("DEVICE is unknown: set auto, cpu, cuda, cuda:0 or mps") from None
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def computes_in_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Return whether the CPU has instructions for bfloat16 (AVX512-BF16 or AMX), and torch uses them.
-
-    torch has no public function for this in all versions, and it also computes in bfloat16, slowly, on other CPUs.
-    cpuinfo: the kernel's description; False without one.
-    """
-    try:
-        flags = set(cpuinfo.read_text().split())
-    except OSError:
-        return False
-    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return has_onednn and not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 def choose_dtype(settings: ModelSettings, device: torch.device) -> torch.dtype:

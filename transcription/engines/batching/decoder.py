@@ -14,12 +14,13 @@ from torch.nn import functional
 from transformers.activations import ACT2FN
 
 from transcription.engines.batching.layers import (
+    IN_ITS_PRECISION,
+    Arithmetic,
     LayerNorm,
     Linear,
     MakeLinear,
-    cross_attention,
+    audio_attention,
     fuse,
-    linear,
     self_attention,
 )
 
@@ -66,7 +67,7 @@ class Decoder:
 
     def __init__(
         self, model: Any, slots: int, slack: int = 0, alignment_heads: list[tuple[int, int]] | None = None,
-        make_linear: MakeLinear = linear,
+        arithmetic: Arithmetic = IN_ITS_PRECISION,
     ) -> None:  # fmt: skip
         """Take the weights of a model, and allocate memory.
 
@@ -80,11 +81,12 @@ class Decoder:
         self.length = self.positions + slack
         self.embedding, self.position_embedding = decoder.embed_tokens.weight, decoder.embed_positions.weight
         self.device, self.dtype = self.embedding.device, self.embedding.dtype
+        self.attention_dtype = arithmetic.attention_dtype or self.dtype
         self.activation = ACT2FN[config.activation_function]
         self.scale = self.width**0.5 if config.scale_embedding else 1.0
-        self.layers = [DecoderLayer.of(layer, make_linear) for layer in decoder.layers]
+        self.layers = [DecoderLayer.of(layer, arithmetic.make_linear) for layer in decoder.layers]
         self.norm = LayerNorm(decoder.layer_norm)
-        self.proj_out = make_linear(model.proj_out.weight, None)
+        self.proj_out = arithmetic.make_linear(model.proj_out.weight, None)
         self.alignment_heads = _by_layer(alignment_heads or [])
         # On the device: a list as an index would be copied from the host in every step.
         self._alignment_index = {
@@ -99,8 +101,8 @@ class Decoder:
         self.slots = slots
         self.self_kv = [self._zeros(slots * self.length, 2 * self.width) for _ in self.layers]
         cross = (slots, self.head_count, self.frames, self.head_width)
-        self.cross_keys = [self._zeros(*cross) for _ in self.layers]
-        self.cross_values = [self._zeros(*cross) for _ in self.layers]
+        self.cross_keys = [self._zeros(*cross, dtype=self.attention_dtype) for _ in self.layers]
+        self.cross_values = [self._zeros(*cross, dtype=self.attention_dtype) for _ in self.layers]
         self.alignment_queries = {
             layer: self._zeros(slots * self.length, len(heads), self.head_width)
             for layer, heads in self.alignment_heads.items()
@@ -112,9 +114,9 @@ class Decoder:
         per_layer = 10 * self.width**2 + 2 * self.width * self.ffn_width
         return int(len(self.layers) * per_layer + self.embedding.numel())
 
-    def _zeros(self, *shape: int) -> Tensor:
+    def _zeros(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         # Not empty: unwritten memory is masked, and NaN survives a mask.
-        return torch.zeros(shape, device=self.device, dtype=self.dtype)
+        return torch.zeros(shape, device=self.device, dtype=dtype or self.dtype)
 
     def write_cross_kv(self, rows: slice, states: Tensor) -> None:
         """Write the keys and values of encoder states (rows, frames, width) into the slots `rows`."""
@@ -176,8 +178,8 @@ class Decoder:
             heads = query.view(-1, self.head_count, self.head_width).index_select(1, self._alignment_index[number])
             self.alignment_queries[number].index_copy_(0, index, heads)
         key, value = self.cross_keys[number][rows], self.cross_values[number][rows]
-        attended = cross_attention(self._split_heads(query, count), key, value)
-        return layer.cross_out(self._merge_heads(attended))
+        attended = audio_attention(self._split_heads(query, count).to(key.dtype), key, value)
+        return layer.cross_out(self._merge_heads(attended.to(x.dtype)))
 
     def _split_heads(self, x: Tensor, count: int) -> Tensor:
         return x.view(count, -1, self.head_count, self.head_width).transpose(1, 2)

@@ -9,13 +9,13 @@ from torch.nn import functional
 
 from transcription.audio import Samples
 from transcription.engines.batching.features import LogMelFeatures
-from transcription.engines.batching.layers import LayerNorm, MakeLinear, fuse
+from transcription.engines.batching.layers import IN_ITS_PRECISION, Arithmetic, LayerNorm, audio_attention, fuse
 
 
 class Encoder:
     """The encoder of one Whisper model, log-mel features included."""
 
-    def __init__(self, model: Any, extractor: Any, make_linear: MakeLinear) -> None:
+    def __init__(self, model: Any, extractor: Any, arithmetic: Arithmetic = IN_ITS_PRECISION) -> None:
         """Take the weights of a model.
 
         extractor: a feature extractor; a new one is made if its number of mels is not the model's.
@@ -27,7 +27,7 @@ class Encoder:
         self.position_embedding = encoder.embed_positions.weight
         self.features = LogMelFeatures(fitting, self.position_embedding.device, self.position_embedding.dtype)
         self.convolutions = encoder.conv1, encoder.conv2
-        self.layers = [_EncoderLayer(layer, make_linear) for layer in encoder.layers]
+        self.layers = [_EncoderLayer(layer, arithmetic) for layer in encoder.layers]
         self.norm = LayerNorm(encoder.layer_norm)
 
     def __call__(self, windows: list[Samples]) -> Tensor:
@@ -42,8 +42,9 @@ class Encoder:
 
 
 class _EncoderLayer:
-    def __init__(self, layer: Any, make_linear: MakeLinear) -> None:
-        attention = layer.self_attn
+    def __init__(self, layer: Any, arithmetic: Arithmetic) -> None:
+        attention, make_linear = layer.self_attn, arithmetic.make_linear
+        self.attention_dtype = arithmetic.attention_dtype or attention.q_proj.weight.dtype
         self.heads = attention.num_heads
         self.activation = layer.activation_fn
         self.attention_norm, self.ffn_norm = LayerNorm(layer.self_attn_layer_norm), LayerNorm(layer.final_layer_norm)
@@ -55,8 +56,8 @@ class _EncoderLayer:
     def __call__(self, x: Tensor) -> Tensor:
         rows, frames, width = x.shape
         projected = self.qkv(self.attention_norm(x)).view(rows, frames, 3, self.heads, -1)
-        query, key, value = projected.permute(2, 0, 3, 1, 4)
-        attended = functional.scaled_dot_product_attention(query, key, value)
+        query, key, value = projected.to(self.attention_dtype).permute(2, 0, 3, 1, 4)
+        attended = audio_attention(query, key, value).to(x.dtype)
         x = x + self.out(attended.transpose(1, 2).reshape(rows, frames, width))
         x = x + self.fc2(self.activation(self.fc1(self.ffn_norm(x))))
         if x.dtype == torch.float16:  # large checkpoints overflow; transformers clamps likewise

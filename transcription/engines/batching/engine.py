@@ -11,7 +11,7 @@ from transcription.engines.batching.beam_search import SPARE_NODES
 from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
 from transcription.engines.batching.encoder import Encoder
-from transcription.engines.batching.layers import int8_linear, linear
+from transcription.engines.batching.layers import IN_ITS_PRECISION, int8_arithmetic
 from transcription.engines.batching.logits_rules import LogitsRules
 from transcription.engines.batching.loop import DecodingLoop
 from transcription.engines.batching.reading import read_window
@@ -45,22 +45,23 @@ class BatchingEngine(WindowedEngine):
         checkpoint = load_checkpoint(settings)
         assistant = load_assistant(settings, checkpoint)
         device = checkpoint.device.type
-        if settings.quantization == "int8" and device != "cpu":
+        is_int8 = settings.quantization == "int8"
+        if is_int8 and device != "cpu":
             raise InvalidSettings("QUANTIZATION int8 computes on CPUs: set DEVICE to cpu, or leave QUANTIZATION out")
-        make_linear = int8_linear if settings.quantization == "int8" else linear
+        arithmetic = int8_arithmetic() if is_int8 else IN_ITS_PRECISION
         whisper = Whisper(checkpoint, assistant is not None)
         super().__init__(whisper, whisper.capabilities)
         slack = max(SPARE_NODES, max(DRAFT_LENGTHS) + 1)
-        decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), make_linear)
-        drafting = None if assistant is None else Decoder(assistant, 1, slack, make_linear=make_linear)
+        decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), arithmetic)
+        drafting = None if assistant is None else Decoder(assistant, 1, slack, arithmetic=arithmetic)
         graphs = CudaGraphs(settings.cuda_graphs and device == "cuda", checkpoint.device)
         slots = Slots(decoder, _rules(self.whisper, checkpoint.device), drafting, graphs)
         slots.resize(settings.slots or _affordable_slots(slots))
         has_own_encoder = assistant is not None and hasattr(assistant.model, "encoder")
         self.loop = DecodingLoop(
             self.whisper, slots, _ENCODE_BATCH.get(device, _ENCODE_BATCH_CPU),
-            Encoder(checkpoint.model, checkpoint.feature_extractor, make_linear),
-            Encoder(assistant, checkpoint.feature_extractor, make_linear) if has_own_encoder else None,
+            Encoder(checkpoint.model, checkpoint.feature_extractor, arithmetic),
+            Encoder(assistant, checkpoint.feature_extractor, arithmetic) if has_own_encoder else None,
             None if drafting is None else Speculation(drafting.weights_per_token / decoder.weights_per_token),
             self._on_decoded,
         )  # fmt: skip

@@ -2,16 +2,20 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from transcription.whisper.processor import computes_in_bfloat16, has_amx
+
 Linear = Callable[[Tensor], Tensor]
 MakeLinear = Callable[[Tensor, Tensor | None], Linear]
 """(weight, bias) → the layer."""
-_FEW_QUERIES = 25  # the most that were measured
+_FEW_QUERIES = 25  # of a step, as against those of the encoder
+_BLOCK = 250  # queries whose scores are in memory at the same time
 
 
 def linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
@@ -31,6 +35,22 @@ def _quantize(weight: Tensor) -> Tensor:
         # torch has announced the end of these tensors; their successor takes twice the time for one row.
         warnings.simplefilter("ignore", UserWarning)
         return torch.quantize_per_channel(weight, scales, torch.zeros(len(weight), dtype=torch.long), 0, torch.qint8)
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How a model computes. attention_dtype: of the attention to the audio; None for the precision of the model."""
+
+    make_linear: MakeLinear = linear
+    attention_dtype: torch.dtype | None = None
+
+
+IN_ITS_PRECISION = Arithmetic()
+
+
+def int8_arithmetic() -> Arithmetic:
+    """Return int8 layers, with attention in bfloat16 where the CPU computes in it."""
+    return Arithmetic(int8_linear, torch.bfloat16 if computes_in_bfloat16() else None)
 
 
 def fuse(layers: list[Any], make_linear: MakeLinear) -> Linear:
@@ -59,16 +79,18 @@ def self_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | Non
     return functional.scaled_dot_product_attention(query, key, value, mask)
 
 
-def cross_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Return scaled dot-product attention (rows, heads, queries, head width) over all keys.
+def audio_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Return scaled dot-product attention (rows, heads, queries, head width) over all frames of the audio.
 
-    key, value: (rows, heads, frames, head width). They are contiguous, or they would be copied.
+    key, value: (rows, heads, frames, head width).
     """
-    if query.shape[2] <= _FEW_QUERIES and _is_bfloat16_on_cpu(query):
-        # torch's fused attention needs up to three times as long as three products.
-        scores: Tensor = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-        return scores.softmax(-1) @ value
-    return functional.scaled_dot_product_attention(query, key, value)
+    queries = query.shape[2]
+    if not _is_bfloat16_on_cpu(query) or (queries > _FEW_QUERIES and has_amx()):
+        return functional.scaled_dot_product_attention(query, key, value)
+    # Without AMX, torch's fused attention needs 1.5 to 3 times as long as three products.
+    key = key.transpose(-1, -2)
+    blocks = [(block * block.shape[-1] ** -0.5 @ key).softmax(-1) @ value for block in torch.split(query, _BLOCK, 2)]
+    return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
 
 
 def _is_bfloat16_on_cpu(tensor: Tensor) -> bool:

@@ -247,7 +247,8 @@ class DecodingLoop:
                 row.with_context, row.context = self._reader.decoded(index, row, result), []
                 self.slots.forget_prompt(index)
                 self._prefill(slice(index, index + 1))
-            elif needs_fallback(result, row.config) and row.attempt + 1 < len(row.config.temperature):
+            elif needs_fallback(result, row.config) and row.has_next_temperature:
+                row.failed.append(self._reader.decoded(index, row, result))
                 row.attempt += 1
                 self._begin(index, row)
             else:

@@ -8,7 +8,7 @@ from torch import Tensor
 from transcription.config import InferenceConfig
 from transcription.engines.batching.beam_search import Beams
 from transcription.engines.batching.window import Window
-from transcription.whisper.decoding_result import DecodingResult, is_confirmed
+from transcription.whisper.decoding_result import DecodingResult, is_confirmed, preference
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Row:
 
     attempt: index of its temperature. language_changes: seconds at which the window must be cut; it is not decoded.
     context: tokens of the request's prompt. with_context: what was decoded with them, if they were then left out.
+    failed: attempts at lower temperatures.
     """
 
     window: Window
@@ -41,6 +42,7 @@ class Row:
     language_changes: tuple[float, ...] = ()
     context: list[int] = field(default_factory=list)
     with_context: DecodedWindow | None = None
+    failed: list[DecodedWindow] = field(default_factory=list)
 
     @property
     def config(self) -> InferenceConfig:
@@ -68,15 +70,21 @@ class Row:
         return zlib.crc32(self.window.samples.tobytes(), self.config.seed + self.attempt)
 
     @property
+    def has_next_temperature(self) -> bool:
+        """Whether another temperature is left."""
+        return self.attempt + 1 < len(self.config.temperature)
+
+    @property
     def has_another_attempt(self) -> bool:
         """Whether the window can be decoded again: without its prompt, or at the next temperature."""
-        return bool(self.context) or self.attempt + 1 < len(self.config.temperature)
+        return bool(self.context) or self.has_next_temperature
 
     def choose(self, decoded: DecodedWindow) -> DecodedWindow:
-        """Return the last attempt, or the one with the prompt if the last one confirms it."""
-        if self.with_context is not None and is_confirmed(self.with_context.result, decoded.result):
+        """Return the best of all attempts, or the one with the prompt if that one confirms it."""
+        best = max([*self.failed, decoded], key=lambda attempt: preference(attempt.result, self.config))
+        if self.with_context is not None and is_confirmed(self.with_context.result, best.result):
             return self.with_context
-        return decoded
+        return best
 
     @property
     def is_short(self) -> bool:

@@ -17,7 +17,13 @@ from transcription.engines.edge.network import Array, Network
 from transcription.engines.edge.row import Decoded, Row
 from transcription.engines.edge.rules import LogitsRules
 from transcription.whisper.checkpoint import Whisper
-from transcription.whisper.decoding_result import DecodingResult, follows_prompt, is_confirmed, needs_fallback
+from transcription.whisper.decoding_result import (
+    DecodingResult,
+    follows_prompt,
+    is_confirmed,
+    needs_fallback,
+    preference,
+)
 from transcription.whisper.repetition import LOOP_CHECK
 
 
@@ -130,11 +136,12 @@ class GreedyDecoder:
         if row.context and follows_prompt(result, row.context[1:], config):
             row.with_context, row.context = decoded, []
         elif needs_fallback(result, config) and row.has_next_temperature:
+            row.failed.append(decoded)
             row.attempt += 1
-        elif row.with_context is not None and is_confirmed(row.with_context.result, result):
-            row.decoded = row.with_context
         else:
-            row.decoded = decoded
+            row.decoded = max([*row.failed, decoded], key=lambda attempt: preference(attempt.result, config))
+            if row.with_context is not None and is_confirmed(row.with_context.result, row.decoded.result):
+                row.decoded = row.with_context
 
     def _detect_languages(self, rows: list[Row], cross: list[Array]) -> tuple[list[Row], list[Array]]:
         """Set the languages that are to be detected, and return the rows that are to be decoded."""

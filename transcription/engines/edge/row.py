@@ -23,7 +23,8 @@ class Row:
 
     states: of the encoder (1, frames, width). attempt: index of its temperature. context: tokens of the request's
     prompt. attention: of the alignment heads (heads, frames), one for each token. with_context: what was decoded with
-    the prompt, if it was then left out. decoded: None until an attempt was good enough.
+    the prompt, if it was then left out. failed: attempts at lower temperatures. decoded: what the window says, None
+    until it is known.
     """
 
     window: Window
@@ -40,6 +41,7 @@ class Row:
     state: State = field(default_factory=lambda: State(timed=True))
     has_ended: bool = False
     with_context: "Decoded | None" = None
+    failed: list["Decoded"] = field(default_factory=list)
     decoded: "Decoded | None" = None
 
     @property
