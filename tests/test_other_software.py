@@ -1,8 +1,12 @@
-"""Variables and options that users of other software know."""
+"""Variables, options and form fields that users of other software know."""
 
+import json
+
+import httpx
 import pytest
 
-from tests.conftest import SAMPLES
+from tests.conftest import ROOT, SAMPLES
+from tests.serving import Running
 from transcription.cli import serve
 from transcription.config import IgnoredVariables, InferenceConfig, ModelSettings
 from transcription.errors import InvalidSettings
@@ -108,3 +112,51 @@ def test_without_options_the_variables_count(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PORT", "81")
     server, models = serve.settings(serve.parser().parse_args([]))
     assert (server.port, models.asr_model) == (81, "x")
+
+
+VLLM_FIELDS = {
+    "model": "whisper", "language": "en", "prompt": "Hello.", "hotwords": "Sarah", "response_format": "verbose_json",
+    "timestamp_granularities[]": "segment", "stream": "false", "temperature": "0.0", "seed": "7",
+    "use_beam_search": "true", "n": "2", "length_penalty": "1.0",
+}  # fmt: skip
+VLLM_IGNORED = {
+    "frequency_penalty": "0.1", "include_stop_str_in_output": "true", "max_completion_tokens": "99", "min_p": "0.1",
+    "presence_penalty": "0.1", "repetition_penalty": "1.1", "stream_continuous_usage_stats": "true",
+    "to_language": "en", "top_k": "5", "top_p": "0.9", "vllm_xargs": '{"a": 1}',
+}  # fmt: skip
+SPEACHES_FIELDS = {
+    "model": "Systran/faster-whisper-tiny", "language": "en", "prompt": "Hello.", "response_format": "verbose_json",
+    "temperature": "0.0", "timestamp_granularities[]": "word", "stream": "false", "hotwords": "Sarah",
+    "vad_filter": "true",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "ignored"),
+    [(VLLM_FIELDS, {}), (VLLM_FIELDS, VLLM_IGNORED), (SPEACHES_FIELDS, {"without_timestamps": "true"}),
+     (SPEACHES_FIELDS | {"without_timestamps": "false"}, {})],
+)  # fmt: skip
+def test_every_form_field_has_its_meaning_or_is_named(
+    server: Running, fields: dict[str, str], ignored: dict[str, str]
+) -> None:
+    files = {"file": ("a.wav", SAMPLES["short"].path.read_bytes())}
+    answer = httpx.post(f"{server.url}/v1/audio/transcriptions", files=files, data=fields | ignored, timeout=60)
+    names = ", ".join(sorted(ignored))
+    assert (answer.status_code, answer.json().get("warnings")) == (
+        200, [f"ignored parameters without effect here: {names}"] if names else None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("route", ["transcriptions", "translations"])
+def test_the_last_event_of_a_stream_has_the_usage(server: Running, route: str) -> None:
+    files = {"file": ("a.wav", SAMPLES["short"].path.read_bytes())}
+    data = {"stream": "true", "stream_include_usage": "true"}
+    answer = httpx.post(f"{server.url}/v1/audio/{route}", files=files, data=data, timeout=60)
+    done = json.loads(answer.text.strip().rpartition("data: ")[2])
+    assert (done["type"], done["usage"]["type"], "warnings" in done) == ("transcript.text.done", "tokens", False)
+
+
+def test_the_document_has_every_form_field() -> None:
+    document = (ROOT / "docs" / "migration.md").read_text()
+    fields = {**VLLM_FIELDS, **VLLM_IGNORED, **SPEACHES_FIELDS, "stream_include_usage": "", "without_timestamps": ""}
+    assert [name for name in fields if f"`{name}`" not in document] == []

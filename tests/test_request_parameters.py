@@ -39,6 +39,8 @@ MEANINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"generate_kwargs": {"compression_ratio_threshold": 1.35}}, {"compression_ratio_threshold": 2.4}),
     ({"compression_ratio_threshold": 1.35}, {"compression_ratio_threshold": 1.35}),
     ({"use_cache": True, "condition_on_prev_tokens": False, "sampling_rate": 16_000, "n": "1"}, {}),
+    ({"use_beam_search": True, "n": 3}, {"beam_size": 3}),
+    ({"stream_include_usage": True, "stream_continuous_usage_stats": False, "include_stop_str_in_output": "false"}, {}),
     ({"generate_kwargs": {"num_beams": 4, "length_penalty": 1.0}}, {"beam_size": 4, "length_penalty": 1.0}),
 ]  # fmt: skip
 
@@ -60,6 +62,11 @@ IGNORED: list[tuple[dict[str, Any], dict[str, Any], list[str]]] = [
     ({"do_sample": False, "temperature": 0.5}, {"temperature": (0.0,)}, [f"{WITHOUT_EFFECT}temperature"]),
     ({"do_sample": True, "temperature": 0}, {"temperature": (0.0,)}, [f"{WITHOUT_EFFECT}do_sample"]),
     ({"sampling_rate": 8_000}, {"sampling_rate": 8_000}, [f"{WITHOUT_EFFECT}sampling_rate"]),
+    ({"use_beam_search": True, "n": 3, "beam_size": 2}, {"beam_size": 2}, [f"{WITHOUT_EFFECT}n, use_beam_search"]),
+    ({"use_beam_search": True}, {}, [f"{WITHOUT_EFFECT}use_beam_search"]),
+    ({"use_beam_search": False, "n": 2}, {}, [f"{WITHOUT_EFFECT}n"]),
+    ({"to_language": "de", "vllm_xargs": {"a": 1}, "stream_continuous_usage_stats": "true"}, {},
+     [f"{WITHOUT_EFFECT}stream_continuous_usage_stats, to_language, vllm_xargs"]),
     ({"condition_on_prev_tokens": True}, {}, [f"{WITHOUT_EFFECT}condition_on_prev_tokens"]),
     ({"return_timestamps": "word", "timestamps": "none"}, {"timestamps": "none"}, [f"{TWICE}return_timestamps"]),
     ({"language": "en", "generate_kwargs": {"language": "de"}}, {"language": "en"}, [f"{TWICE}language"]),
@@ -93,6 +100,14 @@ def test_a_wrong_value_is_refused(parameters: object, message: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         parsed(parameters)
     assert str(caught.value) == message
+
+
+def test_a_parameter_may_mean_nothing_in_one_interface() -> None:
+    sent = {"without_timestamps": "true", "hotwords": "Anna"}
+    assert normalize(sent, without_effect=["without_timestamps"]) == (
+        {"keywords": "Anna"}, ("ignored parameters without effect here: without_timestamps",),
+    )  # fmt: skip
+    assert normalize({"without_timestamps": "false"}, without_effect=["without_timestamps"]) == ({}, ())
 
 
 def test_normalize_keeps_unknown_parameters_for_interfaces_that_refuse_them() -> None:

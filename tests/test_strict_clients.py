@@ -1,10 +1,14 @@
 """Clients whose schemas are strict about types, and requests that are malformed."""
 
+import base64
+import json
 from typing import Annotated, Any
 
 import httpx
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from tests.conftest import DEMO, SAMPLES
 from tests.serving import Running, serving
@@ -22,7 +26,7 @@ class _Strict(BaseModel):
 
 
 class AiSdkSegment(_Strict):
-    """A segment in the schema of Vercel's AI SDK (@ai-sdk/openai 3)."""
+    """A segment in the schema of Vercel's AI SDK (@ai-sdk/openai 3 and 4)."""
 
     id: Number
     seek: Number
@@ -82,6 +86,29 @@ def test_the_ai_sdk_reads_words(server: Running) -> None:
 def test_the_ai_sdk_reads_silence(server: Running) -> None:
     answer = read(server, "silence", response_format="verbose_json")
     assert (answer.text, answer.segments, type(answer.language)) == ("", [], str)
+
+
+def test_the_ai_sdk_streams_a_recording(server: Running) -> None:
+    """The messages of its streaming transcription, which ends with the first item."""
+    audio = {
+        "format": {"type": "audio/pcm", "rate": 16_000},
+        "transcription": {"model": "gpt-realtime-whisper", "language": "en", "delay": "low"},
+        "turn_detection": None,
+    }
+    samples = (SAMPLES["short"].audio.samples * 32767).astype("<i2").tobytes()
+    url = server.url.replace("http", "ws") + "/v1/realtime?intent=transcription"
+    with connect(url, subprotocols=[Subprotocol("realtime"), Subprotocol("openai-insecure-api-key.none")]) as socket:
+        socket.send(
+            json.dumps({"type": "session.update", "session": {"type": "transcription", "audio": {"input": audio}}})
+        )
+        socket.send(json.dumps({"type": "input_audio_buffer.append", "audio": base64.b64encode(samples).decode()}))
+        socket.send(json.dumps({"type": "input_audio_buffer.commit"}))
+        events: list[dict[str, Any]] = []
+        while not events or not events[-1]["type"].endswith((".completed", "error")):
+            events.append(json.loads(socket.recv(60)))
+    deltas = "".join(event["delta"] for event in events if event["type"].endswith("transcription.delta"))
+    assert deltas.split()[:2] == ["Sarah", "wants"]
+    assert events[-1]["transcript"].startswith("Sarah wants to finish the budget later.")
 
 
 def test_a_segment_without_scores_has_numbers() -> None:

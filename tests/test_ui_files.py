@@ -154,7 +154,8 @@ class TestMarkup:
     def test_every_control_is_a_parameter_of_a_request(self) -> None:
         names = {attributes.get("name") for attributes in ELEMENTS.attributes("input", "select", "textarea")} - {None}
         assert names == {
-            "language", "task", "num_speakers", "keywords", "prompt", "vad_filter", "multichannel", "diarize"
+            "language", "task", "num_speakers", "keywords", "prompt", "vad_filter", "multichannel", "diarize",
+            "align",
         }  # fmt: skip
         assert names <= set(InferenceConfig.model_fields)
 

@@ -37,25 +37,30 @@ _TIMESTAMPS: dict[str, dict[str, str | None]] = {
 _WITHOUT_EFFECT = frozenset({
     "best_of", "condition_on_prev_tokens", "condition_on_previous_text", "decoder_kwargs", "do_sample",
     "early_stopping", "epsilon_cutoff", "eta_cutoff", "frequency_penalty", "ignore_warning",
-    "logit_bias", "max_completion_tokens", "max_length", "max_new_tokens", "max_tokens", "metadata", "min_length",
-    "min_new_tokens", "min_p", "modalities", "multilingual", "n", "no_repeat_ngram_size", "num_beam_groups",
-    "num_return_sequences", "parallel_tool_calls", "penalty_alpha", "presence_penalty",
-    "prompt_ids", "reasoning_effort", "repetition_penalty", "return_language", "safety_identifier", "service_tier",
-    "stop", "store", "stride_length_s", "suppress_blank", "suppress_tokens", "tool_choice", "tools", "top_k",
-    "top_logprobs", "top_p", "typical_p", "use_beam_search", "use_cache", "user", "verbosity",
+    "include_stop_str_in_output", "logit_bias", "max_completion_tokens", "max_length", "max_new_tokens", "max_tokens",
+    "metadata", "min_length", "min_new_tokens", "min_p", "modalities", "multilingual", "n", "no_repeat_ngram_size",
+    "num_beam_groups", "num_return_sequences", "parallel_tool_calls", "penalty_alpha", "presence_penalty", "prompt_ids",
+    "reasoning_effort", "repetition_penalty", "return_language", "safety_identifier", "service_tier", "stop", "store",
+    "stream_continuous_usage_stats", "stream_include_usage", "stride_length_s", "suppress_blank", "suppress_tokens",
+    "to_language", "tool_choice", "tools", "top_k", "top_logprobs", "top_p", "typical_p", "use_beam_search",
+    "use_cache", "user", "verbosity", "vllm_xargs", "without_timestamps",
 })  # fmt: skip
 """Parameters of other software that mean nothing here."""
 _VALUES_WITHOUT_WARNING: dict[str, tuple[object, ...]] = {
     "best_of": (1,),
     "condition_on_prev_tokens": (False,),
     "condition_on_previous_text": (False,),
+    "include_stop_str_in_output": (False,),
     "n": (1,),
     "num_beam_groups": (1,),
     "num_return_sequences": (1,),
     "return_language": (True,),
     "sampling_rate": (16_000,),
+    "stream_continuous_usage_stats": (False,),
+    "stream_include_usage": (True, False),  # the last event has the usage always
     "use_beam_search": (False,),
     "use_cache": (True,),
+    "without_timestamps": (False,),
 }
 """What these values ask for happens anyway."""
 _TOKEN_RATIO = 2.4 / 1.35  # of thresholds for text and for token ids that mean the same
@@ -78,9 +83,12 @@ def parse_request(parameters: object, config_class: type[Config]) -> tuple[Confi
     return config_class.from_request(known), (*warnings, *_named("ignored unknown parameters", unknown))
 
 
-def normalize(parameters: object, config_class: type[InferenceConfig] = InferenceConfig) -> tuple[Parameters, Warnings]:
+def normalize(
+    parameters: object, config_class: type[InferenceConfig] = InferenceConfig, without_effect: Collection[str] = ()
+) -> tuple[Parameters, Warnings]:
     """Return the parameters under our names, and warnings that name those without effect. Unknown ones are kept.
 
+    without_effect: parameters of other software that mean nothing in this interface, though they do in others.
     Raises InvalidRequest if `parameters` is no object, or a value of other software is wrong.
     """
     if parameters is None:
@@ -91,14 +99,14 @@ def normalize(parameters: object, config_class: type[InferenceConfig] = Inferenc
     levels += [_group(name, parameters[name]) for name in _GROUPS if parameters.get(name) is not None]
     result: Parameters = {}
     repeated: list[str] = []
-    for sent in (sent for level in levels for sent in _translated(level, config_class.model_fields)):
+    for sent in (sent for level in levels for sent in _translated(level, config_class.model_fields, without_effect)):
         if result.setdefault(sent.ours, sent.value) != sent.value:
             repeated.append(sent.name)
-    result, without_effect = _sampled(result)
-    without_effect += [name for name in result if _is_without_effect(name, result[name], config_class.model_fields)]
+    result, ignored = _sampled(_with_beams(result))
+    ignored += [name for name in result if _is_without_effect(name, result[name], config_class.model_fields)]
     kept = (name for name in result if name in config_class.model_fields or name not in _WITHOUT_EFFECT)
     return {name: result[name] for name in kept}, (
-        *_named("ignored parameters without effect here", without_effect),
+        *_named("ignored parameters without effect here", ignored),
         *_named("ignored parameters that are given twice", repeated),
     )
 
@@ -118,13 +126,13 @@ def _group(name: str, value: object) -> Parameters:
     return group
 
 
-def _translated(level: Mapping[Any, Any], fields: Collection[str]) -> Iterator[_Sent]:
-    """Yield the parameters of one level under our names; those that have our name come first.
+def _translated(level: Mapping[Any, Any], fields: Collection[str], kept: Collection[str]) -> Iterator[_Sent]:
+    """Yield the parameters of one level under our names, except `kept`; those that have our name come first.
 
     Raises InvalidRequest if a value is wrong.
     """
     sent = {str(name): value for name, value in level.items() if value is not None}
-    others = {name: ours for name in sent if (ours := _OTHER_NAMES.get(name)) in fields}
+    others = {name: ours for name in sent if name not in kept and (ours := _OTHER_NAMES.get(name)) in fields}
     if sent.get("timestamps") == "auto":
         del sent["timestamps"]
     yield from (_Sent(name, name, value) for name, value in sent.items() if name not in others)
@@ -141,6 +149,13 @@ def _timestamps(name: str, value: object) -> str | None:
     if text not in choices:
         raise InvalidRequest(f"{name} must be {' or '.join(choices)}", name)
     return choices[text]
+
+
+def _with_beams(sent: Parameters) -> Parameters:
+    """Return the parameters with vLLM's number of beams: n, if use_beam_search is true."""
+    if str(sent.get("use_beam_search")).lower() not in ("true", "1") or "n" not in sent or "beam_size" in sent:
+        return sent
+    return {"beam_size": sent["n"]} | {name: sent[name] for name in sent if name not in ("use_beam_search", "n")}
 
 
 def _sampled(sent: Parameters) -> tuple[Parameters, list[str]]:

@@ -22,9 +22,9 @@ from transcription.server.request_log import record_of
 
 _MEMORY_BYTES = 1024 * 1024  # larger bodies are kept on disk
 _OVERHEAD_BYTES = 3 * 1024 * 1024  # of a body, around the audio file; a text of MAX_TEXT may be inside
-_SAMPLE_FIELD = re.compile(r"known_speaker_references(\[\d*\])?")
-_MAX_SAMPLES, _MAX_SAMPLE_BYTES = 8, 4 * 1024 * 1024  # of known speakers; there may be 4, and 5 get a clear error
-_SAMPLES_BYTES = 4 * _MAX_SAMPLE_BYTES
+_SAMPLE_FIELD = re.compile(r"known_speakers|known_speaker_references(\[\d*\])?")
+_SAMPLES_BYTES = 16 * 1024 * 1024  # of all known speakers together, as base64 text
+_TEXT_FIELDS = frozenset({"text", "align"})  # a known text: for the audio routes, and for the page
 # Of a form; an hour of talk has 64 KiB of RTTM.
 _MAX_FIELDS, _MAX_FIELD_BYTES, _MAX_TEXT_BYTES = 300, 256 * 1024, 4 * MAX_TEXT
 _DRAIN_BYTES, _DRAIN_SECONDS = 32 * 1024 * 1024, 2.0
@@ -56,26 +56,31 @@ class Form:
 
 
 class _FormParser(MultiPartParser):
-    """Starlette's parser, with larger limits for the field `text` and for samples of known speakers.
+    """Starlette's parser, with larger limits for a known text and for samples of known speakers.
 
     It refuses a file without a name as what it is: it would be read as a long text.
     """
 
-    samples = 0
-    _has_text = False
+    _samples_bytes = 0  # so far
+    _is_sample = _has_text = False
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()
         part = self._current_part
-        is_text = part.field_name == "text" and not self._has_text  # once: all fields are kept in memory
+        is_text = part.field_name in _TEXT_FIELDS and not self._has_text  # once: all fields are kept in memory
         self._has_text |= is_text
-        self.max_part_size = _MAX_TEXT_BYTES if is_text else _MAX_FIELD_BYTES
-        if _SAMPLE_FIELD.fullmatch(part.field_name or ""):
-            self.samples += 1
-            if self.samples <= _MAX_SAMPLES:
-                self.max_part_size = _MAX_SAMPLE_BYTES
+        self._is_sample = part.file is None and bool(_SAMPLE_FIELD.fullmatch(part.field_name or ""))
+        self.max_part_size = _SAMPLES_BYTES if self._is_sample else _MAX_TEXT_BYTES if is_text else _MAX_FIELD_BYTES
         if part.field_name == "file" and part.file is None:
             raise MultiPartException('the part "file" has no file name: add filename="…" to its Content-Disposition')
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._is_sample:
+            self._samples_bytes += end - start
+            if self._samples_bytes > _SAMPLES_BYTES:
+                limit = f"{_SAMPLES_BYTES // 1024**2} MiB"
+                raise MultiPartException(f"the samples of known speakers have more than {limit}: send shorter ones")
+        super().on_part_data(data, start, end)
 
 
 async def read_form(request: Request, max_file_bytes: int) -> Form:

@@ -16,7 +16,7 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Resp
 from pydantic import BaseModel, ValidationError
 
 from transcription.audio import Audio, load_audio
-from transcription.config import InferenceConfig, parse_request
+from transcription.config import MAX_KNOWN_SPEAKERS, InferenceConfig, parse_request
 from transcription.context import RequestContext
 from transcription.errors import InvalidRequest
 from transcription.formats import FORMATS, format_names, formats_of
@@ -40,6 +40,7 @@ SAMPLES = {
 _ROOT = Path(__file__).resolve().parents[2]
 _SAMPLES_FOLDER = _ROOT / "samples"
 _MAX_TRANSCRIPT_BYTES = 64 * 1024**2  # of a transcript that the page sends back: days of speech
+_LONG_PARAMETERS = ("align", "known_speakers")  # each has a field of its own in a form
 _BLOCK = 1 << 20  # samples, or bytes
 
 open_router = APIRouter(prefix="/ui", include_in_schema=False)
@@ -64,6 +65,7 @@ async def about(request: Request) -> JSONResponse:
             "max_bytes": service.max_audio_bytes if loaded else None,
             "demo": loaded and Path(service.transcriber.settings.asr_model).resolve().is_relative_to(_ROOT / "models"),
             "samples": {name: title for name, title in SAMPLES.items() if (_SAMPLES_FOLDER / name).is_file()},
+            "max_known_speakers": MAX_KNOWN_SPEAKERS if loaded and service.transcriber.diarizer is not None else 0,
             "documents": {name: row.extension for name, row in formats_of("page").items()},
         },
         headers={"Cache-Control": "no-store"},
@@ -105,10 +107,8 @@ def _config(form: Form) -> tuple[InferenceConfig, tuple[str, ...]]:
         raise InvalidRequest("the options are not JSON", "options") from None
     if not isinstance(options, dict):
         raise InvalidRequest("the options are not a JSON object", "options")
-    config, warnings = parse_request(_parameters(options), InferenceConfig)
-    if config.align is not None:
-        raise InvalidRequest("align has no effect on the page: use /v1/audio/alignments", "align")
-    return config, warnings
+    long_ones = {name: form.fields[name][0] for name in _LONG_PARAMETERS if name in form.fields}
+    return parse_request(_parameters(options | long_ones), InferenceConfig)
 
 
 def _parameters(options: dict[str, Any]) -> dict[str, Any]:

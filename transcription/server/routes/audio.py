@@ -46,7 +46,7 @@ async def _transcribe(
 
     async def prepare(form: Form) -> Job[Transcript]:
         file = form.file()
-        fields, warnings = normalize(form_parameters(form.fields))
+        fields, warnings = normalize(form_parameters(form.fields), without_effect=["without_timestamps"])  # speaches
         if request.query_params:
             warnings += ("the query string is ignored: send form fields",)
         parameters = kind.from_parameters(fields)

@@ -2,7 +2,8 @@
 import { apiKey, setApiKey } from "./api_key.js";
 import { byId, element } from "./dom.js";
 import { Downloads } from "./downloads.js";
-import { readOptions } from "./options.js";
+import { KnownSpeakers } from "./known_speakers.js";
+import { contradiction, readOptions } from "./options.js";
 import { Player } from "./player.js";
 import { Recording } from "./recording.js";
 import { sendRequest } from "./request.js";
@@ -19,6 +20,7 @@ class Page {
     const showError = (message) => this.showError(message);
     this.request = null; // the one that runs; only one at a time
     this.recording = new Recording(showError);
+    this.knownSpeakers = new KnownSpeakers();
     this.status = new Status(() => this.request?.stop());
     this.player = new Player((time, isSeek) => this.transcript.markWordAt(time, isSeek), showError);
     this.transcript = new Transcript((time) => this.player.playFrom(time));
@@ -39,6 +41,7 @@ class Page {
       if (about && !isInitialized) this.initialize(about);
       isInitialized ||= about !== null;
       if (about) this.recording.maxBytes = about.max_bytes;
+      if (about) this.knownSpeakers.offer(about.max_known_speakers);
       byId("demo").hidden = !about?.demo;
       const notice = serviceNotice(about);
       byId("notice").textContent = notice;
@@ -57,7 +60,7 @@ class Page {
 
   async transcribe(options) {
     if (this.request) return;
-    const problem = this.recording.problem();
+    const problem = this.recording.problem() || contradiction(options) || this.knownSpeakers.problem(options);
     if (problem) return this.showError(problem);
     let isStopped = false;
     this.request = { stop: () => (isStopped = true) };
@@ -65,12 +68,14 @@ class Page {
     const started = performance.now();
     try {
       const file = await this.recording.file();
+      const known_speakers = await this.knownSpeakers.read();
       if (isStopped) throw new Error("Stopped.");
       this.player.load(file);
-      this.request = sendRequest(file, options, this.handlers());
+      this.request = sendRequest(file, { ...options, known_speakers }, this.handlers());
       this.show(await this.request.transcript, file, (performance.now() - started) / 1000);
     } catch (error) {
       this.status.hide();
+      this.knownSpeakers.markSample(error.message);
       const kept = this.transcript.words.length ? " The transcript so far is below." : "";
       this.showError(error.message + kept);
     } finally {

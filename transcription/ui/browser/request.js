@@ -1,9 +1,10 @@
 // One transcription request: the file goes up, events come down, one JSON object per line.
 import { authorization } from "./api_key.js";
+import { withLabel } from "./options.js";
 import { errorMessage, sentence } from "./text.js";
 
 /**
- * Send a recording and call handlers[kind] with each event. handlers.upload gets the share that is sent, 0 to 1.
+ * Send a recording with its options and call handlers[kind] with each event. handlers.upload gets the share that is sent, 0 to 1.
  *
  * Return {transcript, stop}: a promise of the transcript, and a function that cancels the request.
  */
@@ -25,9 +26,9 @@ export function sendRequest(file, options, handlers) {
     request.upload.onload = () => handlers.upload(1);
     request.onprogress = read;
     request.onload = () => {
-      if (request.status !== 200) return fail(errorMessage(request.status, request.responseText));
+      if (request.status !== 200) return fail(withLabel(errorMessage(request.status, request.responseText)));
       read();
-      if (reader.error) fail(sentence(reader.error));
+      if (reader.error) fail(sentence(withLabel(reader.error)));
       else if (reader.transcript) resolve(reader.transcript);
       else fail("The connection closed before the transcript was complete: try again.");
     };
@@ -40,9 +41,11 @@ export function sendRequest(file, options, handlers) {
   return { transcript, stop: () => request.abort() };
 }
 
-function formData(file, options) {
+function formData(file, { align, known_speakers, ...options }) {
   const form = new FormData();
   form.append("options", JSON.stringify(options));
+  if (align.trim()) form.append("align", align); // texts and samples are too long for the field of all options
+  if (Object.keys(known_speakers).length) form.append("known_speakers", JSON.stringify(known_speakers));
   form.append("file", file, file.name || "recording"); // RTTM names it
   return form;
 }

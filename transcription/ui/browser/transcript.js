@@ -1,6 +1,6 @@
 // The transcript: turns of words that play the sound, with their speakers and uncertainty.
 import { byId, element, prefersReducedMotion } from "./dom.js";
-import { speakerClass } from "./speakers.js";
+import { matchesByLabel, speakerClass } from "./speakers.js";
 import { clock, percent } from "./text.js";
 
 const MIN_PROBABILITY = 0.5; // a word below it is marked as uncertain
@@ -30,6 +30,7 @@ export class Transcript {
     this.speakers = []; // labels, in order of their first turns
     this.language = ""; // unknown
     this.names = {}; // by label
+    this.matches = {}; // with known speakers, as text by label
     this.current = this.lastPlayed = this.tabStop = null; // elements
     byId("word-description").textContent = "";
   }
@@ -39,13 +40,14 @@ export class Transcript {
     for (const segment of segments) this.addTurn([segment]);
   }
 
-  show({ segments, turns, language, task }) {
+  show({ segments, turns, language, task, matches }) {
     this.clear();
+    this.matches = matchesByLabel(matches);
     this.language = task === "translate" ? "en" : language ?? "en"; // null: a model for English only
     this.speakers = [...new Set((turns ?? []).map((turn) => turn.speaker))];
     for (const paragraph of paragraphs(segments, turns !== null)) this.addTurn(paragraph);
     this.setTabStop(this.words[0]?.element);
-    byId("legend").hidden = !this.root.querySelector(".uncertain, .uncertain-speaker, .overlap");
+    byId("legend").hidden = !this.root.querySelector(".uncertain, .uncertain-speaker, .overlap, .unsaid");
   }
 
   addTurn(segments) {
@@ -56,6 +58,7 @@ export class Transcript {
     if (index >= 0) {
       const name = element("span", { className: "name", textContent: this.name(speaker) });
       name.dataset.speaker = speaker;
+      name.title = this.matches[speaker] ?? "";
       turn.append(name);
     }
     const text = element("p", { className: "text", lang: this.language, dir: "auto" });
@@ -72,6 +75,7 @@ export class Transcript {
     span.classList.toggle("uncertain", data.probability !== null && data.probability < MIN_PROBABILITY);
     span.classList.toggle("uncertain-speaker", data.confidence !== null && data.confidence < MIN_CONFIDENCE);
     span.classList.toggle("overlap", data.overlap);
+    span.classList.toggle("unsaid", data.said === false);
     const word = { data, element: span };
     span.title = this.describe(word);
     this.words.push(word);
@@ -81,7 +85,7 @@ export class Transcript {
 
   /** Return all that is known of a word, as text. */
   describe({ data, element: { classList } }) {
-    const parts = [`${data.start.toFixed(2)} s`];
+    const parts = [data.said === false ? "not said" : `${data.start.toFixed(2)} s`];
     if (data.speaker) parts.push(this.name(data.speaker));
     if (classList.contains("uncertain")) parts.push(`uncertain: probability ${percent(data.probability)}`);
     if (classList.contains("uncertain-speaker")) {
@@ -176,7 +180,8 @@ export class Transcript {
 
   /** Return the word at this time; of several, the one that begins last. */
   wordAt(time) {
-    this.byStart ??= [...this.words].sort((one, other) => one.data.start - other.data.start);
+    this.byStart ??= this.words.filter(({ data }) => data.said !== false)
+      .sort((one, other) => one.data.start - other.data.start);
     let low = 0, high = this.byStart.length;
     while (low < high) {
       const middle = (low + high) >> 1;
