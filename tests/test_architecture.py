@@ -12,7 +12,8 @@ import pytest
 from tests.conftest import ROOT
 
 LAYERS = [
-    "errors", "transcript", "rttm", "context", "config", "audio", "formats", "torchaudio_patch", "vad", "whisper",
+    "errors", "transcript", "sentences", "rttm", "context", "config", "audio", "formats", "torchaudio_patch", "vad",
+    "whisper",
     "engines", "diarization", "transcriber", "live", "endpoint", "server", "ui", "batch", "cluster", "cli",
 ]  # fmt: skip
 """From the bottom to the top. A module imports only from lower layers, or from its own package."""

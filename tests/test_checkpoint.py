@@ -18,7 +18,7 @@ def whisper() -> Whisper:
 
 def prompt(whisper: Whisper, language: str, config: InferenceConfig) -> list[int]:
     """Return the prompt tokens of a request."""
-    return whisper.prompt(whisper.context_tokens(config), language, config)
+    return whisper.prompt(whisper.context_tokens(config), language, config.task, config.timestamps != "none")
 
 
 def test_long_prompt_keeps_its_last_223_tokens(whisper: Whisper) -> None:

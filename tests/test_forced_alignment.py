@@ -27,8 +27,9 @@ class ScriptedDecoder:
         self.windows: list[tuple[float, str | None, tuple[Phrase, ...]]] = []
 
     def submit(
-        self, request: DecodingRequest, samples: Samples, language: str | None = None, phrases: tuple[Phrase, ...] = ()
-    ) -> Future[WindowResult]:
+        self, request: DecodingRequest, samples: Samples, language: str | None = None, has_timestamps: bool = True,
+        phrases: tuple[Phrase, ...] = (),
+    ) -> Future[WindowResult]:  # fmt: skip
         self.windows.append((len(samples) / SAMPLE_RATE, language, phrases))
         future: Future[WindowResult] = Future()
         future.set_result(WindowResult(tuple(map(self._segment, phrases))))
@@ -131,6 +132,6 @@ def test_a_text_that_is_too_long_for_the_decoder_is_not_read(transcriber: Transc
     assert isinstance(engine, BatchingEngine)
     request = DecodingRequest(WORDS.model_copy(update={"language": "en"}), "en")
     long, short = ((Phrase((" to",) * count, 0.0, 6.0),) for count in (500, 2))
-    results = [engine.submit(request, SHORT.audio.samples, "en", phrases).result() for phrases in (long, short)]
+    results = [engine.submit(request, SHORT.audio.samples, "en", phrases=phrases).result() for phrases in (long, short)]
     assert results[0].segments == ()
     assert [word.word for word in results[1].segments[0].words] == [" to", " to"]

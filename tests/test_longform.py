@@ -22,17 +22,26 @@ SILENCE = np.zeros(10 * SAMPLE_RATE, np.float32)
 Answer = Callable[[Samples], WindowResult]
 
 
-class ScriptedDecoder:
-    """Answers each window at once, and keeps its length in seconds."""
+def nothing(_: Samples) -> WindowResult:
+    """Find no text."""
+    return WindowResult(())
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer, self.seconds = answer, list[float]()
+
+class ScriptedDecoder:
+    """Answers each window at once, and keeps the length in seconds of those that are decoded with timestamps."""
+
+    def __init__(self, answer: Answer, untimed: Answer = nothing) -> None:
+        self.answer, self.untimed, self.seconds = answer, untimed, list[float]()
 
     def submit(
-        self, request: DecodingRequest, samples: Samples, language: str | None = None, phrases: tuple[Phrase, ...] = ()
-    ) -> Future[WindowResult]:
-        self.seconds.append(round(len(samples) / SAMPLE_RATE, 1))
+        self, request: DecodingRequest, samples: Samples, language: str | None = None, has_timestamps: bool = True,
+        phrases: tuple[Phrase, ...] = (),
+    ) -> Future[WindowResult]:  # fmt: skip
         future: Future[WindowResult] = Future()
+        if not has_timestamps:
+            future.set_result(self.untimed(samples))
+            return future
+        self.seconds.append(round(len(samples) / SAMPLE_RATE, 1))
         try:
             future.set_result(self.answer(samples))
         except EngineFailure as error:
@@ -49,6 +58,31 @@ def transcribe(samples: Samples, answer: Answer, **config: object) -> tuple[Tran
     transcriber = LongFormTranscriber(decoder, Capabilities(("en",), assisted=False))
     parameters = InferenceConfig.model_validate({"language": "en", "timestamps": "segment", **config})
     return transcriber.transcribe(Audio(samples), parameters, RequestContext()), decoder.seconds
+
+
+def words_at(*spans: tuple[float, float]) -> Answer:
+    """Write a word at each of the times, without timestamps."""
+    words = tuple(Word(" word", start, end) for start, end in spans)
+    return lambda _: WindowResult((Segment(" word" * len(words), words[0].start, words[-1].end, words),))
+
+
+@pytest.mark.parametrize(
+    ("spans", "is_decoded_again"),
+    [
+        ([(0.3, 1.2), (1.2, 2.4), (2.4, 4.0), (4.0, 5.2), (5.2, 6.4)], False),
+        ([(0.3, 1.2), (1.2, 4.5), (4.5, 5.5), (5.5, 6.4)], True),  # the second word has 2.8 s of speech
+        ([(1.5, 2.4), (2.4, 4.0), (4.0, 5.2), (5.2, 6.4)], True),  # somebody speaks before the first word
+        ([(0.3, 1.2), (1.2, 2.4), (2.4, 4.0), (4.0, 5.0)], True),  # and behind the last one
+    ],
+)
+def test_a_window_whose_words_miss_speech_is_decoded_again_with_timestamps(
+    spans: list[tuple[float, float]], is_decoded_again: bool
+) -> None:
+    decoder = ScriptedDecoder(whole_window, words_at(*spans))
+    transcriber = LongFormTranscriber(decoder, Capabilities(("en",), assisted=False))
+    transcript = transcriber.transcribe(Audio(SPEECH), InferenceConfig(language="en"), RequestContext())
+    assert (transcript.text == "text") == is_decoded_again
+    assert decoder.seconds == [6.8] * is_decoded_again
 
 
 def whole_window(samples: Samples) -> WindowResult:

@@ -116,14 +116,15 @@ def test_one_window_tells_the_language_of_the_others() -> None:
     asyncio.run(scene())
 
 
-def test_the_given_text_of_a_window_is_sent() -> None:
+def test_all_that_a_window_asks_for_is_sent() -> None:
     async def scene() -> None:
         async with Scene() as scene:
             given, request = (Phrase((" budget",), 0.5, 1.0),), DecodingRequest(InferenceConfig(), "en")
             samples = np.zeros(SAMPLE_RATE, np.float32)
-            scene.futures.append(scene.dispatcher.submit(request, samples, "de", given))
+            scene.futures.append(scene.dispatcher.submit(request, samples, "de", False, given))
             await settled()
-            assert [(call.window_language, call.phrases) for call in scene.replicas.calls] == [("de", given)]
+            (call,) = scene.replicas.calls
+            assert (call.window_language, call.has_timestamps, call.phrases) == ("de", False, given)
 
     asyncio.run(scene())
 

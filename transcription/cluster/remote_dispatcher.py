@@ -35,10 +35,11 @@ class RemoteDispatcher:
         self._update_quota()
 
     def submit(
-        self, request: DecodingRequest, samples: Samples, language: str | None = None, phrases: tuple[Phrase, ...] = ()
-    ) -> Future[WindowResult]:
+        self, request: DecodingRequest, samples: Samples, language: str | None = None, has_timestamps: bool = True,
+        phrases: tuple[Phrase, ...] = (),
+    ) -> Future[WindowResult]:  # fmt: skip
         """Queue a window of a request, and return the future of its result. Cancelling it cancels the call."""
-        window = Window(request, samples, language=language, phrases=phrases)
+        window = Window(request, samples, language=language, has_timestamps=has_timestamps, phrases=phrases)
 
         def queue() -> None:
             self._scheduler.add(window)
@@ -78,7 +79,7 @@ class RemoteDispatcher:
         request = window.request
         message = WindowRequest(
             request.name, window.samples, request.config, request.language, request.is_short, audio_seconds,
-            window.language, request.is_live, window.phrases,
+            window.language, request.is_live, window.has_timestamps, window.phrases,
         )  # fmt: skip
         finished = False
         try:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from transcription.formats.breaks import ends_sentence
+from transcription.sentences import ends_sentence
 from transcription.transcript import Segment, Word
 
 MAX_PAUSE = 1.0  # seconds inside a sentence

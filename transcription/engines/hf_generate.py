@@ -143,13 +143,17 @@ class HFGenerateEngine:
         language: str | None, config: InferenceConfig,
     ) -> Iterator[Segment]:  # fmt: skip
         """Yield the segments of some windows, in order."""
-        prompt = self.whisper.prompt(self.whisper.context_tokens(config), language, config)
+        prompt = self.whisper.prompt(
+            self.whisper.context_tokens(config), language, config.task, config.timestamps != "none"
+        )
         results = self._decode_with_fallback(states, prompt, no_speech_probs, config)
         times: list[TokenTimes] = [[] for _ in chunks]
         if config.timestamps == "word":
             times = self._token_times(chunks, states, prompt, results)
         for chunk, result, token_times in zip(chunks, results, times, strict=True):
-            segments = list(self.whisper.segments(chunk.seconds, result, token_times, language, config))
+            segments = list(
+                self.whisper.segments(chunk.seconds, result, token_times, language, config, config.timestamps != "none")
+            )
             if token_times and segments:
                 activity = SpeechActivity.of(chunk.of(samples))
                 segments = place_words(segments, activity, end=chunk.seconds)

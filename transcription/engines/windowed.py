@@ -59,12 +59,13 @@ class WindowedEngine(ABC):
         return aligned
 
     def submit(
-        self, request: DecodingRequest, samples: Samples, language: str | None = None, phrases: tuple[Phrase, ...] = ()
-    ) -> Future[WindowResult]:
+        self, request: DecodingRequest, samples: Samples, language: str | None = None, has_timestamps: bool = True,
+        phrases: tuple[Phrase, ...] = (),
+    ) -> Future[WindowResult]:  # fmt: skip
         """Queue a window of a request, whose other windows may be decoded elsewhere (window.WindowDecoder)."""
         if request.context_tokens is None:
             request.context_tokens = self.whisper.context_tokens(request.config)
-        window = Window(request, samples, language=language, phrases=phrases)
+        window = Window(request, samples, language=language, has_timestamps=has_timestamps, phrases=phrases)
         self.queue(window)
         return window.future
 

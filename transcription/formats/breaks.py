@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 from transcription.formats.pieces import Piece
+from transcription.sentences import ends_sentence
 
 SENTENCE, CLAUSE, CONJUNCTION, SPACE, INSIDE = 0.0, 1.0, 2.0, 4.0, 6.0
 """Costs of a break: after a sentence, after a comma or a pause, before a conjunction, between words, and elsewhere."""
 PAUSE = 0.5  # seconds; a pause of this length is as good as a comma
-_SENTENCE_END = re.compile(r"[.!?…。！？｡؟।]+[\"'”’»)\]」』】]*$")
 _CLAUSE_END = re.compile(r"[,;:–—，、；：､،][\"'”’»)\]」』】]*$")
-_ABBREVIATION = re.compile(r"\W*(?:\w|\d+|mr|mrs|ms|dr|prof|st|vs|nr)\.", re.IGNORECASE)  # also German ordinals
 _HIRAGANA = re.compile("[\u3041-\u309f]")
 _CONJUNCTIONS = {
     "en": "and but or nor so because although though while when which that who if unless until since where than",
@@ -30,11 +29,6 @@ def break_costs(pieces: Sequence[Piece], language: str | None) -> list[float]:
     conjunctions = _CONJUNCTION_SETS.get(language or "en", frozenset())
     costs = [_cost(left, right, conjunctions) for left, right in pairwise(pieces)]
     return [*costs, SENTENCE] if pieces else []
-
-
-def ends_sentence(word: str) -> bool:
-    """Return whether a sentence may end with a word."""
-    return _SENTENCE_END.search(word) is not None and not _ABBREVIATION.fullmatch(word.strip())
 
 
 def _cost(left: Piece, right: Piece, conjunctions: frozenset[str]) -> float:

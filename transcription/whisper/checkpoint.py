@@ -5,12 +5,20 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from transcription.audio import SAMPLE_RATE
-from transcription.config import InferenceConfig
+from transcription.config import InferenceConfig, Task
 from transcription.transcript import Segment, TokenLogprob, Word
 from transcription.whisper.capabilities import Capabilities
 from transcription.whisper.confidence import word_probability
 from transcription.whisper.decoding_result import DecodingResult, is_silence
-from transcription.whisper.tokens import Span, Vocabulary, WordTokens, split_segments, split_words, token_bytes
+from transcription.whisper.tokens import (
+    Span,
+    Vocabulary,
+    WordTokens,
+    split_segments,
+    split_sentences,
+    split_words,
+    token_bytes,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,12 +97,12 @@ class Whisper:
         tokens = self.tokenizer(" " + context[-_MAX_CONTEXT:], add_special_tokens=False, verbose=False).input_ids
         return [self.vocabulary.previous, *tokens[-(self.config.max_target_positions // 2 - 1) :]]
 
-    def prompt(self, context: list[int], language: str | None, config: InferenceConfig) -> list[int]:
+    def prompt(self, context: list[int], language: str | None, task: Task, has_timestamps: bool) -> list[int]:
         """Return the tokens that the decoder is fed before the first word (openai/whisper, decoding.py)."""
         prompt = [*context, self.vocabulary.start]
         if language is not None and self.detects_language:
-            prompt += [self.vocabulary.languages[language], self.vocabulary.tasks[config.task]]
-        if config.timestamps == "none":
+            prompt += [self.vocabulary.languages[language], self.vocabulary.tasks[task]]
+        if not has_timestamps:
             prompt.append(self.vocabulary.no_timestamps)
         return prompt
 
@@ -126,19 +134,22 @@ class Whisper:
         return [(layer, head) for layer in range(layers // 2, layers) for head in range(count)]
 
     def segments(
-        self, seconds: float, result: DecodingResult, times: TokenTimes, language: str | None, config: InferenceConfig
-    ) -> Iterator[Segment]:
+        self, seconds: float, result: DecodingResult, times: TokenTimes, language: str | None, config: InferenceConfig,
+        has_timestamps: bool = True,
+    ) -> Iterator[Segment]:  # fmt: skip
         """Yield the segments of a window of so many seconds, with times from the start of the window.
 
-        times: empty without word timestamps.
+        times: empty without word timestamps. Without timestamps among the tokens, the segments are sentences, or the
+        whole window if there are no times.
         """
         if is_silence(result, config):
             return
-        spans = (
-            [Span(0, len(result.tokens), 0.0, seconds)]
-            if config.timestamps == "none"
-            else split_segments(result.tokens, self.vocabulary.first_timestamp, self.vocabulary.end, seconds)
-        )
+        if has_timestamps:
+            spans = split_segments(result.tokens, self.vocabulary.first_timestamp, self.vocabulary.end, seconds)
+        elif times and max(result.tokens, default=0) < self.vocabulary.end:
+            spans = split_sentences(split_words(result.tokens, self.tokenizer, language), [time for time, _ in times])
+        else:
+            spans = [Span(0, len(result.tokens), 0.0, seconds)]
         for span in spans:
             tokens = [token for token in result.tokens[span.first : span.last] if token < self.vocabulary.end]
             text = self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)

@@ -4,8 +4,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-from transcription.formats.breaks import ends_sentence
 from transcription.formats.pieces import is_unspaced
+from transcription.sentences import ends_sentence
 
 _KEY = re.compile(r"[^\W_]+")
 _APOSTROPHES = re.compile("['’ʼ`]")

@@ -1,8 +1,11 @@
 """Whisper's tokens: the vocabulary, and the grouping of tokens into segments and words."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
+
+from transcription.sentences import ends_sentence
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig
@@ -138,6 +141,24 @@ def split_words(tokens: Sequence[int], tokenizer: Any, language: str | None) -> 
         else:
             words.append(piece)
     return words
+
+
+def split_sentences(words: Sequence[WordTokens], starts: Sequence[float]) -> list[Span]:
+    """Group the words of a window into sentences; a sentence without duration belongs to the one before.
+
+    starts: of each token and of the end of text, in seconds from the start of the window.
+    """
+    spans: list[Span] = []
+    first = 0
+    for word, following in zip_longest(words, words[1:]):
+        if following is not None and (not ends_sentence(word.text) or following.text.strip()[:1].islower()):
+            continue
+        if spans and starts[first] == starts[word.last]:
+            spans[-1] = replace(spans[-1], last=word.last)
+        else:
+            spans.append(Span(first, word.last, starts[first], starts[word.last]))
+        first = word.last
+    return spans
 
 
 def token_bytes(token: int, tokenizer: Any) -> bytes:

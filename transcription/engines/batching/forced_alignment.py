@@ -126,7 +126,7 @@ def _decoded(
             while waiting and len(running) < max(decoder.queue_limit(request), 1):
                 window = waiting.popleft()
                 language, phrases = window.words[0].language, window.phrases()
-                running.append((window, decoder.submit(request, window.of(samples), language, phrases)))
+                running.append((window, decoder.submit(request, window.of(samples), language, phrases=phrases)))
             wait_for_any([running[0][1]], context)
             window, future = running.popleft()
             yield window, future.result()

@@ -29,6 +29,8 @@ _MIN_REST = 0.2  # seconds of speech that are worth another window, behind an un
 _MIN_FINISHED_REST = 1.0  # likewise, behind a finished segment: its end may be early by some words
 _MIN_GAP = 1.0  # likewise, between two segments
 _GAP_PADDING = 0.2  # seconds that are added to such a gap on both sides
+_MAX_WORD = 1.5  # seconds of speech in one word; more of it was left out
+_MAX_OUTSIDE = 1.0  # seconds of speech before the first word, and behind the last one
 _CHANGE_TOLERANCE = 4.0  # seconds between the time at which a change of language is found and its pause
 
 
@@ -37,7 +39,8 @@ class _Part:
     """A window, its speech, and the future of its result.
 
     start, end: the part of the window whose segments are meant, in seconds; the rest is in other parts. is_gap: it lies
-    between the segments of another window. was_continued: speech without text in it was submitted again.
+    between the segments of another window. has_timestamps: see Window. was_continued: speech without text in it was
+    submitted again.
     """
 
     chunk: Chunk
@@ -46,6 +49,7 @@ class _Part:
     start: float = 0.0
     end: float = float("inf")
     is_gap: bool = False
+    has_timestamps: bool = True
     was_continued: bool = False
 
     def segments(self) -> list[Segment]:
@@ -64,6 +68,18 @@ class _Part:
             segment.start - _EVIDENCE_TOLERANCE, segment.end + _EVIDENCE_TOLERANCE
         )
         return speech > 0 and len(segment.text.encode()) <= _MAX_BYTES_PER_SECOND * speech
+
+    def misses_speech(self) -> bool:
+        """Return whether the model, without timestamps, left speech out.
+
+        The attention puts such speech into the word beside it, or before or behind all words.
+        """
+        words = [word for segment in self.future.result().segments for word in segment.words]
+        if not words:
+            return self.activity.speech_seconds() > _MAX_OUTSIDE
+        longest = max(self.activity.speech_seconds(word.start, word.end) for word in words)
+        before, behind = self.activity.speech_seconds(0.0, words[0].start), self.activity.speech_seconds(words[-1].end)
+        return longest > _MAX_WORD or max(before, behind) > _MAX_OUTSIDE
 
     def rest_start(self) -> float | None:
         """Return the second in the window from which on speech was not decoded; None if all of it was."""
@@ -109,6 +125,8 @@ class LongFormTranscriber:
             for part in parts:
                 spoken = part.segments()
                 new = [part.chunk.to_recording_time(segment) for segment in spoken]
+                if config.timestamps != "word":
+                    new = [replace(segment, words=()) for segment in new]
                 segments += new
                 text += [span for segment in spoken for span in part.chunk.spans(segment.start, segment.end)]
                 if new:
@@ -185,23 +203,27 @@ class _Recording:
         activity = SpeechActivity.of(chunk.of(self._samples))
         intervals = activity.intervals(MIN_UNCERTAIN)
         self.speech += [span for start, end in intervals for span in chunk.spans(start, end)]
-        return self._submit(chunk, activity)
+        return self._submit(chunk, activity, has_timestamps=self._request.config.sequential)
 
     def _submit(
-        self, chunk: Chunk, activity: SpeechActivity, is_gap: bool = False, language: str | None = None
-    ) -> _Part:
+        self, chunk: Chunk, activity: SpeechActivity, is_gap: bool = False, language: str | None = None,
+        has_timestamps: bool = True,
+    ) -> _Part:  # fmt: skip
         if activity.has_speech():
-            future = self._decoder.submit(self._request, chunk.of(self._samples), language)
+            future = self._decoder.submit(self._request, chunk.of(self._samples), language, has_timestamps)
         else:
             future = Future()
             future.set_result(WindowResult(()))
-        return _Part(chunk, activity, future, is_gap=is_gap)
+        return _Part(chunk, activity, future, is_gap=is_gap, has_timestamps=has_timestamps)
 
     def _continue(self, part: _Part) -> Iterator[_Part]:
         """Yield a finished window in parts: between them the gaps that are decoded again, behind them its rest."""
         language = part.future.result().language
         if changes := part.future.result().language_changes:
             yield from self._cut(part, changes)
+            return
+        if not part.has_timestamps and part.misses_speech():
+            yield self._submit(part.chunk, part.activity, part.is_gap, language)
             return
         rest = part.rest_start()
         end = part.chunk.seconds if rest is None else rest
@@ -224,10 +246,13 @@ class _Recording:
             end = pause if start < pause < part.chunk.seconds else time  # cut once at least, or it would not end
             if start < end:
                 yield self._submit(
-                    part.chunk.until(end).after(start), part.activity.until(end).after(start), part.is_gap, language
-                )
+                    part.chunk.until(end).after(start), part.activity.until(end).after(start), part.is_gap, language,
+                    part.has_timestamps,
+                )  # fmt: skip
                 start = end
-        yield self._submit(part.chunk.after(start), part.activity.after(start), part.is_gap, language)
+        yield self._submit(
+            part.chunk.after(start), part.activity.after(start), part.is_gap, language, part.has_timestamps
+        )
 
 
 def wait_for_any(futures: Sequence[Future[WindowResult]], context: RequestContext) -> None:

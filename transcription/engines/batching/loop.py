@@ -149,7 +149,7 @@ class DecodingLoop:
         """Read the prompts of some rows."""
         entering = self.rows[rows]
         for row in entering:
-            row.prompt = self.whisper.prompt(row.context, row.language, row.config)
+            row.prompt = self.whisper.prompt(row.context, row.language, row.config.task, row.window.has_timestamps)
         hidden = self.slots.prefill(rows, [row.prompt for row in entering])
         starts = [row.prompt.index(self.whisper.vocabulary.start) for row in entering]
         logits = self.slots.decoder.logits(hidden[list(range(len(entering))), starts])
@@ -172,8 +172,7 @@ class DecodingLoop:
                 self._on_decoded(row.window, forced)
 
     def _begin(self, index: int, row: Row) -> None:
-        timed = row.config.timestamps != "none"
-        self.slots.begin(index, row.prompt, timed, row.temperature, row.seed, row.beams)
+        self.slots.begin(index, row.prompt, row.window.has_timestamps, row.temperature, row.seed, row.beams)
 
     def _short_rows_first(self) -> None:
         """Move the rows of short requests to the front, so that they can be stepped without the others."""
@@ -192,7 +191,7 @@ class DecodingLoop:
         probing = length == 0 and self._should_probe(rows)
         if probing:
             rows, length = 1, 2
-        record_alignment = any(row.config.timestamps == "word" for row in self.rows[:rows])
+        record_alignment = any(row.window.has_word_times for row in self.rows[:rows])
         sample = any(row.temperature > 0 for row in self.rows[:rows])
         began = time.perf_counter()
         if length and self.speculation is not None:

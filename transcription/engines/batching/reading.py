@@ -27,11 +27,11 @@ def read_window(
         # The last time is that of the end of text, if the model wrote none.
         times = list(zip([*starts, window.seconds], map(math.exp, [*result.logprobs, 0.0]), strict=False))
     resume = None
-    if config.timestamps != "none" and not is_silence(result, config):
+    if window.has_timestamps and not is_silence(result, config):
         finished, resume = split_finished(result.tokens, first_timestamp)
         result = replace(result, tokens=result.tokens[:finished], logprobs=result.logprobs[:finished])
     end = last_timestamp(result.tokens, first_timestamp)
-    segments = whisper.segments(window.seconds, result, times, language, config)
+    segments = whisper.segments(window.seconds, result, times, language, config, window.has_timestamps)
     return WindowResult(tuple(segments), end, resume is None, language, language_probability)
 
 

@@ -25,7 +25,7 @@ class TokenReader:
     def decoded(self, index: int, row: Row, result: DecodingResult) -> DecodedWindow:
         """Return a result with what else is known of its window."""
         attention = None
-        if row.config.timestamps == "word":
+        if row.window.has_word_times:
             frames = -(-len(row.window.samples) // SAMPLES_PER_FRAME)
             _, logprobs = self._slots.decoded(index, len(row.prompt))  # the end of text among them
             attention = self._slots.alignment(index, len(row.prompt), len(logprobs), frames)

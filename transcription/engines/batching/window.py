@@ -83,6 +83,8 @@ class Window:
     """Up to 30 seconds of one request's audio at 16 kHz, and the future of its result.
 
     language: of the window that this one was a part of. It is kept unless another one is detected.
+    has_timestamps: whether the model writes timestamps. Without them, more of its words are right, and it may leave out
+    more of the speech. Such a window always has the times of its words, which show that.
     phrases: of a given text, in order. The decoder reads them, and decodes nothing; the result has a segment with words
     for each, or no segment if they have more tokens than the decoder has positions.
     """
@@ -91,7 +93,13 @@ class Window:
     samples: Samples
     future: Future[WindowResult] = field(default_factory=Future)
     language: str | None = None
+    has_timestamps: bool = True
     phrases: tuple[Phrase, ...] = ()
+
+    @property
+    def has_word_times(self) -> bool:
+        """Whether the attention is recorded that gives the times of words."""
+        return not self.has_timestamps or self.request.config.timestamps == "word"
 
     @property
     def seconds(self) -> float:
@@ -121,9 +129,10 @@ class WindowDecoder(Protocol):
     """Decodes windows: the loop of this process, or replicas elsewhere. It can be called from several threads."""
 
     def submit(
-        self, request: DecodingRequest, samples: Samples, language: str | None = None, phrases: tuple[Phrase, ...] = ()
-    ) -> Future[WindowResult]:
-        """Queue a window of a request, and return the future of its result. language, phrases: see Window.
+        self, request: DecodingRequest, samples: Samples, language: str | None = None, has_timestamps: bool = True,
+        phrases: tuple[Phrase, ...] = (),
+    ) -> Future[WindowResult]:  # fmt: skip
+        """Queue a window of a request, and return the future of its result. The last three: see Window.
 
         Cancelling the future frees the window's slot. The future raises a TranscriptionError.
         """

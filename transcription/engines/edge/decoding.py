@@ -67,7 +67,10 @@ class GreedyDecoder:
     def _attempt(self, rows: Sequence[Row], cross: list[Array]) -> None:
         """Decode rows at their temperature. Those that are good enough, or have no temperature left, get a result."""
         for row in rows:
-            row.prompt = self._whisper.prompt(row.context, row.language, row.window.request.config)
+            window = row.window
+            row.prompt = self._whisper.prompt(
+                row.context, row.language, window.request.config.task, window.has_timestamps
+            )
             row.begin()
         logits, memory, first = self._read_prompts(rows, cross)
         for row, one in zip(rows, self._probabilities(logits), strict=True):
@@ -112,7 +115,7 @@ class GreedyDecoder:
         key = row.key() if temperature > 0 else 0
         token, logprob, row.state = self._rules.pick(logits, row.state, temperature, key)
         row.logprobs.append(logprob)
-        if row.window.request.config.timestamps == "word":
+        if row.window.has_word_times:
             row.attention.append(attention.copy())  # a view would keep that of all rows
         if token == self._rules.end:
             row.has_ended = True
