@@ -32,7 +32,9 @@ def engine_replica() -> EngineReplica:
 
 
 def window(audio: Audio = SHORT, config: InferenceConfig = WORDS, language: str | None = None) -> WindowRequest:
-    return WindowRequest("request", audio.samples, config, language, True, audio_seconds=audio.duration + 60.0)
+    return WindowRequest(
+        "request", audio.samples, config, language, True, audio_seconds=audio.duration + 60.0, has_timestamps=False
+    )
 
 
 def pending_audio(engine_replica: EngineReplica) -> float:
