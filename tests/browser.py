@@ -28,7 +28,7 @@ _ARGUMENTS = [
 PHONE = ViewportSize(width=360, height=740)  # CSS pixels
 DESKTOP = ViewportSize(width=1200, height=900)
 expect.set_options(timeout=30_000)  # milliseconds
-SLOW = {"chunk_length_s": 1, "batch_size": 1, "temperature": [0, 0, 0, 0, 0], "compression_ratio_threshold": 0.01}
+SLOW = {"chunk_length_s": 1, "batch_size": 1, "temperature": [0, 0, 0, 0, 0], "logprob_threshold": 0}
 """Options of a slow request: windows of one second, decoded five times each. The first text comes early."""
 
 

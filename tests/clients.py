@@ -12,7 +12,7 @@ import httpx
 from tests.conftest import SAMPLES
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
-SLOWLY = {"chunk_length_s": "1", "batch_size": "1", "temperature": "0,0,0,0,0", "compression_ratio_threshold": "0.01"}
+SLOWLY = {"chunk_length_s": "1", "batch_size": "1", "temperature": "0,0,0,0,0", "logprob_threshold": "0"}
 """Parameters of a slow request: windows of one second, decoded five times each. The first text comes early."""
 
 

@@ -80,7 +80,7 @@ def test_end_token_counts_in_the_mean_log_probability(whisper: Whisper) -> None:
 def test_thresholds_are_those_of_whisper(
     no_speech: float, logprob: float, compression: float, silence: bool, fallback: bool
 ) -> None:
-    result = DecodingResult([1], [logprob], logprob, compression, 0.0, no_speech, [1])
+    result = DecodingResult([1], [logprob], logprob, compression, 0.0, no_speech, [1, 2] * 4)
     assert (is_silence(result, InferenceConfig()), needs_fallback(result, InferenceConfig())) == (silence, fallback)
 
 
@@ -94,5 +94,5 @@ def test_thresholds_are_those_of_whisper(
     ],
 )
 def test_the_best_attempt_is_kept(attempts: list[tuple[float, float]], best: int) -> None:
-    results = [DecodingResult([1], [logprob], logprob, ratio, 0.0, 0.1, [1]) for logprob, ratio in attempts]
+    results = [DecodingResult([1], [logprob], logprob, ratio, 0.0, 0.1, [1, 2] * 4) for logprob, ratio in attempts]
     assert max(range(len(results)), key=lambda number: preference(results[number], InferenceConfig())) == best

@@ -87,7 +87,7 @@ def test_pending_audio_is_reported_while_it_is_pending(engine_replica: EngineRep
 
 def test_a_cancelled_call_frees_its_slot(engine_replica: EngineReplica) -> None:
     async def scenario() -> None:
-        slowly = InferenceConfig(temperature=(0.0,) * 16, compression_ratio_threshold=0.01)
+        slowly = InferenceConfig(temperature=(0.0,) * 16, logprob_threshold=0)
         task = asyncio.create_task(engine_replica.decode_window(window(config=slowly)))
         while engine_replica.engine.loop.is_idle:
             await asyncio.sleep(0.01)

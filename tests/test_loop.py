@@ -184,7 +184,7 @@ def test_temperature_fallback_of_one_request_does_not_change_another(engine: Bat
     fallback = {"temperature": (0.0, 0.4, 0.8), "language": "en", "no_speech_threshold": None}
     calm = engine.transcribe(LONG, InferenceConfig(**fallback))
     assert {segment.temperature for segment in calm.segments} == {0.0}
-    asked = [InferenceConfig(**fallback), InferenceConfig(**fallback, compression_ratio_threshold=0.01)]
+    asked = [InferenceConfig(**fallback), InferenceConfig(**fallback, logprob_threshold=0)]
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda config: engine.transcribe(LONG, config), asked)
     assert tokens(one) == tokens(calm)

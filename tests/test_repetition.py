@@ -6,7 +6,7 @@ from tests.conftest import SAMPLES
 from transcription.config import InferenceConfig
 from transcription.transcriber import Transcriber
 from transcription.whisper.decoding_result import DecodingResult, follows_prompt, needs_fallback
-from transcription.whisper.repetition import are_alike, ends_in_loop, is_copied
+from transcription.whisper.repetition import are_alike, ends_in_loop, has_repeats, is_copied
 
 
 def result_of(text_tokens: list[int], no_speech_prob: float = 0.0) -> DecodingResult:
@@ -30,6 +30,21 @@ def result_of(text_tokens: list[int], no_speech_prob: float = 0.0) -> DecodingRe
 )
 def test_a_loop_is_one_phrase_at_the_end_many_times_over(tokens: list[int], expected: bool) -> None:
     assert ends_in_loop(tokens) == expected
+
+
+@pytest.mark.parametrize(
+    ("tokens", "expected"),
+    [
+        ([], False),
+        (list(range(100)), False),
+        ([1, 2, 3] * 3, False),  # people do say a sentence three times
+        ([1, 2, 3] * 4, True),
+        ([9, *[1, 2, 3] * 4, 8, 9], True),
+        (list(range(30)) * 4, False),  # no decoder loops over so long a phrase
+    ],
+)
+def test_repeats_are_one_phrase_four_times_in_a_row(tokens: list[int], expected: bool) -> None:
+    assert has_repeats(tokens) == expected
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,10 @@ class InferenceConfig(BaseModel):
     )
     seed: Seed = Field(0, description="Seed of sampling. The same request with the same seed gives the same text.")
     compression_ratio_threshold: float | None = Field(
-        2.4, gt=0, description="Maximum zlib compression ratio of the text of a window; more means repetition."
+        2.4,
+        gt=0,
+        description="Maximum zlib compression ratio of the text of a window. More means repetition, if a phrase is"
+        " there four times in a row.",
     )
     logprob_threshold: float | None = Field(
         -1.0, le=0, description="Minimum avg_logprob of a window: the mean log-probability of its tokens."

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transcription.config import InferenceConfig
-from transcription.whisper.repetition import are_alike, ends_in_loop, is_copied
+from transcription.whisper.repetition import are_alike, ends_in_loop, has_repeats, is_copied
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,14 @@ def needs_fallback(result: DecodingResult, config: InferenceConfig) -> bool:
 
 
 def is_repetitive(result: DecodingResult, config: InferenceConfig) -> bool:
-    """Return whether the text repeats itself."""
+    """Return whether the text repeats itself.
+
+    For openai/whisper, a high compression ratio is enough. But a sentence that is said three times has one, too.
+    """
     threshold = config.compression_ratio_threshold
-    return threshold is not None and (result.is_loop or result.compression_ratio > threshold)
+    if threshold is None:
+        return False
+    return result.is_loop or (result.compression_ratio > threshold and has_repeats(result.text_tokens))
 
 
 def preference(result: DecodingResult, config: InferenceConfig) -> tuple[bool, bool, float]:

@@ -7,10 +7,22 @@ LOOP_CHECK = 32
 """Tokens between two looks for a loop, while a window is decoded."""
 _MAX_PERIOD = 24  # tokens of the phrase that a loop repeats
 _MIN_REPEATS = 5
+_MIN_IN_A_ROW = 4
 _MIN_LOOP = 30  # tokens; people do say a word ten times
 _COPIED_RUN = 5  # tokens in the order of the prompt that count as copied
 _MAX_COPIED = 0.5  # share of a text
 _MIN_LIKENESS = 0.6  # of two texts of the same speech
+
+
+def has_repeats(tokens: Sequence[int]) -> bool:
+    """Return whether some phrase is there several times in a row; people do say a sentence two or three times."""
+    for period in range(1, min(_MAX_PERIOD, len(tokens)) + 1):
+        run = 0
+        for index in range(period, len(tokens)):
+            run = run + 1 if tokens[index] == tokens[index - period] else 0
+            if run >= (_MIN_IN_A_ROW - 1) * period:
+                return True
+    return False
 
 
 def ends_in_loop(tokens: Sequence[int]) -> bool:

@@ -30,7 +30,7 @@ _MIN_FINISHED_REST = 1.0  # likewise, behind a finished segment: its end may be 
 _MIN_GAP = 1.0  # likewise, between two segments
 _GAP_PADDING = 0.2  # seconds that are added to such a gap on both sides
 _MAX_WORD = 1.5  # seconds of speech in one word; more of it was left out
-_MAX_OUTSIDE = 1.0  # seconds of speech before the first word, and behind the last one
+_MAX_OUTSIDE = 0.5  # seconds of speech before the first word, and behind the last one
 _CHANGE_TOLERANCE = 4.0  # seconds between the time at which a change of language is found and its pause
 
 

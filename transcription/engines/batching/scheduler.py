@@ -43,8 +43,9 @@ class Scheduler:
         self._credit = 0.0  # seconds by which long requests may still delay short ones
 
     def add(self, window: Window) -> None:
-        """Queue a window."""
-        self._waiting.setdefault(window.request, deque()).append(window)
+        """Queue a window. What continues or repeats another window goes before the windows that follow that one."""
+        queue = self._waiting.setdefault(window.request, deque())
+        (queue.appendleft if window.continues else queue.append)(window)
 
     def has_waiting(self) -> bool:
         """Return whether any window waits that was not cancelled."""

@@ -97,6 +97,11 @@ class Window:
     phrases: tuple[Phrase, ...] = ()
 
     @property
+    def continues(self) -> bool:
+        """Whether it repeats or continues another window of its request: only such windows have timestamps."""
+        return self.has_timestamps and not self.request.config.sequential
+
+    @property
     def has_word_times(self) -> bool:
         """Whether the attention is recorded that gives the times of words."""
         return not self.has_timestamps or self.request.config.timestamps == "word"
