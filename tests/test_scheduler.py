@@ -108,6 +108,16 @@ def test_a_requeued_window_starts_again_before_those_behind_it() -> None:
     assert scheduler.next_window() is window
 
 
+def test_a_window_that_continues_another_one_goes_before_those_behind_it() -> None:
+    scheduler = Scheduler(Quota(total=1), detects_language=False)
+    asked = request(2, scheduler)
+    (first,) = start_all(scheduler)
+    rest = Window(asked, first.samples, language="en")
+    scheduler.add(rest)
+    scheduler.release(first)
+    assert start_all(scheduler) == [rest]
+
+
 def test_clear_returns_all_windows_and_forgets_them() -> None:
     scheduler = Scheduler(Quota(total=1), detects_language=False)
     found = request(3, scheduler)

@@ -20,6 +20,7 @@ from benchmarks.speech.scoring import (
     split_units,
     turn_start_errors,
 )
+from benchmarks.speech.speed import report as speed_report
 from tests.conftest import DEMO, SAMPLES
 
 NO_SAMPLES = np.zeros(0, np.float32)
@@ -224,3 +225,20 @@ def test_transcribes_a_manifest_once(tmp_path: Path, capsys: pytest.CaptureFixtu
     others = tuple(f"| {name} |" for name in OURS if name not in ("ours", "ours, sequential"))
     assert capsys.readouterr().out == "".join(row for row in first.splitlines(True) if not row.startswith(others))
     assert (tmp_path / "results" / "results.jsonl").read_text() == results
+
+
+def test_the_table_of_times_compares_contenders_of_the_same_rounds() -> None:
+    def time_of(contender: str, number: int, seconds: float) -> dict[str, object]:
+        measured = {"seconds": seconds, "audio": 11.0, "rate": 0.25, "memory": 900.0}
+        return {"contender": contender, "shape": "short", "round": number, **measured}
+
+    faster = "faster-whisper, int8, 1 beam"
+    lines = [time_of("ours", 0, 1.0), time_of("ours", 1, 1.2)]
+    lines += [time_of(faster, 0, 2.0), time_of(faster, 1, 4.0), time_of(faster, 2, 1.0)]
+    assert speed_report(lines).splitlines() == [
+        "| short, 11 s | time | ours ÷ this | × real time | WER | peak MB |",
+        "|---|---|---|---|---|---|",
+        "| ours | 1.10 s | 1.00 | 10 | 25.0% | 900 |",
+        f"| {faster} | 3.00 s | 0.40 | 4 | 25.0% | 900 |",
+    ]
+    assert speed_report([]) == ""

@@ -8,6 +8,7 @@ is there is not measured again.
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -132,7 +133,7 @@ def report(lines: Sequence[dict[str, Any]]) -> str:
 
 def _row(contender: str, rounds: Sequence[dict[str, Any]], baseline: Sequence[float]) -> str:
     times = [line["seconds"] for line in rounds]
-    middle = sorted(times)[len(times) // 2]
+    middle = statistics.median(times)
     last = rounds[-1]
     return (
         f"| {contender} | {middle:.2f} s | {ratio(baseline, times):.2f} | {last['audio'] / middle:.0f} "

@@ -98,8 +98,8 @@ class Window:
 
     @property
     def continues(self) -> bool:
-        """Whether it repeats or continues another window of its request: only such windows have timestamps."""
-        return self.has_timestamps and not self.request.config.sequential
+        """Whether it was a part of another window of its request, whose language it has."""
+        return self.language is not None and not self.phrases
 
     @property
     def has_word_times(self) -> bool:
