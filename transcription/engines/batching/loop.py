@@ -96,11 +96,11 @@ class DecodingLoop:
         """Wait for work; return False if the thread may end."""
         self._drop_cancelled()
         with self._changed:
-            while not self.rows and not self.scheduler.has_waiting():
-                if not self._changed.wait(_IDLE):
-                    self._thread = None
-                    return False
-            return True
+            # wait_for looks once more after its time: a window may come just then.
+            if self.rows or self._changed.wait_for(self.scheduler.has_waiting, _IDLE):
+                return True
+            self._thread = None
+            return False
 
     def _turn(self) -> None:
         if not self._has_slots:
