@@ -97,7 +97,7 @@ class DecodingLoop:
         self._drop_cancelled()
         with self._changed:
             # wait_for looks once more after its time: a window may come just then.
-            if self.rows or self._changed.wait_for(self.scheduler.has_waiting, _IDLE):
+            if self._changed.wait_for(lambda: bool(self.rows) or self.scheduler.has_waiting(), _IDLE):
                 return True
             self._thread = None
             return False
