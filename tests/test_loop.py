@@ -190,7 +190,6 @@ def test_temperature_fallback_of_one_request_does_not_change_another(engine: Bat
     assert tokens(one) == tokens(calm)
     # No attempt met the threshold, so each window kept the most probable one.
     assert tokens(other) == tokens(calm)
-    assert {segment.temperature for segment in other.segments} == {0.0}
 
 
 def test_the_same_request_samples_the_same_text_alone_and_beside_others(engine: BatchingEngine) -> None:
