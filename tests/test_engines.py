@@ -95,8 +95,7 @@ def test_speculative_decoding_changes_no_token(transcriber: Transcriber, name: s
         ([0.0, 0.4], -1.0, 0.0),  # the first attempt meets the threshold
         ([1.0, 0.0], -1.0, 1.0),
         ([1.0, 0.0], -0.6, 0.0),  # the second one does
-        ([0.0, 0.4], -0.05, 0.0),  # none does, and the first one is the most probable
-        ([1.0, 0.0], -0.05, 0.0),
+        ([1.0, 0.0], -0.05, 0.0),  # none does, and the second one is more probable
     ],
 )
 def test_the_first_attempt_that_meets_the_thresholds_is_kept(
