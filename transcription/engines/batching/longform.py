@@ -1,5 +1,6 @@
 """LongFormTranscriber: audio of any length as windows, decoded in parallel or one after the other, joined in order.
 
+A window is decoded without timestamps, and again with them if its words miss speech: see docs/decoding.md.
 Voice activity detection is the evidence: a window without speech has no text and is not decoded, a segment without
 speech is dropped, speech between and behind the segments of a window is decoded again, and speech that is left without
 text is reported.
