@@ -4,19 +4,21 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
+Clock = Callable[[], float]
 
-def seconds_of(call: Callable[[], object]) -> float:
+
+def seconds_of(call: Callable[[], object], clock: Clock = time.perf_counter) -> float:
     """Return the seconds that a call takes."""
-    started = time.perf_counter()
+    started = clock()
     call()
-    return time.perf_counter() - started
+    return clock() - started
 
 
-def alternate(rounds: int, *calls: Callable[[], object]) -> list[list[float]]:
+def alternate(rounds: int, *calls: Callable[[], object], clock: Clock = time.perf_counter) -> list[list[float]]:
     """Return the seconds of each call in each round; the calls alternate after one round of warm-up."""
     for call in calls:
         call()
-    by_round = [[seconds_of(call) for call in calls] for _ in range(rounds)]
+    by_round = [[seconds_of(call, clock) for call in calls] for _ in range(rounds)]
     return [list(times) for times in zip(*by_round, strict=True)]
 
 

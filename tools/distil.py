@@ -17,6 +17,7 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from tools.checkpoint import load_weights
 from tools.corpus import CACHE, load_corpus
+from tools.distillation import trained_modules
 from tools.tokenizer import build_tokenizer
 from tools.train import CORPUS_SIZE, Batch, Stage, collate, encode, new_model
 from tools.windows import IGNORE, WindowGenerator
@@ -67,8 +68,9 @@ def main() -> None:
     teacher.load_state_dict(load_weights(options.main))
     teacher.eval()
     student = new_assistant(teacher)
-    trained = list(student.model.decoder.layers.parameters()) + list(student.model.decoder.layer_norm.parameters())
-    optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        trained_modules(student).parameters(), lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.0
+    )
     generator = WindowGenerator(load_corpus("train", CORPUS_SIZE), tokenizer, random.Random("assistant"))
     started = time.time()
     for stage in STAGES:

@@ -1,0 +1,1 @@
+"""Speculative decoding with a real pair: distil an assistant for a checkpoint, and measure what it gains."""
