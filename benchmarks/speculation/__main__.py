@@ -2,7 +2,7 @@
 
 distil: make an assistant for a Whisper checkpoint from recordings, without their texts: the checkpoint's own text is
 what the assistant learns. It has the checkpoint's encoder and a few of its decoder's layers. What is computed is kept
-in the output folder, and an interrupted run goes on where it stopped.
+in the assistant's folder, and an interrupted run goes on where it stopped.
 measure: compare `assisted: true` and `auto` with `assisted: false`, with one slot and with eight, on recordings that
 the assistant was trained on (heard) and on others (unheard).
 """
@@ -69,9 +69,8 @@ def run_distil(options: argparse.Namespace, recordings: Sequence[Recording]) -> 
     (folder / UNHEARD).write_text(json.dumps([one.file for one in unheard]))
     parts: dict[str, list[Spoken]] = {"unheard": list(cut(unheard)), "heard": training_windows(heard, options.passes)}
     for name, windows in parts.items():
-        if not (folder / f"{name}.pt").exists():
-            make_examples(options.model, windows).save(folder / f"{name}.pt")
-    examples = {name: Examples.load(folder / f"{name}.pt") for name in parts}
+        make_examples(options.model, windows, folder / name)
+    examples = {name: Examples.load(folder / name) for name in parts}
     plan = Plan(options.steps, options.batch)
     distil(options.model, options.layers, examples["heard"], examples["unheard"], plan, folder)
 

@@ -1,5 +1,6 @@
 """Examples for distillation: encoder states, and the main model's own text with its most probable tokens, in a file."""
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from transcription.whisper.decoding_result import needs_fallback
 CANDIDATES = 32
 """Tokens that are kept of the main model's distribution; the others have a thousandth of it or less."""
 _BATCH = 8
+_TIMED_EVERY = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,35 +43,47 @@ class Examples:
     states: Tensor
     examples: list[Example]
 
-    def save(self, path: Path) -> None:
-        """Save them; an interruption leaves no file."""
-        partial = path.with_suffix(".part")
-        torch.save({"states": self.states, "examples": [vars(one) for one in self.examples]}, partial)
-        partial.replace(path)
-
     @classmethod
-    def load(cls, path: Path) -> "Examples":
-        """Load what `save` wrote; the states are read when they are used."""
-        saved = torch.load(path, mmap=True)
-        return cls(saved["states"], [Example(**one) for one in saved["examples"]])
+    def load(cls, folder: Path) -> "Examples":
+        """Load the batches of `make_examples` that are there."""
+        states, examples = [torch.empty(0)], list[Example]()
+        for path in sorted(folder.glob("*.pt")):
+            batch = torch.load(path)
+            first = sum(map(len, states))
+            examples += [Example(**{**one, "window": first + one["window"]}) for one in batch["examples"]]
+            states.append(batch["states"])
+        return cls(torch.cat(states[1:] or states), examples)
 
 
-def make_examples(model: Path, windows: Sequence[Spoken]) -> Examples:
-    """Return two examples of each window, without and with timestamps, in the precision that DTYPE sets.
+def make_examples(model: Path, windows: Sequence[Spoken], folder: Path) -> None:
+    """Write examples of the windows, in the precision that DTYPE sets; batches that are there are kept.
 
-    A text that repeats itself, or that the model is unsure about, is left out: another temperature would decode it.
+    All windows are decoded without timestamps, and every third batch also with them. A text that repeats itself, or
+    that the model is unsure about, is left out: another temperature would decode it.
     """
-    engine = BatchingEngine(ModelSettings.from_environment(asr_model=str(model), slots=_BATCH))
+    folder.mkdir(exist_ok=True)
     order = sorted(windows, key=lambda window: len(window.samples))  # rows of a batch end at about the same time
-    states, examples = list[Tensor](), list[Example]()
-    with torch.inference_mode():
-        for first in range(0, len(order), _BATCH):
-            batch = order[first : first + _BATCH]
-            states.append(torch.cat([engine.loop.encode([window.samples]) for window in batch]))
-            for timed in (False, True):
-                examples += _decode(engine, states[-1], first, [window.language for window in batch], timed)
-            print(f"{first + len(batch)} of {len(order)} windows", flush=True)
-        return Examples(torch.cat(states) if states else torch.empty(0), examples)
+    batches = {number: order[first : first + _BATCH] for number, first in enumerate(range(0, len(order), _BATCH))}
+    missing = [number for number in batches if not (folder / f"{number:04}.pt").exists()]
+    if not missing:
+        return
+    engine = BatchingEngine(ModelSettings.from_environment(asr_model=str(model), slots=_BATCH))
+    for number in random.Random(0).sample(missing, len(missing)):  # a part of them is like the whole
+        with torch.inference_mode():
+            states, examples = _make_batch(engine, batches[number], timed=number % _TIMED_EVERY == 0)
+        path = folder / f"{number:04}.pt"
+        torch.save({"states": states, "examples": [vars(one) for one in examples]}, path.with_suffix(".part"))
+        path.with_suffix(".part").replace(path)
+        print(f"{folder.name}: {len(list(folder.glob('*.pt')))} of {len(batches)} batches", flush=True)
+
+
+def _make_batch(engine: BatchingEngine, windows: Sequence[Spoken], timed: bool) -> tuple[Tensor, list[Example]]:
+    states = torch.cat([engine.loop.encode([window.samples]) for window in windows])
+    languages = [window.language for window in windows]
+    examples = [*_decode(engine, states, languages, False)]
+    if timed:
+        examples += _decode(engine, states, languages, True)
+    return states, examples
 
 
 def _decode(engine: BatchingEngine, states: Tensor, first: int, languages: list[str], timed: bool) -> Iterator[Example]:
@@ -91,5 +105,5 @@ def _decode(engine: BatchingEngine, states: Tensor, first: int, languages: list[
         logits = slots.decoder.logits(hidden[row, len(prompt) - 1 : len(text)])
         best = logits.softmax(-1).topk(min(CANDIDATES, logits.shape[-1]))
         yield Example(
-            first + row, timed, [*text, whisper.vocabulary.end], len(prompt), best.indices.clone(), best.values.clone()
+            row, timed, [*text, whisper.vocabulary.end], len(prompt), best.indices.clone(), best.values.clone()
         )

@@ -24,7 +24,6 @@ from transcription.whisper.loading import load_checkpoint
 LEARNING_RATE = 5e-4
 _WARM_UP = 30  # steps
 _TEXT_WEIGHT = 0.5  # of the cross entropy; that of the KL divergence is 1
-_UNTIMED_SHARE = 0.7  # of the examples; the engine decodes windows without timestamps first
 _SAVE_EVERY = 50  # steps
 _TESTED = 24  # examples
 
@@ -123,7 +122,7 @@ def distil(model: Path, layers: int, heard: Examples, unheard: Examples, plan: P
 
 
 def _step(student: Any, heard: Examples, training: Training, plan: Plan) -> float:
-    chosen = _sample(heard.examples, plan.batch, random.Random(training.step))
+    chosen = random.Random(training.step).sample(heard.examples, min(plan.batch, len(heard.examples)))
     states = heard.states[[one.window for one in chosen]]
     with torch.autocast("cpu", torch.bfloat16):
         loss = distillation_loss(student, states.float(), chosen)
@@ -136,12 +135,6 @@ def _step(student: Any, heard: Examples, training: Training, plan: Plan) -> floa
     optimizer.zero_grad()
     training.step += 1
     return loss.item()
-
-
-def _sample(examples: Sequence[Example], count: int, generator: random.Random) -> list[Example]:
-    """Return examples of which _UNTIMED_SHARE are without timestamps."""
-    weights = [1 - _UNTIMED_SHARE if one.timed else _UNTIMED_SHARE for one in examples]
-    return generator.choices(examples, weights, k=count)
 
 
 def _tested(examples: Examples) -> list[Example]:

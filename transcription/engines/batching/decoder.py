@@ -82,6 +82,7 @@ class Decoder:
         self.embedding, self.position_embedding = decoder.embed_tokens.weight, decoder.embed_positions.weight
         self.device, self.dtype = self.embedding.device, self.embedding.dtype
         self.attention_dtype = arithmetic.attention_dtype or self.dtype
+        self._weight_bytes = arithmetic.weight_bytes or self.dtype.itemsize
         self.activation = ACT2FN[config.activation_function]
         self.scale = self.width**0.5 if config.scale_embedding else 1.0
         self.layers = [DecoderLayer.of(layer, arithmetic.make_linear) for layer in decoder.layers]
@@ -109,10 +110,10 @@ class Decoder:
         }
 
     @property
-    def weights_per_token(self) -> int:
-        """The number of weights that a token is multiplied with."""
+    def bytes_per_token(self) -> int:
+        """The bytes of the weights that a token is multiplied with."""
         per_layer = 10 * self.width**2 + 2 * self.width * self.ffn_width
-        return int(len(self.layers) * per_layer + self.embedding.numel())
+        return int(len(self.layers) * per_layer + self.embedding.numel()) * self._weight_bytes
 
     def _zeros(self, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
         # Not empty: unwritten memory is masked, and NaN survives a mask.

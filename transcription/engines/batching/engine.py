@@ -3,6 +3,7 @@
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -14,7 +15,7 @@ from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
 from transcription.engines.batching.encoder import Encoder
 from transcription.engines.batching.forced_alignment import force_text
-from transcription.engines.batching.layers import IN_ITS_PRECISION, int8_arithmetic
+from transcription.engines.batching.layers import IN_ITS_PRECISION, draft_arithmetic, int8_arithmetic
 from transcription.engines.batching.logits_rules import LogitsRules
 from transcription.engines.batching.loop import DecodingLoop
 from transcription.engines.batching.reading import read_window
@@ -57,7 +58,7 @@ class BatchingEngine(WindowedEngine):
         super().__init__(whisper, whisper.capabilities)
         slack = max(SPARE_NODES, max(DRAFT_LENGTHS) + 1)
         decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), arithmetic)
-        drafting = None if assistant is None else Decoder(assistant, 1, slack, arithmetic=arithmetic)
+        drafting = None if assistant is None else _draft_decoder(assistant, slack)
         graphs = CudaGraphs(settings.cuda_graphs and device == "cuda", checkpoint.device)
         slots = Slots(decoder, _rules(self.whisper, checkpoint.device), drafting, graphs)
         slots.resize(settings.slots or _affordable_slots(slots))
@@ -66,7 +67,7 @@ class BatchingEngine(WindowedEngine):
             self.whisper, slots, _ENCODE_BATCH.get(device, _ENCODE_BATCH_CPU),
             Encoder(checkpoint.model, checkpoint.feature_extractor, arithmetic),
             Encoder(assistant, checkpoint.feature_extractor, arithmetic) if has_own_encoder else None,
-            None if drafting is None else Speculation(drafting.weights_per_token / decoder.weights_per_token),
+            None if drafting is None else Speculation(drafting.bytes_per_token / decoder.bytes_per_token),
             self._on_decoded,
         )  # fmt: skip
         self._readers = ThreadPoolExecutor(_READERS, "read")
@@ -98,6 +99,13 @@ class BatchingEngine(WindowedEngine):
         """Return the segments of a window's tokens."""
         starts = None if decoded.attention is None else token_starts(decoded.attention).tolist()
         return read_window(self.whisper, window, decoded.result, starts, decoded.language, decoded.language_probability)
+
+
+def _draft_decoder(assistant: Any, slack: int) -> Decoder:
+    arithmetic = draft_arithmetic(assistant.device)
+    if arithmetic.weight_bytes == 1:  # int8 layers take and give float32
+        assistant.model.decoder.float()
+    return Decoder(assistant, 1, slack, arithmetic=arithmetic)
 
 
 def _rules(whisper: Whisper, device: torch.device) -> LogitsRules:

@@ -39,10 +39,14 @@ def _quantize(weight: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """How a model computes. attention_dtype: of the attention to the audio; None for the precision of the model."""
+    """How a model computes.
+
+    attention_dtype: of the attention to the audio. weight_bytes: of a weight in a linear layer. None: as in the model.
+    """
 
     make_linear: MakeLinear = linear
     attention_dtype: torch.dtype | None = None
+    weight_bytes: int | None = None
 
 
 IN_ITS_PRECISION = Arithmetic()
@@ -50,7 +54,13 @@ IN_ITS_PRECISION = Arithmetic()
 
 def int8_arithmetic() -> Arithmetic:
     """Return int8 layers, with attention in bfloat16 where the CPU computes in it."""
-    return Arithmetic(int8_linear, torch.bfloat16 if computes_in_bfloat16() else None)
+    return Arithmetic(int8_linear, torch.bfloat16 if computes_in_bfloat16() else None, weight_bytes=1)
+
+
+def draft_arithmetic(device: torch.device) -> Arithmetic:
+    """Return how drafts are computed: in int8 on x86 CPUs. They are checked, so they need speed more than precision."""
+    has_int8 = device.type == "cpu" and torch.backends.quantized.engine in ("fbgemm", "x86", "onednn")
+    return int8_arithmetic() if has_int8 else IN_ITS_PRECISION
 
 
 def fuse(layers: list[Any], make_linear: MakeLinear) -> Linear:

@@ -69,9 +69,8 @@ class DecodingLoop:
             return self.scheduler.is_idle()
 
     def _quota(self) -> Quota:
-        slots = self.slots.decoder.slots
-        reserved = max(1, slots // 8)  # for the next short request
-        return Quota(total=slots, long=max(slots - reserved, 1), first=self.encode_batch)
+        slots = self.slots.decoder.slots  # an eighth is for the next short request
+        return Quota(total=slots, long=max(slots - max(1, slots // 8), 1), first=self.encode_batch)
 
     def _run(self) -> None:
         with torch.inference_mode():
@@ -196,6 +195,7 @@ class DecodingLoop:
         began = time.perf_counter()
         if length and self.speculation is not None:
             self._start_assistant(rows)
+            began = began if probing else time.perf_counter()
             self.speculation.record_acceptance(self.slots.speculate(rows, length, record_alignment, sample), length)
         else:
             self.slots.step(rows, record_alignment, sample)
@@ -235,8 +235,9 @@ class DecodingLoop:
         """Give the windows of the first rows to the assistant, unless it has them."""
         for index in range(rows):
             if not self.slots.assistant_ready[index]:
-                samples, encode = self.rows[index].window.samples, self.encode_for_assistant
+                began, samples, encode = time.perf_counter(), self.rows[index].window.samples, self.encode_for_assistant
                 self.slots.start_assistant(index, None if encode is None else encode([samples]))
+                self.timing.record_start(time.perf_counter() - began)
 
     def _retire(self, ended: list[int]) -> None:
         """Finish the rows that have ended, or begin them again at the next temperature."""

@@ -2,7 +2,8 @@
 
 A round with k drafts yields (1 − αᵏ⁺¹) / (1 − α) tokens per row on average, where α is the acceptance rate (Leviathan
 et al. 2023, eq. 1); a round without drafts yields one. The k with the least time per token is chosen. The time of each
-kind of round is measured; until then it is estimated from the models' sizes.
+kind of round is measured; until then it is estimated from the models' sizes. A measurement is trusted less with every
+round of another kind, so that one slow moment does not decide for ever.
 """
 
 from dataclasses import dataclass, field
@@ -10,9 +11,29 @@ from dataclasses import dataclass, field
 DRAFT_LENGTHS = (0, 1, 2, 3, 4, 6, 8)
 _PROBE_SHARE = 0.01  # of all time may be spent on probing whether drafting pays by now
 _DECAY = 0.98  # per draft, of what is known of the acceptance rate
-_SMOOTHING = 0.2  # weight of the newest measurement
+_SLOWER, _FASTER = 0.1, 0.4  # weight of the newest measurement; other work on the machine can only make it slower
+_MAX_SLOWER = 2.0  # times the known time: more is the machine's doing
+_FADE = 0.999  # per round of another kind, of the trust in a measurement
+_TRUSTED = 0.85  # a round without drafts is measured again below this
 _MAX_RATIO = 0.95  # drafting must take at most this share of the time without it
 _QUERY_COST = 0.1  # estimate: what each further position adds to a round of the main model
+_WINDOW_TOKENS = 50  # over which the time is spread that the assistant needs to begin a window
+
+
+@dataclass
+class Measurement:
+    """The time of one kind of round. trust: 0 (nothing is known) to 1."""
+
+    seconds: float
+    trust: float = 0.0
+
+    def update(self, seconds: float) -> None:
+        """Take in a new time; it weighs more the less the known one is trusted."""
+        weight = _SLOWER if seconds > self.seconds else _FASTER
+        if self.trust > 0:
+            seconds = min(seconds, _MAX_SLOWER * self.seconds)
+        self.seconds += max(weight, 1 - self.trust) * (seconds - self.seconds)
+        self.trust = (1 + self.trust) / 2
 
 
 @dataclass
@@ -25,7 +46,8 @@ class Speculation:
     draft_cost: float
     _accepted: float = 16.0  # start as a good assistant
     _offered: float = 20.0
-    _seconds: dict[tuple[int, int], float] = field(default_factory=dict)
+    _rounds: dict[tuple[int, int], Measurement] = field(default_factory=dict)
+    _start: Measurement | None = None
     _total: float = 0.0
     _probing: float = 0.0
     _last_probe: float = 0.0
@@ -37,14 +59,16 @@ class Speculation:
 
     def choose_draft_length(self, rows: int) -> int:
         """Return how many tokens to draft for each of so many rows; 0 means none."""
-        without = self.round_seconds(rows, 0)
-        if without == 0.0:  # nothing is measured yet
-            return 0
+        measured = self._rounds.get((_bucket(rows), 0))
+        if measured is None or measured.trust < _TRUSTED:
+            return 0  # what drafts are compared with
+        start = 0.0 if self._start is None else rows * self._start.seconds / _WINDOW_TOKENS
         per_token = {
-            length: self.round_seconds(rows, length) / self._tokens_per_round(length) for length in DRAFT_LENGTHS[1:]
+            length: self.round_seconds(rows, length) / self._tokens_per_round(length) + start
+            for length in DRAFT_LENGTHS[1:]
         }
         best = min(per_token, key=per_token.__getitem__)
-        return best if per_token[best] <= _MAX_RATIO * without else 0
+        return best if per_token[best] <= _MAX_RATIO * measured.seconds else 0
 
     def should_probe(self) -> bool:
         """Return whether one row may try a draft although drafting does not pay by the measurements."""
@@ -52,10 +76,18 @@ class Speculation:
 
     def record_round(self, rows: int, length: int, seconds: float) -> None:
         """Record the time of a round of so many rows and drafts."""
-        key = _bucket(rows), length
-        known = self._seconds.get(key, seconds)
-        self._seconds[key] = known + _SMOOTHING * (seconds - known)
+        bucket = _bucket(rows)
+        self._rounds.setdefault((bucket, length), Measurement(seconds)).update(seconds)
+        for (other, drafts), measurement in self._rounds.items():
+            if other == bucket and drafts != length:
+                measurement.trust *= _FADE
         self._total += seconds
+
+    def record_start(self, seconds: float) -> None:
+        """Record the time in which the assistant began one window. It is no part of a round's time."""
+        if self._start is None:
+            self._start = Measurement(seconds)
+        self._start.update(seconds)
 
     def record_probe(self, seconds: float) -> None:
         """Record the whole time of a probe."""
@@ -73,16 +105,17 @@ class Speculation:
 
     def round_seconds(self, rows: int, length: int) -> float:
         """Return the time of a round, measured or estimated; 0.0 if nothing was ever measured."""
-        known = self._seconds.get((_bucket(rows), length))
-        if known is not None:
-            return known
+        known = self._rounds.get((_bucket(rows), length))
         if length:
-            return self.round_seconds(rows, 0) * (1 + (self.draft_cost + _QUERY_COST) * length)
-        sizes = [size for size, drafts in self._seconds if drafts == 0]
+            estimated = self.round_seconds(rows, 0) * (1 + (self.draft_cost + _QUERY_COST) * length)
+            return estimated if known is None else known.trust * known.seconds + (1 - known.trust) * estimated
+        if known is not None:
+            return known.seconds
+        sizes = [size for size, drafts in self._rounds if drafts == 0]
         if not sizes:
             return 0.0
         nearest = min(sizes, key=lambda size: abs(size - _bucket(rows)))
-        return self._seconds[nearest, 0]
+        return self._rounds[nearest, 0].seconds
 
     def _tokens_per_round(self, length: int) -> float:
         alpha = min(self.acceptance_rate, 0.999)
