@@ -86,7 +86,7 @@ def _make_batch(engine: BatchingEngine, windows: Sequence[Spoken], timed: bool) 
     return states, examples
 
 
-def _decode(engine: BatchingEngine, states: Tensor, first: int, languages: list[str], timed: bool) -> Iterator[Example]:
+def _decode(engine: BatchingEngine, states: Tensor, languages: list[str], timed: bool) -> Iterator[Example]:
     slots, whisper, count = engine.loop.slots, engine.whisper, len(states)
     rows, config = slice(0, count), InferenceConfig()
     slots.write_cross_kv(rows, states)

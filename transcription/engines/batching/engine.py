@@ -15,7 +15,7 @@ from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
 from transcription.engines.batching.encoder import Encoder
 from transcription.engines.batching.forced_alignment import force_text
-from transcription.engines.batching.layers import IN_ITS_PRECISION, draft_arithmetic, int8_arithmetic
+from transcription.engines.batching.layers import IN_ITS_PRECISION, Arithmetic, draft_arithmetic, int8_arithmetic
 from transcription.engines.batching.logits_rules import LogitsRules
 from transcription.engines.batching.loop import DecodingLoop
 from transcription.engines.batching.reading import read_window
@@ -58,7 +58,7 @@ class BatchingEngine(WindowedEngine):
         super().__init__(whisper, whisper.capabilities)
         slack = max(SPARE_NODES, max(DRAFT_LENGTHS) + 1)
         decoder = Decoder(checkpoint.model, 1, slack, self.whisper.alignment_heads(), arithmetic)
-        drafting = None if assistant is None else _draft_decoder(assistant, slack)
+        drafting = None if assistant is None else _draft_decoder(assistant, slack, arithmetic)
         graphs = CudaGraphs(settings.cuda_graphs and device == "cuda", checkpoint.device)
         slots = Slots(decoder, _rules(self.whisper, checkpoint.device), drafting, graphs)
         slots.resize(settings.slots or _affordable_slots(slots))
@@ -101,8 +101,8 @@ class BatchingEngine(WindowedEngine):
         return read_window(self.whisper, window, decoded.result, starts, decoded.language, decoded.language_probability)
 
 
-def _draft_decoder(assistant: Any, slack: int) -> Decoder:
-    arithmetic = draft_arithmetic(assistant.device)
+def _draft_decoder(assistant: Any, slack: int, main: Arithmetic) -> Decoder:
+    arithmetic = draft_arithmetic(assistant.device) if main is IN_ITS_PRECISION else main
     if arithmetic.weight_bytes == 1:  # int8 layers take and give float32
         assistant.model.decoder.float()
     return Decoder(assistant, 1, slack, arithmetic=arithmetic)

@@ -107,7 +107,7 @@ class Speculation:
         """Return the time of a round, measured or estimated; 0.0 if nothing was ever measured."""
         known = self._rounds.get((_bucket(rows), length))
         if length:
-            estimated = self.round_seconds(rows, 0) * (1 + (self.draft_cost + _QUERY_COST) * length)
+            estimated = self.round_seconds(rows, 0) * (1 + self._added_share(rows) * length)
             return estimated if known is None else known.trust * known.seconds + (1 - known.trust) * estimated
         if known is not None:
             return known.seconds
@@ -116,6 +116,19 @@ class Speculation:
             return 0.0
         nearest = min(sizes, key=lambda size: abs(size - _bucket(rows)))
         return self._rounds[nearest, 0].seconds
+
+    def _added_share(self, rows: int) -> float:
+        """Return what a draft adds to a round, as a share of the round without drafts.
+
+        It is the least that is known, so that what may pay is tried.
+        """
+        without, bucket = self.round_seconds(rows, 0), _bucket(rows)
+        shares = [
+            (one.seconds / without - 1) / length
+            for (size, length), one in self._rounds.items()
+            if size == bucket and length and without
+        ]
+        return max(min([self.draft_cost + _QUERY_COST, *shares]), 0.0)
 
     def _tokens_per_round(self, length: int) -> float:
         alpha = min(self.acceptance_rate, 0.999)
