@@ -38,7 +38,8 @@ class Drafts:
     @property
     def drafted_share(self) -> float:
         """The share of rounds with drafts."""
-        return 1 - self.by_length[0] / max(self.by_length.total(), 1)
+        rounds = self.by_length.total()
+        return (rounds - self.by_length[0]) / max(rounds, 1)
 
     @property
     def mean_length(self) -> float:
