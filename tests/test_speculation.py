@@ -1,8 +1,16 @@
 """Speculation drafts only while that is faster."""
 
 from collections.abc import Callable
+from typing import Any
 
+import pytest
+import torch
+
+from tests.conftest import SAMPLES
+from transcription.config import InferenceConfig
+from transcription.engines.batching.layers import IN_ITS_PRECISION, draft_arithmetic
 from transcription.engines.batching.speculation import Speculation
+from transcription.transcriber import Transcriber
 
 STEP = 0.01  # seconds
 
@@ -134,3 +142,15 @@ def test_nothing_is_drafted_before_the_first_measurements() -> None:
         lengths.append(speculation.choose_draft_length(4))
         speculation.record_round(4, lengths[-1], STEP)
     assert [length > 0 for length in lengths] == [False, False, False, True]
+
+
+@pytest.mark.skipif(draft_arithmetic(torch.device("cpu")) is IN_ITS_PRECISION, reason="no int8 on this CPU")
+def test_most_drafts_in_int8_are_accepted(transcriber: Transcriber) -> None:
+    transcriber.transcribe(SAMPLES["short"].audio, InferenceConfig(language="en", assisted=True))
+    engine: Any = transcriber.engine
+    assert engine.loop.slots.assistant.bytes_per_token < engine.loop.slots.decoder.bytes_per_token / 3
+    assert engine.loop.speculation.acceptance_rate > 0.8
+
+
+def test_drafts_on_a_gpu_keep_the_precision_of_the_model() -> None:
+    assert draft_arithmetic(torch.device("cuda")) is IN_ITS_PRECISION
