@@ -169,6 +169,29 @@ class TestOnSpeech:
                 rounds += 1
             assert rounds <= (len(slots.decoded(0, len(prompt))[0]) + 1) / 3
 
+    def test_drafts_are_accepted_after_tokens_that_were_decoded_without_them(
+        self, checkpoint: Checkpoint, assistant: Any
+    ) -> None:
+        model: Any = checkpoint.model
+        vocabulary = Vocabulary.of(checkpoint.tokenizer, model.generation_config)
+        samples = SAMPLES["short"].audio.samples
+        features = checkpoint.feature_extractor(samples, sampling_rate=16_000, return_tensors="pt").input_features
+        rules = LogitsRules(vocabulary, model.config.vocab_size, torch.device("cpu"), [], [], None)
+        prompt = [vocabulary.start, vocabulary.languages["en"], vocabulary.tasks["transcribe"]]
+        with torch.inference_mode():
+            slots, both, accepted = make_slots(model, 2, assistant, rules), slice(0, 2), list[int]()
+            states = model.model.encoder(features).last_hidden_state
+            slots.write_cross_kv(both, states.expand(2, -1, -1))
+            slots.prefill(both, [prompt, prompt])
+            for row in (0, 1):
+                slots.start_assistant(row)
+                slots.begin(row, prompt, True)
+            for steps in (9, 3, 0):  # read alone, together, not at all
+                for _ in range(steps):
+                    slots.step(2, record_alignment=False, sample=False)
+                accepted += slots.speculate(1 if steps == 9 else 2, 1, record_alignment=False, sample=False)
+            assert accepted == [1] * 5
+
 
 class Rounded(CudaGraphs):
     """Round shapes as for a GPU that replays, on any machine."""

@@ -14,6 +14,7 @@ from transcription.engines.batching.decoder import Decoder
 from transcription.engines.batching.logits_rules import Picked, Sampling
 from transcription.engines.batching.slot_memory import SlotMemory, fields
 
+_FEW_MISSING = 8  # tokens that the assistant reads of all rows together; a row that misses more is read alone
 _STEPS_PER_SYNC = {"cuda": 8}  # steps between two checks which rows have ended; on a CPU a check costs nothing
 
 
@@ -120,8 +121,7 @@ class Slots(SlotMemory):
         """Let the assistant write `length` tokens after the last one of each row, under the same rules."""
         assistant = self.assistant
         assert assistant is not None
-        for row in range(rows):
-            self._catch_up(assistant, row)
+        self._catch_up(assistant, rows)
         last, base = self.last[:rows], self.base[:rows]
         # Two tokens: if all drafts were accepted, the last one is unread; to read a token again changes nothing.
         positions = (last[:, None] + torch.arange(-1, 1, device=last.device)).clamp_min(0)
@@ -137,14 +137,20 @@ class Slots(SlotMemory):
         for row in range(rows):
             self.assistant_length[row] = self.last_on_host[row] + length
 
-    def _catch_up(self, assistant: Decoder, row: int) -> None:
-        """Let the assistant read the tokens that were decoded without it."""
-        first, last = self.assistant_length[row], self.last_on_host[row] - 1
-        if first < last:
-            start = row * self.decoder.length
-            tokens = self.tokens[start + first : start + last][None]
-            positions = torch.arange(first, last, device=tokens.device)[None]
-            assistant.forward(tokens, positions, slice(row, row + 1), last)
+    def _catch_up(self, assistant: Decoder, rows: int) -> None:
+        """Let the assistant read the tokens that were decoded without it, those before the last two of each row."""
+        missing = [self.last_on_host[row] - 1 - self.assistant_length[row] for row in range(rows)]
+        for row, count in enumerate(missing):
+            if count > _FEW_MISSING:
+                self._read(assistant, slice(row, row + 1), count)
+        if few := max((count for count in missing if 0 < count <= _FEW_MISSING), default=0):
+            self._read(assistant, slice(0, rows), few)
+
+    def _read(self, assistant: Decoder, rows: slice, count: int) -> None:
+        last = self.last[rows, None]
+        positions = (last + torch.arange(-1 - count, -1, device=last.device)).clamp_min(0)
+        tokens = self.tokens[self.base[rows, None] + positions]
+        assistant.forward(tokens, positions, rows, max(self.last_on_host[rows]) - 1)
 
     def _verify(self, rows: int, length: int, record_alignment: bool, sample: bool) -> Tensor:
         """Keep the drafts that the decoder itself picks, and add its own next token.
