@@ -2,7 +2,7 @@
 
 distil: make an assistant for a Whisper checkpoint from recordings, without their texts: the checkpoint's own text is
 what the assistant learns. It has the checkpoint's encoder and a few of its decoder's layers. What is computed is kept
-in the assistant's folder, and an interrupted run goes on where it stopped.
+in the assistant's folder, and an interrupted run goes on where it stopped. Other recordings need another folder.
 measure: compare `assisted: true` and `auto` with `assisted: false`, with one slot and with eight, on recordings that
 the assistant was trained on (heard) and on others (unheard).
 """
@@ -67,10 +67,13 @@ def run_distil(options: argparse.Namespace, recordings: Sequence[Recording]) -> 
     unheard = [one for one in recordings if matches(one.file, options.unheard)]
     heard = [one for one in recordings if not matches(one.file, options.unheard)]
     (folder / UNHEARD).write_text(json.dumps([one.file for one in unheard]))
-    parts: dict[str, list[Spoken]] = {"unheard": list(cut(unheard)), "heard": training_windows(heard, options.passes)}
+    parts: dict[str, list[Spoken]] = {
+        "unheard": list(cut(unheard)),
+        f"heard-{options.passes}": training_windows(heard, options.passes),
+    }
     for name, windows in parts.items():
         make_examples(options.model, windows, folder / name)
-    examples = {name: Examples.load(folder / name) for name in parts}
+    examples = {name.split("-")[0]: Examples.load(folder / name) for name in parts}
     plan = Plan(options.steps, options.batch)
     distil(options.model, options.layers, examples["heard"], examples["unheard"], plan, folder)
 
