@@ -1,5 +1,8 @@
 """One script for Chinese: the conversion, the parameter and the tags that ask for a script."""
 
+import argparse
+import io
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,8 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transcription.cli.options import add_request_options, inference_config
 from transcription.config import InferenceConfig
+from transcription.config.request_parameters import parse_request
 from transcription.errors import InvalidRequest
+from transcription.server.chat import ChatRequest
+from transcription.server.parameters import TranscriptionRequest, form_parameters
+from transcription.server.realtime.settings import RealtimeSettings
 from transcription.transcript import Segment, TokenLogprob, Transcript, Word
 from transcription.whisper.chinese import (
     Form,
@@ -101,6 +109,24 @@ def test_the_first_candidate_of_detection_with_a_region_counts() -> None:
     assert form_of(InferenceConfig(languages=("en", "zh", "zh-TW", "zh-CN"))) == "taiwan"
     # A live session keeps the language that it detected, and what its client asked for.
     assert form_of(InferenceConfig(languages=("zh-HK", "en")).model_copy(update={"language": "zh"})) == "hong kong"
+
+
+def test_every_interface_keeps_the_region_of_a_tag() -> None:
+    tag = {"language": "zh-HK"}
+    form = form_parameters({"language": ["zh-HK"]})
+    audio = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+    chat = {**tag, "messages": [{"role": "user", "content": [audio]}]}
+    session = {"audio": {"input": {"transcription": tag}}}
+    options = argparse.ArgumentParser()
+    add_request_options(options)
+    configs = {
+        "endpoint": parse_request({"generate_kwargs": tag}, InferenceConfig)[0],
+        "audio": TranscriptionRequest.from_parameters(form).to_config("transcribe"),
+        "chat": ChatRequest.from_body(io.BytesIO(json.dumps(chat).encode())).config,
+        "live": RealtimeSettings().updated(session).config(),
+        "commands": inference_config(options.parse_args(["--language", "zh-HK"])),
+    }
+    assert {name: form_of(config) for name, config in configs.items()} == dict.fromkeys(configs, "hong kong")
 
 
 def test_an_unknown_script_is_refused() -> None:
