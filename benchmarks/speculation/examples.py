@@ -78,7 +78,8 @@ def make_examples(model: Path, windows: Sequence[Spoken], folder: Path) -> None:
 
 
 def _make_batch(engine: BatchingEngine, windows: Sequence[Spoken], timed: bool) -> tuple[Tensor, list[Example]]:
-    states = torch.cat([engine.loop.encode([window.samples]) for window in windows])
+    encode, frames = engine.loop.encoder.encode, engine.loop.slots.decoder.frames
+    states = torch.cat([encode([window.samples], frames) for window in windows])
     languages = [window.language for window in windows]
     examples = [*_decode(engine, states, languages, False)]
     if timed:

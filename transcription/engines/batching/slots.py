@@ -31,7 +31,8 @@ class Slots(SlotMemory):
         assert self.assistant is not None
         assert self.states is not None
         rows = slice(row, row + 1)
-        states = self.states[rows] if states is None else states
+        if states is None:
+            states = self.states[rows, : self.decoder.used_frames[row]]
         self.assistant.write_cross_kv(rows, states.to(self.assistant.dtype))
         self.assistant_ready[row], self.assistant_length[row] = True, 0
 
