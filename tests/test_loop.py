@@ -1,6 +1,7 @@
 """Many requests in one loop: fair, cancellable, and alive after failures."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +13,7 @@ import torch
 
 from tests.conftest import ASSISTANT, DEMO, SAMPLES
 from tests.serving import until
-from transcription.audio import Audio
+from transcription.audio import SAMPLE_RATE, Audio
 from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.engines.batching.engine import BatchingEngine
@@ -95,6 +96,22 @@ def test_a_streaming_request_gets_its_first_segments_before_its_last_window_is_e
     assert len(at_first) == len(list(split_at_pauses(minutes.samples, 30)))
     assert tokens(listened) == tokens(engine.transcribe(minutes, SEGMENTS))
     idle(engine.loop)
+
+
+def test_a_window_that_comes_when_the_thread_is_about_to_end_is_decoded(
+    engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = engine.scheduler.add
+
+    def add_slowly(window: Window) -> None:
+        time.sleep(0.005)  # the thread's time to wait passes; it cannot end yet, as the caller holds the lock
+        add(window)
+
+    monkeypatch.setattr(engine.loop, "idle_seconds", 0.001)
+    monkeypatch.setattr(engine.scheduler, "add", add_slowly)
+    for _ in range(5):
+        request = DecodingRequest(SEGMENTS, "en", is_short=True)
+        assert engine.submit(request, SHORT.samples[:SAMPLE_RATE]).result(20).language == "en"
 
 
 def test_a_cancelled_context_ends_the_request_and_frees_its_slots(engine: BatchingEngine) -> None:
