@@ -94,18 +94,6 @@ def test_an_archive_run_exits_with_2_when_the_models_cannot_be_loaded(
     assert set(threading.enumerate()) - before == set()  # a thread that calls Ray after its end would end the process
 
 
-def test_an_archive_run_exits_with_2_when_the_disk_is_full(
-    ray_address: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    output = tmp_path / "transcripts"
-    output.mkdir()
-    (output / "short.srt").symlink_to("/dev/full")
-    call = [str(SAMPLES["short"].path), "--output", str(output), "--model", str(DEMO), "--format", "srt"]
-    assert main([*call, "--address", ray_address, "--quiet"]) == 2
-    assert capfd.readouterr().err.startswith(f"error: --output {output} cannot be written: No space left on device")
-    assert lines(output / "transcripts.jsonl") == []
-
-
 @pytest.fixture(scope="module")
 def service(ray_address: str) -> Iterator[RayService]:
     """Yield the service with an HTTP server, two engines and a diarizer."""
@@ -114,6 +102,7 @@ def service(ray_address: str) -> Iterator[RayService]:
         patch.setattr(deployments, "HEALTH_CHECK_SECONDS", 0.5)
         service.deploy()
         yield service
+    serve.shutdown()  # else its handles go on to call Ray, which starts another Ray in this process
 
 
 @pytest.fixture
@@ -213,8 +202,8 @@ def test_returns_429_with_retry_after_when_queue_is_full(client: httpx.Client, s
 def test_no_request_is_lost_when_an_engine_crashes(client: httpx.Client, service: RayService) -> None:
     fields = {"response_format": "verbose_json", "batch_size": "2", "diarize": "false"}
     expected = post(client, long_file(), **fields)
-    with ThreadPoolExecutor(3) as pool:
-        responses = [pool.submit(post_alone, service, long_file(), **fields) for _ in range(3)]
+    with ThreadPoolExecutor(2) as pool:
+        responses = [pool.submit(post_alone, service, long_file(), **fields) for _ in range(2)]
         eventually(lambda: all(service.pending_audio()))
         killed = service.kill("EngineReplica")
         assert not any(response.done() for response in responses)
@@ -266,7 +255,7 @@ def broken(service: RayService) -> ReplicaClient:
 
 
 def test_an_update_drops_no_request(service: RayService) -> None:
-    files = [sample("meeting"), long_file()]
+    files = [sample("meeting"), sample("long")]
     texts = [post_alone(service, file, diarize="false").json()["text"] for file in files]
     updated = threading.Event()
 
@@ -275,7 +264,7 @@ def test_an_update_drops_no_request(service: RayService) -> None:
         while not updated.is_set():
             response = post_alone(service, file, diarize="false")
             answers.append((response.status_code, response.json().get("text")))
-            time.sleep(1)  # leaves the new replicas processor time to start
+            time.sleep(2)  # leaves the new replicas processor time to start
         return answers
 
     with ThreadPoolExecutor(2) as pool:
