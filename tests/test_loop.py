@@ -191,9 +191,8 @@ def test_each_window_is_encoded_once_for_language_fallback_and_word_times(
         return encode(windows)
 
     monkeypatch.setattr(engine.loop, "encode", counted)
-    engine.transcribe(
-        SHORT, InferenceConfig(timestamps="word", temperature=FALLBACK_TEMPERATURES, logprob_threshold=-0.0)
-    )
+    config = InferenceConfig(timestamps="word", temperature=FALLBACK_TEMPERATURES, logprob_threshold=-0.0)
+    engine.transcribe(SHORT, config)
     assert len(encoded) == 1
 
 
@@ -204,9 +203,7 @@ def test_temperature_fallback_of_one_request_does_not_change_another(engine: Bat
     asked = [InferenceConfig(**fallback), InferenceConfig(**fallback, logprob_threshold=0)]
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda config: engine.transcribe(LONG, config), asked)
-    assert tokens(one) == tokens(calm)
-    # No attempt met the threshold, so each window kept the most probable one.
-    assert tokens(other) == tokens(calm)
+    assert tokens(one) == tokens(other) == tokens(calm)  # no attempt met the threshold: the most probable one is kept
 
 
 def test_the_same_request_samples_the_same_text_alone_and_beside_others(engine: BatchingEngine) -> None:
