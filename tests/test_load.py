@@ -116,13 +116,13 @@ REFUSALS: list[tuple[Result, Callable[[httpx.Client], Result]]] = [
 def a_hundred(alone: dict[str, str]) -> list[Case]:
     """Return requests of every kind, shuffled."""
     short = ("short", "german", "meeting, its first 3 s", "meeting, 5 s of it", "silence")
-    plain = [Case(transcribed(name), (200, alone[name])) for name in chain(*repeat(short, 5), ("long",))]
+    plain = [Case(transcribed(name), (200, alone[name])) for name in chain(*repeat(short, 5))]
     streams = [Case(transcribed_as_stream(name), (200, alone[name])) for name in chain(*repeat(short, 2), ("long",))]
     refusals = [Case(call, expected) for expected, call in chain(*repeat(REFUSALS, 2))]
     leaving = [
         *repeat(disconnected("long", share=0.5), 16),
         *repeat(disconnected("short", share=0.001), 7),
-        *repeat(disconnected("short"), 8),
+        *repeat(disconnected("short"), 9),
         *repeat(disconnected("long", fields=SLOWLY), 4),
         *repeat(disconnected("long", after=b"transcript.text.delta", fields={"stream": "true", **SLOWLY}), 4),
     ]

@@ -82,14 +82,14 @@ def test_a_short_request_overtakes_a_long_one(engine: BatchingEngine) -> None:
             finished.append(long.done())
         assert finished == [False] * 3
         alone = engine.transcribe(LONG, SEGMENTS)
-        assert len(long.result().text.split()) == pytest.approx(3 * len(alone.text.split()), rel=0.02)
+        assert len(long.result().text.split()) == pytest.approx(3 * len(alone.text.split()), rel=0.04)
 
 
 def test_a_streaming_request_gets_its_first_segments_before_its_last_window_is_encoded() -> None:
     engine, encoded = new_engine(slots=24), list[int]()
     encode = engine.loop.encode
     engine.loop.encode = lambda windows: encoded.append(len(windows)) or encode(windows)  # type: ignore[func-returns-value]
-    at_first, minutes = list[int](), Audio(np.tile(LONG.samples, 3))
+    at_first, minutes = list[int](), Audio(np.tile(LONG.samples, 4))
     listened = engine.transcribe(minutes, SEGMENTS, RequestContext(segments=lambda _: at_first.append(sum(encoded))))
     windows = sum(encoded)
     assert at_first[0] < windows
