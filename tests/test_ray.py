@@ -102,7 +102,8 @@ def service(ray_address: str) -> Iterator[RayService]:
         patch.setattr(deployments, "HEALTH_CHECK_SECONDS", 0.5)
         service.deploy()
         yield service
-    serve.shutdown()  # else its handles go on to call Ray, which starts another Ray in this process
+    # Else its handles go on to call Ray, which starts another Ray in this process.
+    serve.shutdown()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture
