@@ -23,7 +23,7 @@ from transcription.transcript import Transcript
 
 WITHOUT_TORCH = """
 import sys
-for name in ("torch", "torchaudio", "transformers", "onnx", "librosa", "scipy"):
+for name in ("torch", "torchaudio", "transformers", "onnx", "librosa", "scipy", "opencc"):
     sys.modules[name] = None
 from transcription.cli.entry_points import transcribe
 transcribe()

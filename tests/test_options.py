@@ -15,6 +15,7 @@ VALUES: dict[str, tuple[list[str], Any]] = {
     "task": (["--task", "translate"], "translate"),
     "language": (["--language", "de"], "de"),
     "languages": (["--languages", "de,en"], ("de", "en")),
+    "chinese_script": (["--chinese-script", "traditional"], "traditional"),
     "timestamps": (["--timestamps", "word"], "word"),
     "prompt": (["--prompt", "Ada, Bo"], "Ada, Bo"),
     "keywords": (["--keywords", "Ada Lovelace,Bo"], ("Ada Lovelace", "Bo")),

@@ -19,6 +19,7 @@ from transcription.config import InferenceConfig, ModelSettings
 from transcription.transcriber import Transcriber
 from transcription.transcript import Transcript
 from transcription.vad.activity import SpeechActivity
+from transcription.whisper.chinese import Form, convert
 
 CLEAN = (
     "fleurs-en-000.ogg", "libri-1995-1837-0001.flac", "libri-2033-164914-0000.flac", "libri-2412-153948-0000.flac",
@@ -107,6 +108,17 @@ def detected(whisper_base: Transcriber, recordings: dict[str, Recording]) -> dic
 @pytest.mark.parametrize("file", ONE_OF_EACH_LANGUAGE)
 def test_detects_the_language(detected: dict[str, str | None], recordings: dict[str, Recording], file: str) -> None:
     assert detected[file] == recordings[file].language
+
+
+def test_chinese_has_the_script_of_the_tag(whisper_base: Transcriber, recordings: dict[str, Recording]) -> None:
+    samples = recordings["zh-aishell-BAC009S0724W0121.flac"].load()  # the model writes traditional characters
+    forms: dict[str, Form] = {"zh": "simplified", "zh-TW": "taiwan", "zh-HK": "hong kong"}
+    requests = [(samples, {"language": tag, "timestamps": "word", "beam_size": 1}) for tag in forms]
+    for form, transcript in zip(forms.values(), transcribe_together(whisper_base, requests), strict=True):
+        assert len(transcript.text) >= 10
+        assert transcript.text == convert(transcript.text, form)
+        assert (transcript.text == convert(transcript.text, "simplified")) is (form == "simplified")
+        assert "".join(word.word for word in transcript.words).strip() == transcript.text
 
 
 def test_multi_writes_two_languages_in_one_window(whisper_base: Transcriber, recordings: dict[str, Recording]) -> None:

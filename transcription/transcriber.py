@@ -16,6 +16,7 @@ from transcription.diarization.channels import by_channel
 from transcription.engines import ENGINES, Engine
 from transcription.errors import EngineFailure, InvalidRequest, InvalidSettings, TranscriptionError
 from transcription.transcript import SpeakerTurn, Transcript
+from transcription.whisper.chinese import missing_warnings
 from transcription.whisper.text_alignment import align_text
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Transcriber:
             self.failures += 1
             raise
         self.failures = 0
-        return transcript
+        return transcript.with_warnings(*missing_warnings(transcript, config))
 
     def check(self, config: InferenceConfig, param: str = "diarize") -> None:
         """Check a request before its audio is loaded. `param` is the parameter that asks for speakers.

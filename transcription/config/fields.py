@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, Valid
 from pydantic.fields import FieldInfo
 
 Task = Literal["transcribe", "translate"]
+ChineseScript = Literal["simplified", "traditional", "unchanged"]
 DIARIZATION_MODEL = "pyannote/speaker-diarization-community-1"
 """The pipeline for commands that diarize and name no other."""
 MULTILINGUAL = "multi"

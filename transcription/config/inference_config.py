@@ -10,6 +10,7 @@ from transcription.config.fields import (
     MULTILINGUAL,
     Assisted,
     BeamSize,
+    ChineseScript,
     Language,
     Seed,
     SpeakerCount,
@@ -41,6 +42,11 @@ class InferenceConfig(BaseModel):
     )
     languages: Strings = Field(
         (), description="Languages that detection may choose from. If not set: all languages of the model."
+    )
+    chinese_script: ChineseScript | None = Field(
+        None,
+        description="Characters of Chinese text: simplified, traditional, or unchanged (as the model writes them, which"
+        " is often a mixture). If not set: traditional if language is zh-TW, zh-HK, zh-MO or zh-Hant, else simplified.",
     )
     timestamps: Timestamps | None = Field(
         None, description="Times in the response: none, segment or word. If not set: the setting TIMESTAMPS."

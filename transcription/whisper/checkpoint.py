@@ -8,6 +8,7 @@ from transcription.audio import SAMPLE_RATE
 from transcription.config import InferenceConfig, Task
 from transcription.transcript import Segment, TokenLogprob, Word
 from transcription.whisper.capabilities import Capabilities
+from transcription.whisper.chinese import in_one_script
 from transcription.whisper.confidence import word_probability
 from transcription.whisper.decoding_result import DecodingResult, is_silence
 from transcription.whisper.tokens import (
@@ -140,7 +141,7 @@ class Whisper:
         """Yield the segments of a window of so many seconds, with times from the start of the window.
 
         times: empty without word timestamps. Without timestamps among the tokens, the segments are sentences, or the
-        whole window if there are no times.
+        whole window if there are no times. Chinese is in the script that the request asks for.
         """
         if is_silence(result, config):
             return
@@ -159,7 +160,7 @@ class Whisper:
             if times:
                 groups = split_words(tokens, self.tokenizer, language)
                 words = self.timed_words(groups, tokens, times[span.first :], (span.start, span.end), seconds)
-            yield Segment(
+            segment = Segment(
                 text=text,
                 start=words[0].start if words else span.start,
                 end=words[-1].end if words else span.end,
@@ -172,6 +173,7 @@ class Whisper:
                 logprobs=self._token_logprobs(result, span) if config.logprobs else (),
                 language=language if self.detects_language else None,
             )
+            yield in_one_script(segment, config)
 
     def _token_logprobs(self, result: DecodingResult, span: Span) -> tuple[TokenLogprob, ...]:
         """Return the log-probability of each text token of one segment."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from transcription.formats.pieces import is_unspaced
 from transcription.sentences import ends_sentence
+from transcription.whisper.chinese import simplified_character
 
 _KEY = re.compile(r"[^\W_]+")
 _APOSTROPHES = re.compile("['’ʼ`]")
@@ -79,9 +80,12 @@ def _is_mark(character: str) -> bool:
 
 
 def keys_of(word: str) -> list[str]:
-    """Return the parts of a word that are compared: letters and digits in one case. "Well-known" has two."""
+    """Return the parts of a word that are compared: letters and digits in one case. "Well-known" has two.
+
+    Chinese characters are simplified: the text that is given may be in another script than the one that was heard.
+    """
     plain = _APOSTROPHES.sub("", unicodedata.normalize("NFKC", word).casefold())
     keys: list[str] = []
     for key in _KEY.findall(plain):
-        keys += list(key) if is_unspaced(key[0]) else [key]
+        keys += map(simplified_character, key) if is_unspaced(key[0]) else [key]
     return keys
