@@ -26,7 +26,6 @@ _ARGUMENTS = [
     "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
 ]  # fmt: skip
 PHONE = ViewportSize(width=360, height=740)  # CSS pixels
-STILL: dict[str, Any] = {"reduced_motion": "reduce"}  # an animation takes a whole processor without a GPU
 DESKTOP = ViewportSize(width=1200, height=900)
 expect.set_options(timeout=30_000)  # milliseconds
 SLOW = {"chunk_length_s": 1, "batch_size": 1, "temperature": [0, 0, 0, 0, 0], "logprob_threshold": 0}
@@ -48,7 +47,7 @@ def chromium(microphone: Path | None = None) -> Iterator[Browser]:
 @contextlib.contextmanager
 def visiting(microphone: Path | None = None) -> Iterator[BrowserContext]:
     """Yield a browser context that the tabs of one test file share. microphone: see chromium."""
-    with chromium(microphone) as browser, browser.new_context(**STILL) as context:
+    with chromium(microphone) as browser, browser.new_context() as context:
         yield context
 
 
@@ -63,7 +62,7 @@ def tabs(visitors: BrowserContext, home: str) -> Iterator[Callable[..., Page]]:
     def open_tab(url: str = home, **options: Any) -> Page:
         browser = visitors.browser
         assert browser is not None
-        page = browser.new_page(**STILL, **options) if options else visitors.new_page()
+        page = browser.new_page(**options) if options else visitors.new_page()
         pages.append(page)
 
         def check_address(request: Request) -> None:
