@@ -16,7 +16,7 @@ from transcription.cluster.engine_replica import EngineReplica
 from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.cluster.scaling import AudioSecondsPolicy
 from transcription.config import InferenceConfig, ModelSettings
-from transcription.engines.batching.window import DecodingRequest, Phrase, WindowResult
+from transcription.engines.batching.window import DecodingRequest, Phrase, WindowOptions, WindowResult
 from transcription.errors import EngineFailure, InvalidSettings
 from transcription.transcriber import Transcriber
 from transcription.vad.activity import SpeechActivity
@@ -33,8 +33,9 @@ def engine_replica() -> EngineReplica:
 
 def window(audio: Audio = SHORT, config: InferenceConfig = WORDS, language: str | None = None) -> WindowRequest:
     return WindowRequest(
-        "request", audio.samples, config, language, True, audio_seconds=audio.duration + 60.0, has_timestamps=False
-    )
+        "request", audio.samples, config, language, True, audio.duration + 60.0,
+        options=WindowOptions(has_timestamps=False),
+    )  # fmt: skip
 
 
 def pending_audio(engine_replica: EngineReplica) -> float:
@@ -58,11 +59,12 @@ def test_a_window_has_the_same_text_as_in_one_process(engine_replica: EngineRepl
 def test_a_given_text_has_the_same_times_as_in_one_process(engine_replica: EngineReplica) -> None:
     given = (Phrase((" Sarah", " wants"), 0.3, 1.0),)
     config = WORDS.model_copy(update={"language": "en"})
-    message = WindowRequest("given", SHORT.samples, config, "en", True, SHORT.duration, phrases=given)
+    options = WindowOptions(phrases=given)
+    message = WindowRequest("given", SHORT.samples, config, "en", True, SHORT.duration, options=options)
     response = asyncio.run(engine_replica.decode_window(message))
     assert isinstance(response, WindowResponse)
     assert [word.word for word in response.result.segments[0].words] == [" Sarah", " wants"]
-    alone = engine_replica.engine.submit(DecodingRequest(config, "en"), SHORT.samples, phrases=given).result()
+    alone = engine_replica.engine.submit(DecodingRequest(config, "en"), SHORT.samples, options).result()
     assert response.result == alone
 
 

@@ -10,7 +10,13 @@ from transcription.config import InferenceConfig
 from transcription.context import RequestContext
 from transcription.engines.batching.engine import BatchingEngine
 from transcription.engines.batching.forced_alignment import force_text
-from transcription.engines.batching.window import DecodingRequest, Phrase, WindowResult
+from transcription.engines.batching.window import (
+    DEFAULT_OPTIONS,
+    DecodingRequest,
+    Phrase,
+    WindowOptions,
+    WindowResult,
+)
 from transcription.transcriber import Transcriber
 from transcription.transcript import Segment, Transcript, Word
 from transcription.whisper.text_alignment import align_text
@@ -27,12 +33,11 @@ class ScriptedDecoder:
         self.windows: list[tuple[float, str | None, tuple[Phrase, ...]]] = []
 
     def submit(
-        self, request: DecodingRequest, samples: Samples, language: str | None = None, has_timestamps: bool = True,
-        phrases: tuple[Phrase, ...] = (),
-    ) -> Future[WindowResult]:  # fmt: skip
-        self.windows.append((len(samples) / SAMPLE_RATE, language, phrases))
+        self, request: DecodingRequest, samples: Samples, options: WindowOptions = DEFAULT_OPTIONS
+    ) -> Future[WindowResult]:
+        self.windows.append((len(samples) / SAMPLE_RATE, options.language, options.phrases))
         future: Future[WindowResult] = Future()
-        future.set_result(WindowResult(tuple(map(self._segment, phrases))))
+        future.set_result(WindowResult(tuple(map(self._segment, options.phrases))))
         return future
 
     def _segment(self, phrase: Phrase) -> Segment:
@@ -132,6 +137,9 @@ def test_a_text_that_is_too_long_for_the_decoder_is_not_read(transcriber: Transc
     assert isinstance(engine, BatchingEngine)
     request = DecodingRequest(WORDS.model_copy(update={"language": "en"}), "en")
     long, short = ((Phrase((" to",) * count, 0.0, 6.0),) for count in (500, 2))
-    results = [engine.submit(request, SHORT.audio.samples, "en", phrases=phrases).result() for phrases in (long, short)]
+    results = [
+        engine.submit(request, SHORT.audio.samples, WindowOptions("en", phrases=phrases)).result()
+        for phrases in (long, short)
+    ]
     assert results[0].segments == ()
     assert [word.word for word in results[1].segments[0].words] == [" to", " to"]

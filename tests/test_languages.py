@@ -14,7 +14,7 @@ from transcription.config import InferenceConfig, ModelSettings
 from transcription.engines.batching.engine import BatchingEngine
 from transcription.engines.batching.languages import choose_language, language_changes
 from transcription.engines.batching.scheduler import Quota, Scheduler
-from transcription.engines.batching.window import DecodingRequest, Window
+from transcription.engines.batching.window import DecodingRequest, Window, WindowOptions
 from transcription.errors import InvalidRequest
 from transcription.transcriber import Transcriber
 from transcription.transcript import Segment, Transcript, spoken_languages
@@ -68,7 +68,7 @@ def test_the_other_engine_refuses_multi() -> None:
 
 def test_a_window_of_a_replica_keeps_the_language_of_its_parent(settings: ModelSettings) -> None:
     blink = np.zeros(SAMPLE_RATE, np.float32)
-    message = WindowRequest("one", blink, AUTO, "en", True, audio_seconds=1.0, window_language="de")
+    message = WindowRequest("one", blink, AUTO, "en", True, 1.0, options=WindowOptions("de"))
     response = asyncio.run(EngineReplica(settings).decode_window(message))
     assert not isinstance(response, Exception)
     assert (response.result.language, response.language) == ("de", "en")

@@ -12,7 +12,7 @@ from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig
 from transcription.context import RequestContext
 from transcription.engines.batching.longform import LongFormTranscriber
-from transcription.engines.batching.window import DecodingRequest, Phrase, WindowResult
+from transcription.engines.batching.window import DEFAULT_OPTIONS, DecodingRequest, WindowOptions, WindowResult
 from transcription.errors import EngineFailure
 from transcription.transcript import Segment, Transcript, Word
 from transcription.whisper.capabilities import Capabilities
@@ -34,11 +34,10 @@ class ScriptedDecoder:
         self.answer, self.untimed, self.seconds = answer, untimed, list[float]()
 
     def submit(
-        self, request: DecodingRequest, samples: Samples, language: str | None = None, has_timestamps: bool = True,
-        phrases: tuple[Phrase, ...] = (),
-    ) -> Future[WindowResult]:  # fmt: skip
+        self, request: DecodingRequest, samples: Samples, options: WindowOptions = DEFAULT_OPTIONS
+    ) -> Future[WindowResult]:
         future: Future[WindowResult] = Future()
-        if not has_timestamps:
+        if not options.has_timestamps:
             future.set_result(self.untimed(samples))
             return future
         self.seconds.append(round(len(samples) / SAMPLE_RATE, 1))

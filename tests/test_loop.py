@@ -87,8 +87,8 @@ def test_a_short_request_overtakes_a_long_one(engine: BatchingEngine) -> None:
 
 def test_a_streaming_request_gets_its_first_segments_before_its_last_window_is_encoded() -> None:
     engine, encoded = new_engine(slots=24), list[int]()
-    encode = engine.loop.encode
-    engine.loop.encode = lambda windows: encoded.append(len(windows)) or encode(windows)  # type: ignore[func-returns-value]
+    encode = engine.loop.encoder.encode
+    engine.loop.encoder.encode = lambda windows, frames: encoded.append(len(windows)) or encode(windows, frames)  # type: ignore[func-returns-value]
     at_first, minutes = list[int](), Audio(np.tile(LONG.samples, 4))
     listened = engine.transcribe(minutes, SEGMENTS, RequestContext(segments=lambda _: at_first.append(sum(encoded))))
     windows = sum(encoded)
@@ -184,13 +184,13 @@ def test_a_failed_step_fails_its_requests_and_the_next_request_is_served(
 def test_each_window_is_encoded_once_for_language_fallback_and_word_times(
     engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode, encoded = engine.loop.encode, list[Any]()
+    encode, encoded = engine.loop.encoder.encode, list[Any]()
 
-    def counted(windows: list[Any]) -> torch.Tensor:
+    def counted(windows: list[Any], frames: int) -> torch.Tensor:
         encoded.extend(windows)
-        return encode(windows)
+        return encode(windows, frames)
 
-    monkeypatch.setattr(engine.loop, "encode", counted)
+    monkeypatch.setattr(engine.loop.encoder, "encode", counted)
     config = InferenceConfig(timestamps="word", temperature=FALLBACK_TEMPERATURES, logprob_threshold=-0.0)
     engine.transcribe(SHORT, config)
     assert len(encoded) == 1

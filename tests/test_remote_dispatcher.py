@@ -12,7 +12,7 @@ from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.cluster.remote_dispatcher import RemoteDispatcher
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.config import InferenceConfig
-from transcription.engines.batching.window import DecodingRequest, Phrase, WindowResult
+from transcription.engines.batching.window import DecodingRequest, Phrase, WindowOptions, WindowResult
 from transcription.errors import EngineFailure
 
 MAX_LONG = 6  # windows of long requests per replica
@@ -119,12 +119,13 @@ def test_one_window_tells_the_language_of_the_others() -> None:
 def test_all_that_a_window_asks_for_is_sent() -> None:
     async def scene() -> None:
         async with Scene() as scene:
-            given, request = (Phrase((" budget",), 0.5, 1.0),), DecodingRequest(InferenceConfig(), "en")
+            request = DecodingRequest(InferenceConfig(), "en")
+            options = WindowOptions("de", False, "So", (Phrase((" budget",), 0.5, 1.0),))
             samples = np.zeros(SAMPLE_RATE, np.float32)
-            scene.futures.append(scene.dispatcher.submit(request, samples, "de", False, given))
+            scene.futures.append(scene.dispatcher.submit(request, samples, options))
             await settled()
             (call,) = scene.replicas.calls
-            assert (call.window_language, call.has_timestamps, call.phrases) == ("de", False, given)
+            assert call.options == options
 
     asyncio.run(scene())
 

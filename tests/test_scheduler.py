@@ -6,7 +6,7 @@ import numpy as np
 
 from transcription.config import InferenceConfig
 from transcription.engines.batching.scheduler import Quota, Scheduler
-from transcription.engines.batching.window import DecodingRequest, Window
+from transcription.engines.batching.window import DecodingRequest, Window, WindowOptions
 
 
 def request(count: int, scheduler: Scheduler, language: str | None = "en", **fields: Any) -> DecodingRequest:
@@ -112,7 +112,7 @@ def test_a_window_that_continues_another_one_goes_before_those_behind_it() -> No
     scheduler = Scheduler(Quota(total=1), detects_language=False)
     asked = request(2, scheduler)
     (first,) = start_all(scheduler)
-    rest = Window(asked, first.samples, language="en")
+    rest = Window(asked, first.samples, WindowOptions("en"))
     scheduler.add(rest)
     scheduler.release(first)
     assert start_all(scheduler) == [rest]

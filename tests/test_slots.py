@@ -29,7 +29,11 @@ def make_slots(model: Any, count: int, assistant: Any = None, rules: LogitsRules
 
 
 def decode_all(
-    slots: Slots, states: Tensor, prompts: Sequence[list[int]], timed: bool, drafts: Sequence[int] = (0,)
+    slots: Slots,
+    states: Tensor | Sequence[Tensor],
+    prompts: Sequence[list[int]],
+    timed: bool,
+    drafts: Sequence[int] = (0,),
 ) -> list[list[int]]:
     """Return the tokens of each window; windows start as slots become free. drafts: per round, in turn."""
     found: dict[int, list[int]] = {}
@@ -37,7 +41,7 @@ def decode_all(
     for count in itertools.cycle(drafts):
         while waiting and len(rows) < slots.decoder.slots:
             window, here = waiting.pop(0), slice(len(rows), len(rows) + 1)
-            slots.write_cross_kv(here, states[window : window + 1])
+            slots.write_cross_kv(here, states[window][None])
             slots.prefill(here, [prompts[window]])
             slots.begin(len(rows), prompts[window], timed)
             rows.append(window)

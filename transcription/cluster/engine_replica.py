@@ -59,9 +59,7 @@ class EngineReplica:
         request.language = message.language or request.language
         with as_engine_failure():
             samples = np.array(message.samples)  # Ray's arrays are read-only, and torch wants writable ones
-            future = self.engine.submit(
-                request, samples, message.window_language, message.has_timestamps, message.phrases
-            )
+            future = self.engine.submit(request, samples, message.options)
             result = await asyncio.wrap_future(future)
         return WindowResponse(
             result, request.language, request.language_guess, request.language_probability, self._name

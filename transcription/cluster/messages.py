@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from transcription.audio import Samples
 from transcription.config import InferenceConfig
-from transcription.engines.batching.window import Phrase, WindowResult
+from transcription.engines.batching.window import DEFAULT_OPTIONS, WindowOptions, WindowResult
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,8 +16,7 @@ class WindowRequest:
 
     request: the name of the request, the same for all of its windows. language: None if this window is to tell it.
     audio_seconds: of audio that this window stands for: its own, its share of what its request has not sent yet, and
-    of requests that wait for a place. Replicas are scaled by their sum. window_language, has_timestamps, phrases: see
-    window.Window. is_live: see window.DecodingRequest.
+    of requests that wait for a place. Replicas are scaled by their sum. is_live: see window.DecodingRequest.
     """
 
     request: str
@@ -26,10 +25,8 @@ class WindowRequest:
     language: str | None
     is_short: bool
     audio_seconds: float
-    window_language: str | None = None
     is_live: bool = False
-    has_timestamps: bool = True
-    phrases: tuple[Phrase, ...] = ()
+    options: WindowOptions = DEFAULT_OPTIONS
 
 
 @dataclass(frozen=True)

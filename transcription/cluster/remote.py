@@ -34,9 +34,9 @@ class RemoteEngine:
     def warm_up(self) -> None:
         """Do nothing: the replicas load their models before they answer."""
 
-    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+    def preview(self, samples: Samples, config: InferenceConfig, prefix: str = "") -> Future[WindowResult]:
         """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
-        return self._longform.preview(samples, config)
+        return self._longform.preview(samples, config, prefix)
 
     def transcribe(self, audio: Audio, config: InferenceConfig, context: RequestContext | None = None) -> Transcript:
         """Return the transcript of audio at 16 kHz.

@@ -10,7 +10,13 @@ from transcription.audio import Samples
 from transcription.cluster.messages import WindowRequest, WindowResponse
 from transcription.cluster.replica_client import ReplicaClient
 from transcription.engines.batching.scheduler import Quota, Scheduler
-from transcription.engines.batching.window import DecodingRequest, Phrase, Window, WindowResult
+from transcription.engines.batching.window import (
+    DEFAULT_OPTIONS,
+    DecodingRequest,
+    Window,
+    WindowOptions,
+    WindowResult,
+)
 from transcription.errors import EngineFailure, TranscriptionError
 
 _FIRST_WINDOWS = 2  # windows per replica with which a streaming request begins
@@ -35,11 +41,10 @@ class RemoteDispatcher:
         self._update_quota()
 
     def submit(
-        self, request: DecodingRequest, samples: Samples, language: str | None = None, has_timestamps: bool = True,
-        phrases: tuple[Phrase, ...] = (),
-    ) -> Future[WindowResult]:  # fmt: skip
+        self, request: DecodingRequest, samples: Samples, options: WindowOptions = DEFAULT_OPTIONS
+    ) -> Future[WindowResult]:
         """Queue a window of a request, and return the future of its result. Cancelling it cancels the call."""
-        window = Window(request, samples, language=language, has_timestamps=has_timestamps, phrases=phrases)
+        window = Window(request, samples, options)
 
         def queue() -> None:
             self._scheduler.add(window)
@@ -79,7 +84,7 @@ class RemoteDispatcher:
         request = window.request
         message = WindowRequest(
             request.name, window.samples, request.config, request.language, request.is_short, audio_seconds,
-            window.language, request.is_live, window.has_timestamps, window.phrases,
+            request.is_live, window.options,
         )  # fmt: skip
         finished = False
         try:

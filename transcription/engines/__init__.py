@@ -46,9 +46,10 @@ class Engine(Protocol):
         """
         ...
 
-    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+    def preview(self, samples: Samples, config: InferenceConfig, prefix: str = "") -> Future[WindowResult]:
         """Queue up to 30 s of speech that goes on, and return the future of its words, decoded greedily.
 
+        prefix: its first words, which are known. An engine may decode them again.
         It goes before all requests. Cancelling the future drops it.
         Raises InvalidRequest; the future raises EngineFailure.
         """

@@ -103,7 +103,7 @@ class HFGenerateEngine:
         """Return the text as it is: this engine cannot force its decoder (engines.Engine)."""
         return aligned
 
-    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+    def preview(self, samples: Samples, config: InferenceConfig, prefix: str = "") -> Future[WindowResult]:
         """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
         config = config.model_copy(update={"temperature": (0.0,), "timestamps": "word"})
         self.whisper.capabilities.check(config)

@@ -10,7 +10,13 @@ from transcription.config import InferenceConfig
 from transcription.context import RequestContext
 from transcription.engines.batching.longform import LongFormTranscriber
 from transcription.engines.batching.scheduler import Scheduler
-from transcription.engines.batching.window import DecodingRequest, Phrase, Window, WindowResult
+from transcription.engines.batching.window import (
+    DEFAULT_OPTIONS,
+    DecodingRequest,
+    Window,
+    WindowOptions,
+    WindowResult,
+)
 from transcription.transcript import Transcript
 from transcription.whisper.capabilities import Capabilities
 from transcription.whisper.checkpoint import Whisper
@@ -48,9 +54,9 @@ class WindowedEngine(ABC):
         """
         return self._longform.transcribe(audio, config, context or RequestContext())
 
-    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+    def preview(self, samples: Samples, config: InferenceConfig, prefix: str = "") -> Future[WindowResult]:
         """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
-        return self._longform.preview(samples, config)
+        return self._longform.preview(samples, config, prefix)
 
     def force(
         self, audio: Audio, aligned: Transcript, config: InferenceConfig, context: RequestContext | None = None
@@ -59,13 +65,12 @@ class WindowedEngine(ABC):
         return aligned
 
     def submit(
-        self, request: DecodingRequest, samples: Samples, language: str | None = None, has_timestamps: bool = True,
-        phrases: tuple[Phrase, ...] = (),
-    ) -> Future[WindowResult]:  # fmt: skip
+        self, request: DecodingRequest, samples: Samples, options: WindowOptions = DEFAULT_OPTIONS
+    ) -> Future[WindowResult]:
         """Queue a window of a request, whose other windows may be decoded elsewhere (window.WindowDecoder)."""
         if request.context_tokens is None:
             request.context_tokens = self.whisper.context_tokens(request.config)
-        window = Window(request, samples, language=language, has_timestamps=has_timestamps, phrases=phrases)
+        window = Window(request, samples, options)
         self.queue(window)
         return window.future
 

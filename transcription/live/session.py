@@ -164,7 +164,8 @@ class LiveSession:
             return
         item.previewed = now
         try:
-            preview = self._transcriber.engine.preview(turn.samples, self._config_for(turn.seconds))
+            prefix = "".join(word.word for word in item.stable.words)
+            preview = self._transcriber.engine.preview(turn.samples, self._config_for(turn.seconds), prefix)
         except TranscriptionError:  # the decoding of the whole turn says what is wrong
             return
         self._preview = preview

@@ -107,6 +107,16 @@ class Whisper:
             prompt.append(self.vocabulary.no_timestamps)
         return prompt
 
+    def prefix_tokens(self, prefix: str, prompt: list[int]) -> list[int]:
+        """Return the tokens of text that a window begins with, behind its prompt.
+
+        They are none if the text is empty, or if they leave less than a quarter of the decoder's positions.
+        """
+        if not prefix.strip():
+            return []
+        tokens = list(self.tokenizer(f" {prefix.strip()}", add_special_tokens=False, verbose=False).input_ids)
+        return tokens if len(prompt) + len(tokens) <= self.config.max_target_positions * 3 // 4 else []
+
     def score(
         self, tokens: list[int], logprobs: list[float], temperature: float, no_speech_prob: float
     ) -> DecodingResult:

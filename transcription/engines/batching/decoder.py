@@ -54,10 +54,28 @@ class DecoderLayer:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Pass:
+    """What all layers of one forward pass use.
+
+    rows: the slots. index: where in the slots the tokens are kept, (tokens,). mask: which of kv_length positions a
+    query may attend to, (rows, 1, queries, kv_length). frames: of the audio. bias: see audio_attention.
+    """
+
+    rows: slice
+    index: Tensor
+    kv_length: int
+    mask: Tensor | None
+    frames: int
+    bias: Tensor | None
+    record_alignment: bool
+
+
 class Decoder:
     """A Whisper decoder, and its memory for `slots` windows.
 
-    positions: how many tokens the model accepts. length: with room for drafts beyond them.
+    positions: how many tokens the model accepts. length: with room for drafts beyond them. used_frames: by slot, how
+    many frames its audio has.
     """
 
     self_kv: list[Tensor]  # per layer: keys and values (slots × length, 2 × width)
@@ -98,7 +116,7 @@ class Decoder:
     def allocate(self, slots: int) -> None:
         """Replace the memory by memory for so many windows."""
         self.self_kv, self.cross_keys, self.cross_values, self.alignment_queries = [], [], [], {}  # free the old memory
-        self.slots = slots
+        self.slots, self.used_frames = slots, [self.frames] * slots
         self.self_kv = [self._zeros(slots * self.length, 2 * self.width) for _ in self.layers]
         cross = (slots, self.head_count, self.frames, self.head_width)
         self.cross_keys = [self._zeros(*cross, dtype=self.attention_dtype) for _ in self.layers]
@@ -120,9 +138,11 @@ class Decoder:
 
     def write_cross_kv(self, rows: slice, states: Tensor) -> None:
         """Write the keys and values of encoder states (rows, frames, width) into the slots `rows`."""
+        frames = states.shape[1]
+        self.used_frames[rows] = [frames] * len(states)
         for layer, keys, values in zip(self.layers, self.cross_keys, self.cross_values, strict=True):
             both = layer.cross_kv(states).view(len(states), -1, 2, self.head_count, self.head_width)
-            keys[rows], values[rows] = both.permute(2, 0, 3, 1, 4)
+            keys[rows, :, :frames], values[rows, :, :frames] = both.permute(2, 0, 3, 1, 4)
 
     def forward(
         self, tokens: Tensor, positions: Tensor, rows: slice, kv_length: int, record_alignment: bool = False,
@@ -142,14 +162,16 @@ class Decoder:
         mask = None if attended is None else attended[:, None]
         if mask is None and not unmasked:
             mask = (torch.arange(kv_length, device=self.device) <= positions[..., None])[:, None]
+        frames, bias = self._audio(rows.start or 0, count)
+        call = _Pass(rows, index, kv_length, mask, frames, bias, record_alignment)
         x = functional.embedding(tokens, self.embedding).view(-1, self.width)
         if self.scale != 1.0:
             x = x * self.scale
         places = positions.clamp(max=self.positions - 1)
         x = x + functional.embedding(places, self.position_embedding).view(-1, self.width)
         for number, layer in enumerate(self.layers):
-            x = x + self._self_attention(number, layer, layer.self_attn_norm(x), index, rows, kv_length, mask)
-            x = x + self._cross_attention(number, layer, layer.cross_attn_norm(x), index, rows, count, record_alignment)
+            x = x + self._self_attention(number, layer, layer.self_attn_norm(x), call)
+            x = x + self._cross_attention(number, layer, layer.cross_attn_norm(x), call)
             x = x + layer.fc2(self.activation(layer.fc1(layer.ffn_norm(x))))
         return self.norm(x).view(count, queries, self.width)
 
@@ -157,28 +179,32 @@ class Decoder:
         """Return logits (..., vocabulary) of the next token, in float32."""
         return self.proj_out(hidden).float()
 
-    def _self_attention(
-        self, number: int, layer: DecoderLayer, x: Tensor, index: Tensor, rows: slice, kv_length: int,
-        mask: Tensor | None,
-    ) -> Tensor:  # fmt: skip
+    def _audio(self, first: int, count: int) -> tuple[int, Tensor | None]:
+        """Return how many frames some slots have at most, and the bias that hides what is not theirs."""
+        used = self.used_frames[first : first + count]
+        frames = max(used)
+        if min(used) == frames:
+            return frames, None
+        missing = torch.arange(frames, device=self.device) >= torch.tensor(used, device=self.device)[:, None]
+        bias = torch.zeros(missing.shape, device=self.device, dtype=self.attention_dtype)
+        return frames, bias.masked_fill(missing, -torch.inf)[:, None, None]
+
+    def _self_attention(self, number: int, layer: DecoderLayer, x: Tensor, call: _Pass) -> Tensor:
         projected = layer.self_qkv(x)
         memory = self.self_kv[number]
-        memory.index_copy_(0, index, projected[:, self.width :])
-        kept = memory.view(self.slots, self.length, 2, self.head_count, self.head_width)[rows, :kv_length]
+        memory.index_copy_(0, call.index, projected[:, self.width :])
+        kept = memory.view(self.slots, self.length, 2, self.head_count, self.head_width)[call.rows, : call.kv_length]
         key, value = kept.permute(2, 0, 3, 1, 4)
         query = self._split_heads(projected[:, : self.width], len(kept))
-        return layer.self_out(self._merge_heads(self_attention(query, key, value, mask)))
+        return layer.self_out(self._merge_heads(self_attention(query, key, value, call.mask)))
 
-    def _cross_attention(
-        self, number: int, layer: DecoderLayer, x: Tensor, index: Tensor, rows: slice, count: int,
-        record_alignment: bool,
-    ) -> Tensor:  # fmt: skip
+    def _cross_attention(self, number: int, layer: DecoderLayer, x: Tensor, call: _Pass) -> Tensor:
         query = layer.cross_q(x)
-        if record_alignment and number in self.alignment_heads:
+        if call.record_alignment and number in self.alignment_heads:
             heads = query.view(-1, self.head_count, self.head_width).index_select(1, self._alignment_index[number])
-            self.alignment_queries[number].index_copy_(0, index, heads)
-        key, value = self.cross_keys[number][rows], self.cross_values[number][rows]
-        attended = audio_attention(self._split_heads(query, count).to(key.dtype), key, value)
+            self.alignment_queries[number].index_copy_(0, call.index, heads)
+        key, value = (kept[number][call.rows, :, : call.frames] for kept in (self.cross_keys, self.cross_values))
+        attended = audio_attention(self._split_heads(query, len(key)).to(key.dtype), key, value, call.bias)
         return layer.cross_out(self._merge_heads(attended.to(x.dtype)))
 
     def _split_heads(self, x: Tensor, count: int) -> Tensor:
@@ -193,7 +219,7 @@ class Decoder:
         for layer, heads in self.alignment_heads.items():
             query = self.alignment_queries[layer].view(self.slots, self.length, len(heads), -1)[slot, nodes]
             query = query.float().transpose(0, 1)
-            key = self.cross_keys[layer][slot, heads].float()
+            key = self.cross_keys[layer][slot, heads, : self.used_frames[slot]].float()
             found.append((query @ key.transpose(1, 2) * self.head_width**-0.5).softmax(-1))
         return torch.cat(found)
 

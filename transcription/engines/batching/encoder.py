@@ -30,12 +30,15 @@ class Encoder:
         self.layers = [_EncoderLayer(layer, arithmetic) for layer in encoder.layers]
         self.norm = LayerNorm(encoder.layer_norm)
 
-    def __call__(self, windows: list[Samples]) -> Tensor:
-        """Return states (windows, frames, width) of samples at 16 kHz, each window at most 30 s."""
-        x = self.features(windows)
+    def __call__(self, windows: list[Samples], frames: int) -> Tensor:
+        """Return states (windows, frames, width) of samples at 16 kHz, each window at most 30 s.
+
+        frames: how many to encode, at least those of the samples.
+        """
+        x = self.features(windows)[..., : 2 * frames]
         for convolution in self.convolutions:
             x = functional.gelu(convolution(x))
-        x = x.transpose(1, 2) + self.position_embedding
+        x = x.transpose(1, 2) + self.position_embedding[:frames]
         for layer in self.layers:
             x = layer(x)
         return self.norm(x)

@@ -23,6 +23,7 @@ from transcription.engines.batching.scheduler import Scheduler
 from transcription.engines.batching.slots import Slots
 from transcription.engines.batching.speculation import DRAFT_LENGTHS, Speculation
 from transcription.engines.batching.window import Window, WindowResult
+from transcription.engines.batching.window_encoder import WindowEncoder
 from transcription.engines.windowed import WindowedEngine
 from transcription.errors import InvalidSettings
 from transcription.transcript import Transcript
@@ -35,6 +36,7 @@ _ENCODE_BATCH = {"cuda": 16}  # windows per call of the encoder
 _ENCODE_BATCH_CPU = 2
 _SLOTS_CPU, _MAX_SLOTS_GPU = 24, 128  # if SLOTS is not set
 _GPU_SHARE = 0.5  # of a GPU's free memory may become slots if SLOTS is not set
+_PREVIEW_PADDING = {"cpu": 5.0}  # seconds of silence behind a preview; elsewhere the encoder takes little time
 _READERS = 2  # threads that turn tokens into segments beside the loop
 
 
@@ -62,10 +64,13 @@ class BatchingEngine(WindowedEngine):
         slots = Slots(decoder, _rules(self.whisper, checkpoint.device), drafting, graphs)
         slots.resize(settings.slots or _affordable_slots(slots))
         has_own_encoder = assistant is not None and hasattr(assistant.model, "encoder")
-        self.loop = DecodingLoop(
-            self.whisper, slots, _ENCODE_BATCH.get(device, _ENCODE_BATCH_CPU),
-            Encoder(checkpoint.model, checkpoint.feature_extractor, arithmetic),
+        encoder = WindowEncoder(
+            slots, Encoder(checkpoint.model, checkpoint.feature_extractor, arithmetic),
             Encoder(assistant, checkpoint.feature_extractor, arithmetic) if has_own_encoder else None,
+            _PREVIEW_PADDING.get(device),
+        )  # fmt: skip
+        self.loop = DecodingLoop(
+            self.whisper, slots, encoder, _ENCODE_BATCH.get(device, _ENCODE_BATCH_CPU),
             None if drafting is None else Speculation(drafting.weights_per_token / decoder.weights_per_token),
             self._on_decoded,
         )  # fmt: skip

@@ -15,7 +15,14 @@ from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig
 from transcription.context import RequestContext
 from transcription.engines.batching.longform import wait_for_any
-from transcription.engines.batching.window import SHORT_WINDOWS, DecodingRequest, Phrase, WindowDecoder, WindowResult
+from transcription.engines.batching.window import (
+    SHORT_WINDOWS,
+    DecodingRequest,
+    Phrase,
+    WindowDecoder,
+    WindowOptions,
+    WindowResult,
+)
 from transcription.transcript import Transcript, Word
 from transcription.vad.activity import SpeechActivity
 from transcription.whisper.text_alignment import Span, with_spans
@@ -126,7 +133,8 @@ def _decoded(
             while waiting and len(running) < max(decoder.queue_limit(request), 1):
                 window = waiting.popleft()
                 language, phrases = window.words[0].language, window.phrases()
-                running.append((window, decoder.submit(request, window.of(samples), language, phrases=phrases)))
+                options = WindowOptions(language, phrases=phrases)
+                running.append((window, decoder.submit(request, window.of(samples), options)))
             wait_for_any([running[0][1]], context)
             window, future = running.popleft()
             yield window, future.result()

@@ -42,10 +42,10 @@ class LanguageDetector:
         """Return whether the language of a window is to be detected."""
         return self._whisper.detects_language and row.config.detects_language
 
-    def detect(self, first: int, entering: Sequence["Row"], states: "Tensor") -> None:
+    def detect(self, first: int, entering: Sequence["Row"], states: Sequence["Tensor"]) -> None:
         """Set the languages of the windows in the slots from `first` on; others have theirs from the request.
 
-        states: (windows, frames, width) of the encoder.
+        states: of the encoder for each window, (1, frames, width).
         """
         rows = slice(first, first + len(entering))
         logits = self._first_logits(rows)
@@ -54,7 +54,7 @@ class LanguageDetector:
                 probabilities = self._whisper.language_probabilities(logits[number], row.config)
                 row.language, row.language_probability = decide_language(row.window, probabilities, silence)
                 if may_be_mixed(row.window, row.language_probability, silence):
-                    row.language_changes = self._changes(first + number, row, states[number : number + 1])
+                    row.language_changes = self._changes(first + number, row, states[number])
 
     def _changes(self, index: int, row: "Row", states: "Tensor") -> tuple[float, ...]:
         """Return the seconds at which the language of a window changes."""
@@ -85,7 +85,7 @@ def decide_language(window: Window, probabilities: Mapping[str, float], silence:
     has_speech = silence < SPEECH_BELOW
     may_switch = has_speech and window.seconds >= _MIN_SWITCH_SECONDS
     odds = 1.0 if config.is_multilingual else MIN_SWITCH_ODDS
-    language = choose_language(probabilities, window.language or request.language, may_switch, odds)
+    language = choose_language(probabilities, window.options.language or request.language, may_switch, odds)
     probability = probabilities.get(language, 0.0)
     if request.language is None:
         request.language_guess, request.language_probability = language, probability

@@ -79,17 +79,21 @@ def self_attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | Non
     return functional.scaled_dot_product_attention(query, key, value, mask)
 
 
-def audio_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def audio_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return scaled dot-product attention (rows, heads, queries, head width) over all frames of the audio.
 
-    key, value: (rows, heads, frames, head width).
+    key, value: (rows, heads, frames, head width). bias: (rows, 1, 1, frames), minus infinity for frames that a row has
+    not.
     """
     queries = query.shape[2]
     if not _is_bfloat16_on_cpu(query) or (queries > _FEW_QUERIES and has_amx()):
-        return functional.scaled_dot_product_attention(query, key, value)
+        return functional.scaled_dot_product_attention(query, key, value, bias)
     # Without AMX, torch's fused attention needs 1.4 to 6 times as long as a product, a softmax and a product.
     key = key.transpose(-1, -2)
-    blocks = [(block * block.shape[-1] ** -0.5 @ key).softmax(-1) @ value for block in torch.split(query, _BLOCK, 2)]
+    blocks = []
+    for block in torch.split(query, _BLOCK, 2):
+        scores = block * block.shape[-1] ** -0.5 @ key
+        blocks.append((scores if bias is None else scores + bias).softmax(-1) @ value)
     return blocks[0] if len(blocks) == 1 else torch.cat(blocks, dim=2)
 
 

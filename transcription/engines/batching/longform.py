@@ -15,7 +15,13 @@ from typing import Any
 from transcription.audio import SAMPLE_RATE, Audio, Samples
 from transcription.config import InferenceConfig
 from transcription.context import RequestContext
-from transcription.engines.batching.window import SHORT_WINDOWS, DecodingRequest, WindowDecoder, WindowResult
+from transcription.engines.batching.window import (
+    SHORT_WINDOWS,
+    DecodingRequest,
+    WindowDecoder,
+    WindowOptions,
+    WindowResult,
+)
 from transcription.transcript import Segment, Transcript, spoken_languages
 from transcription.vad.activity import Interval, SpeechActivity
 from transcription.vad.chunking import Chunk, windows
@@ -40,8 +46,8 @@ class _Part:
     """A window, its speech, and the future of its result.
 
     start, end: the part of the window whose segments are meant, in seconds; the rest is in other parts. is_gap: it lies
-    between the segments of another window. has_timestamps: see Window. was_continued: speech without text in it was
-    submitted again.
+    between the segments of another window. has_timestamps: see WindowOptions. was_continued: speech without text in it
+    was submitted again.
     """
 
     chunk: Chunk
@@ -143,13 +149,13 @@ class LongFormTranscriber:
             warnings=coverage_warnings(coverage), coverage=coverage,
         )  # fmt: skip
 
-    def preview(self, samples: Samples, config: InferenceConfig) -> Future[WindowResult]:
+    def preview(self, samples: Samples, config: InferenceConfig, prefix: str = "") -> Future[WindowResult]:
         """Queue up to 30 s of speech that goes on, and return the future of its words (engines.Engine)."""
         # `sequential`: the window is not cut where the language changes.
         greedy = {"beam_size": 1, "temperature": (0.0,), "timestamps": "word", "sequential": True}
         config = config.model_copy(update=greedy)
         request = DecodingRequest(config, self._capabilities.check(config), is_short=True, is_live=True)
-        return self._decoder.submit(request, samples)
+        return self._decoder.submit(request, samples, WindowOptions(has_timestamps=False, prefix=prefix))
 
 
 class _Recording:
@@ -211,7 +217,9 @@ class _Recording:
         has_timestamps: bool = True,
     ) -> _Part:  # fmt: skip
         if activity.has_speech():
-            future = self._decoder.submit(self._request, chunk.of(self._samples), language, has_timestamps)
+            future = self._decoder.submit(
+                self._request, chunk.of(self._samples), WindowOptions(language, has_timestamps)
+            )
         else:
             future = Future()
             future.set_result(WindowResult(()))

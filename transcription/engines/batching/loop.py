@@ -6,9 +6,7 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
 
-from transcription.audio import Samples
 from transcription.engines.batching.languages import LanguageDetector
 from transcription.engines.batching.row import DecodedWindow, Row
 from transcription.engines.batching.scheduler import Quota, Scheduler
@@ -16,30 +14,28 @@ from transcription.engines.batching.slots import Slots
 from transcription.engines.batching.speculation import Speculation
 from transcription.engines.batching.token_reader import TokenReader
 from transcription.engines.batching.window import Window
+from transcription.engines.batching.window_encoder import WindowEncoder
 from transcription.errors import EngineFailure
 from transcription.whisper.checkpoint import Whisper
 from transcription.whisper.decoding_result import follows_prompt, needs_fallback
 
 logger = logging.getLogger(__name__)
 
-Encode = Callable[[list[Samples]], Tensor]
-"""Windows of samples → encoder states (windows, frames, width)."""
-
 
 class DecodingLoop:
     """Owns the slots. Its thread runs while there is work."""
 
     def __init__(
-        self, whisper: Whisper, slots: Slots, encode_batch: int, encode: Encode, encode_for_assistant: Encode | None,
+        self, whisper: Whisper, slots: Slots, encoder: WindowEncoder, encode_batch: int,
         speculation: Speculation | None, on_decoded: Callable[[Window, DecodedWindow], None],
     ) -> None:  # fmt: skip
         """Prepare the loop; its thread starts with the first window.
 
-        encode_batch: windows per call of the encoder. encode_for_assistant: None if the assistant has no encoder of its
-        own. on_decoded: called for each window that is done; it must return at once.
+        encode_batch: windows per call of the encoder. on_decoded: called for each window that is done; it must return
+        at once.
         """
-        self.whisper, self.slots, self.encode_batch = whisper, slots, encode_batch
-        self.encode, self.encode_for_assistant, self.speculation = encode, encode_for_assistant, speculation
+        self.whisper, self.slots, self.encoder = whisper, slots, encoder
+        self.encode_batch, self.speculation = encode_batch, speculation
         self.timing = speculation or Speculation(draft_cost=1.0)
         self.rows: list[Row] = []
         self.out_of_memory = 0
@@ -133,8 +129,7 @@ class DecodingLoop:
         first = len(self.rows)
         rows = slice(first, first + len(entering))
         self.rows += entering
-        states = self.encode([row.window.samples for row in entering])
-        self.slots.write_cross_kv(rows, states)
+        states = self.encoder.write(first, entering)
         if any(self._languages.detects(row) for row in entering):
             self._languages.detect(first, entering, states)
         for row in entering:
@@ -149,8 +144,11 @@ class DecodingLoop:
         """Read the prompts of some rows."""
         entering = self.rows[rows]
         for row in entering:
-            row.prompt = self.whisper.prompt(row.context, row.language, row.config.task, row.window.has_timestamps)
-        hidden = self.slots.prefill(rows, [row.prompt for row in entering])
+            options = row.window.options
+            row.prompt = self.whisper.prompt(row.context, row.language, row.config.task, options.has_timestamps)
+            row.prefix = self.whisper.prefix_tokens(options.prefix, row.prompt)
+        read = [[*row.prompt, *row.prefix] for row in entering]
+        hidden = self.slots.prefill(rows, read, record_alignment=any(row.prefix for row in entering))
         starts = [row.prompt.index(self.whisper.vocabulary.start) for row in entering]
         logits = self.slots.decoder.logits(hidden[list(range(len(entering))), starts])
         for index, (row, probability) in enumerate(
@@ -166,13 +164,14 @@ class DecodingLoop:
             if row.language_changes:
                 self._free(index, finished=True)
                 row.window.resolve(row.changes())
-            elif row.window.phrases:
+            elif row.window.options.phrases:
                 forced = self._reader.forced(index, row)
                 self._free(index, finished=True)
                 self._on_decoded(row.window, forced)
 
     def _begin(self, index: int, row: Row) -> None:
-        self.slots.begin(index, row.prompt, row.window.has_timestamps, row.temperature, row.seed, row.beams)
+        timed = row.window.options.has_timestamps
+        self.slots.begin(index, row.prompt, timed, row.temperature, row.seed, row.beams, row.prefix)
 
     def _short_rows_first(self) -> None:
         """Move the rows of short requests to the front, so that they can be stepped without the others."""
@@ -195,7 +194,8 @@ class DecodingLoop:
         sample = any(row.temperature > 0 for row in self.rows[:rows])
         began = time.perf_counter()
         if length and self.speculation is not None:
-            self._start_assistant(rows)
+            for index in range(rows):
+                self.encoder.start_assistant(index, self.rows[index])
             self.speculation.record_acceptance(self.slots.speculate(rows, length, record_alignment, sample), length)
         else:
             self.slots.step(rows, record_alignment, sample)
@@ -230,13 +230,6 @@ class DecodingLoop:
             and self.speculation.should_probe()
             and all(row.config.assisted == "auto" and row.beams.size == 1 for row in self.rows[:rows])
         )
-
-    def _start_assistant(self, rows: int) -> None:
-        """Give the windows of the first rows to the assistant, unless it has them."""
-        for index in range(rows):
-            if not self.slots.assistant_ready[index]:
-                samples, encode = self.rows[index].window.samples, self.encode_for_assistant
-                self.slots.start_assistant(index, None if encode is None else encode([samples]))
 
     def _retire(self, ended: list[int]) -> None:
         """Finish the rows that have ended, or begin them again at the next temperature."""

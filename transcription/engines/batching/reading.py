@@ -20,18 +20,18 @@ def read_window(
     starts: of its tokens, in seconds, None without word timestamps. language_probability: of a detected language.
     """
     config, first_timestamp = window.request.config, whisper.vocabulary.first_timestamp
-    if window.phrases:
+    if window.options.phrases:
         return _read_given(whisper, window, result, starts or (), language)
     times: TokenTimes = []
     if starts is not None:
         # The last time is that of the end of text, if the model wrote none.
         times = list(zip([*starts, window.seconds], map(math.exp, [*result.logprobs, 0.0]), strict=False))
     resume = None
-    if window.has_timestamps and not is_silence(result, config):
+    if window.options.has_timestamps and not is_silence(result, config):
         finished, resume = split_finished(result.tokens, first_timestamp)
         result = replace(result, tokens=result.tokens[:finished], logprobs=result.logprobs[:finished])
     end = last_timestamp(result.tokens, first_timestamp)
-    segments = whisper.segments(window.seconds, result, times, language, config, window.has_timestamps)
+    segments = whisper.segments(window.seconds, result, times, language, config, window.options.has_timestamps)
     return WindowResult(tuple(segments), end, resume is None, language, language_probability)
 
 
@@ -64,7 +64,7 @@ def _read_given(
         return WindowResult((), language=language)
     times = list(zip(starts, map(math.exp, [*result.logprobs, 0.0]), strict=True))
     segments = []
-    for phrase, words in zip(window.phrases, given_tokens(whisper, window.phrases)[1], strict=True):
+    for phrase, words in zip(window.options.phrases, given_tokens(whisper, window.options.phrases)[1], strict=True):
         timed = whisper.timed_words(words, result.tokens, times, (phrase.start, phrase.end), window.seconds)
         segments.append(
             Segment(

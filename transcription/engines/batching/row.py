@@ -29,13 +29,14 @@ class Row:
     """A window in its slot.
 
     attempt: index of its temperature. language_changes: seconds at which the window must be cut; it is not decoded.
-    context: tokens of the request's prompt. with_context: what was decoded with them, if they were then left out.
-    failed: attempts at lower temperatures.
+    prefix: tokens of the window's prefix. context: tokens of the request's prompt. with_context: what was decoded with
+    them, if they were then left out. failed: attempts at lower temperatures.
     """
 
     window: Window
     language: str | None = None
     prompt: list[int] = field(default_factory=list)
+    prefix: list[int] = field(default_factory=list)
     no_speech_prob: float = 0.0
     attempt: int = 0
     language_probability: float | None = None
@@ -52,7 +53,7 @@ class Row:
     @property
     def given_language(self) -> str | None:
         """Language that is not detected: of its request, or of the given text in this window."""
-        return (self.window.language if self.window.phrases else None) or self.window.request.language
+        return (self.window.options.language if self.window.options.phrases else None) or self.window.request.language
 
     @property
     def temperature(self) -> float:

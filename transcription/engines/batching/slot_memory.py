@@ -12,7 +12,7 @@ from torch import Tensor
 from transcription.engines.batching.beam_search import Beams, BeamSearch
 from transcription.engines.batching.cuda_graphs import CudaGraphs
 from transcription.engines.batching.decoder import Decoder
-from transcription.engines.batching.logits_rules import BEGIN, UNTIMED_BEGIN, LogitsRules, Picked
+from transcription.engines.batching.logits_rules import BEGIN, UNTIMED, UNTIMED_BEGIN, LogitsRules, Picked
 
 GREEDY = Beams()
 
@@ -72,8 +72,8 @@ class SlotMemory:
         self.decoder.write_cross_kv(rows, states)
         if self.assistant is not None:
             if self.states is None:
-                self.states = states.new_zeros((self.decoder.slots, *states.shape[1:]))
-            self.states[rows] = states
+                self.states = states.new_zeros((self.decoder.slots, self.decoder.frames, states.shape[2]))
+            self.states[rows, : states.shape[1]] = states
         for row in range(rows.start, rows.stop):
             self.assistant_ready[row] = False
 
@@ -94,19 +94,21 @@ class SlotMemory:
 
     def begin(
         self, row: int, prompt: Sequence[int], timed: bool, temperature: float = 0.0, seed: int = 0,
-        beams: Beams = GREEDY,
+        beams: Beams = GREEDY, prefix: Sequence[int] = (),
     ) -> None:  # fmt: skip
-        """Set a row to the end of its prompt, which is read.
+        """Set a row to the end of its prompt and prefix, which are read.
 
         timed: decode timestamps. seed: decides which tokens are sampled at a temperature above 0, with one beam.
+        prefix: text tokens that count as decoded, each with a probability of 1; only without timestamps and beams.
         """
-        start, last = row * self.decoder.length, len(prompt) - 1
-        self.tokens[start : start + len(prompt)] = torch.tensor(prompt, device=self.tokens.device)
-        self.mode[start + last] = BEGIN if timed else UNTIMED_BEGIN
+        start, last = row * self.decoder.length, len(prompt) + len(prefix) - 1
+        self.tokens[start : start + last + 1] = torch.tensor([*prompt, *prefix], device=self.tokens.device)
+        self.logprob[start : start + last + 1] = 0.0
+        self.mode[start + last] = BEGIN if timed else UNTIMED if prefix else UNTIMED_BEGIN
         self.min_timestamp[start + last] = 0
         self.last[row], self.temperature[row], self.seed[row], self.ended[row] = last, temperature, seed, False
         self.last_on_host[row] = last
-        self.beams.begin(row, len(prompt), beams)
+        self.beams.begin(row, last + 1, beams)
         self.assistant_length[row] = min(self.assistant_length[row], last)
 
     def decoded(self, row: int, prompt_length: int) -> tuple[list[int], list[float]]:
@@ -160,7 +162,9 @@ class SlotMemory:
         self.beams.renumber(row, kept)
 
     def _host_memory(self) -> tuple[list[Any], ...]:
-        return self.last_on_host, self.assistant_ready, self.assistant_length, *self.beams.host_memory()
+        decoders = [decoder for decoder in (self.decoder, self.assistant) if decoder is not None]
+        frames = [decoder.used_frames for decoder in decoders]
+        return self.last_on_host, self.assistant_ready, self.assistant_length, *frames, *self.beams.host_memory()
 
     def _memory(self) -> list[Tensor]:
         """Return all memory, with the slot as first dimension."""

@@ -30,7 +30,9 @@ class Slots(SlotMemory):
         assert self.assistant is not None
         assert self.states is not None
         rows = slice(row, row + 1)
-        self.assistant.write_cross_kv(rows, self.states[rows] if states is None else states)
+        if states is None:
+            states = self.states[rows, : self.decoder.used_frames[row]]
+        self.assistant.write_cross_kv(rows, states)
         self.assistant_ready[row], self.assistant_length[row] = True, 0
 
     def step(self, rows: int, record_alignment: bool, sample: bool) -> None:

@@ -37,7 +37,7 @@ class TokenReader:
         The tokens are none if they are more than the decoder has positions.
         """
         slots, prompt = self._slots, row.prompt
-        tokens, _ = given_tokens(self._whisper, row.window.phrases)
+        tokens, _ = given_tokens(self._whisper, row.window.options.phrases)
         if len(prompt) + len(tokens) > slots.decoder.positions:
             tokens = []
         hidden = slots.prefill(slice(index, index + 1), [[*prompt, *tokens]], record_alignment=True)[0]

@@ -78,33 +78,46 @@ class Phrase:
     end: float
 
 
-@dataclass(eq=False)
-class Window:
-    """Up to 30 seconds of one request's audio at 16 kHz, and the future of its result.
+@dataclass(frozen=True)
+class WindowOptions:
+    """How one window is decoded.
 
     language: of the window that this one was a part of. It is kept unless another one is detected.
     has_timestamps: whether the model writes timestamps. Without them, more of its words are right, and it may leave out
     more of the speech. Such a window always has the times of its words, which show that.
+    prefix: text of a window without timestamps that is known already. The decoder goes on behind it, and the result
+    has all words. An engine may decode it again.
     phrases: of a given text, in order. The decoder reads them, and decodes nothing; the result has a segment with words
     for each, or no segment if they have more tokens than the decoder has positions.
     """
 
-    request: DecodingRequest
-    samples: Samples
-    future: Future[WindowResult] = field(default_factory=Future)
     language: str | None = None
     has_timestamps: bool = True
+    prefix: str = ""
     phrases: tuple[Phrase, ...] = ()
+
+
+DEFAULT_OPTIONS = WindowOptions()
+
+
+@dataclass(eq=False)
+class Window:
+    """Up to 30 seconds of one request's audio at 16 kHz, and the future of its result."""
+
+    request: DecodingRequest
+    samples: Samples
+    options: WindowOptions = DEFAULT_OPTIONS
+    future: Future[WindowResult] = field(default_factory=Future)
 
     @property
     def continues(self) -> bool:
         """Whether it was a part of another window of its request, whose language it has."""
-        return self.language is not None and not self.phrases
+        return self.options.language is not None and not self.options.phrases
 
     @property
     def has_word_times(self) -> bool:
         """Whether the attention is recorded that gives the times of words."""
-        return not self.has_timestamps or self.request.config.timestamps == "word"
+        return not self.options.has_timestamps or self.request.config.timestamps == "word"
 
     @property
     def seconds(self) -> float:
@@ -134,10 +147,9 @@ class WindowDecoder(Protocol):
     """Decodes windows: the loop of this process, or replicas elsewhere. It can be called from several threads."""
 
     def submit(
-        self, request: DecodingRequest, samples: Samples, language: str | None = None, has_timestamps: bool = True,
-        phrases: tuple[Phrase, ...] = (),
-    ) -> Future[WindowResult]:  # fmt: skip
-        """Queue a window of a request, and return the future of its result. The last three: see Window.
+        self, request: DecodingRequest, samples: Samples, options: WindowOptions = DEFAULT_OPTIONS
+    ) -> Future[WindowResult]:
+        """Queue a window of a request, and return the future of its result.
 
         Cancelling the future frees the window's slot. The future raises a TranscriptionError.
         """

@@ -69,7 +69,7 @@ class GreedyDecoder:
         for row in rows:
             window = row.window
             row.prompt = self._whisper.prompt(
-                row.context, row.language, window.request.config.task, window.has_timestamps
+                row.context, row.language, window.request.config.task, window.options.has_timestamps
             )
             row.begin()
         logits, memory, first = self._read_prompts(rows, cross)

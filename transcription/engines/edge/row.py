@@ -62,7 +62,7 @@ class Row:
     def begin(self) -> None:
         """Forget the tokens of the attempt before."""
         self.tokens, self.logprobs, self.attention, self.has_ended = [], [], [], False
-        self.state = State(timed=self.window.has_timestamps)
+        self.state = State(timed=self.window.options.has_timestamps)
 
     def key(self) -> int:
         """Return what the next sampled token depends on: the audio, the request, and the position."""
