@@ -94,8 +94,11 @@ def diarization_settings(model: Path | str, **changes: Any) -> ModelSettings:
     return ModelSettings.from_environment(asr_model=str(DEMO), diarization_model=str(model), **changes)
 
 
-SLOWEST = ("ray", "real_speech", "load", "transcriber", "loop", "shutdown", "slots")
-"""Names of the test files that take 25 seconds or longer, the slowest first."""
+SLOWEST = (
+    "ray", "engines", "real_speech", "loop", "transcriber", "ui", "load", "shutdown", "ui_errors", "gpu_benchmark",
+    "openai",
+)  # fmt: skip
+"""Names of the test files that take 25 seconds of processor time or longer, the slowest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -101,6 +101,16 @@ def test_raises_invalid_request_when_the_disk_is_full(tmp_path: Path, monkeypatc
     assert [(tmp_path / name).read_bytes() for name in ("transcripts.jsonl", "errors.jsonl")] == [b"", b""]
 
 
+def test_raises_invalid_request_when_no_document_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "one.srt").symlink_to("/dev/full")
+    with (
+        Archive(tmp_path) as archive,
+        pytest.raises(InvalidRequest, match="cannot be written: No space left on device"),
+    ):
+        archive.add(ONE, ANSWER, {"srt": "1\n"})
+    assert lines(tmp_path / "transcripts.jsonl") == []
+
+
 def test_a_file_with_other_lines_is_refused_and_not_changed(tmp_path: Path) -> None:
     text = '{"source": "/calls/one.wav"}\n{"source": "/calls/two.wav"}\n'
     (tmp_path / "transcripts.jsonl").write_text(text)

@@ -113,7 +113,7 @@ def test_finds_the_texts_of_whisper_on_speech() -> None:
     vocabulary = Vocabulary.of(checkpoint.tokenizer, checkpoint.model.generation_config)
     prompt = [vocabulary.start, vocabulary.languages["en"], vocabulary.tasks["transcribe"]]
     audio = SAMPLES["long"].audio.samples
-    windows = [audio[at * 80_000 : at * 80_000 + 16_000 * (2 + at)] for at in range(len(SEARCHES))]
+    windows = [audio[at * 80_000 : at * 80_000 + 8_000 * (3 + at)] for at in range(len(SEARCHES))]
     features = checkpoint.feature_extractor(windows, sampling_rate=16_000, return_tensors="pt").input_features
     rules = LogitsRules(vocabulary, model.config.vocab_size, torch.device("cpu"), [], [], None)
     with torch.inference_mode():

@@ -16,6 +16,7 @@ import pytest
 from tests.conftest import ASSISTANT, DEMO, DIARIZATION, ROOT, SAMPLES
 from tests.serving import until
 from tests.voice_samples import data_uri, talk
+from transcription.cli import inputs
 from transcription.cli import transcribe as cli
 
 SHORT = str(SAMPLES["short"].path)
@@ -158,8 +159,8 @@ class TestWatch:
             if (written := next(between_polls)) is not None:
                 written[0].write_bytes(written[1])
 
-        monkeypatch.setattr(cli, "time", SimpleNamespace(sleep=sleep))
-        names = islice(cli.watch(tmp_path, lambda path: path == done), 3)
+        monkeypatch.setattr(inputs, "time", SimpleNamespace(sleep=sleep))
+        names = islice(inputs.watch(tmp_path, lambda path: path == done), 3)
         assert [Path(name).name for name in names] == ["a.wav", "b.FLAC", "a.wav"]
         assert list(between_polls) == []
 

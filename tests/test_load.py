@@ -113,18 +113,18 @@ REFUSALS: list[tuple[Result, Callable[[httpx.Client], Result]]] = [
 ]
 
 
-def two_hundred(alone: dict[str, str]) -> list[Case]:
+def a_hundred(alone: dict[str, str]) -> list[Case]:
     """Return requests of every kind, shuffled."""
     short = ("short", "german", "meeting, its first 3 s", "meeting, 5 s of it", "silence")
-    plain = [Case(transcribed(name), (200, alone[name])) for name in chain(*repeat(short, 10), *repeat(("long",), 2))]
-    streams = [Case(transcribed_as_stream(name), (200, alone[name])) for name in chain(*repeat(short, 4), ("long",))]
-    refusals = [Case(call, expected) for expected, call in chain(*repeat(REFUSALS, 5))]
+    plain = [Case(transcribed(name), (200, alone[name])) for name in chain(*repeat(short, 5))]
+    streams = [Case(transcribed_as_stream(name), (200, alone[name])) for name in chain(*repeat(short, 2), ("long",))]
+    refusals = [Case(call, expected) for expected, call in chain(*repeat(REFUSALS, 2))]
     leaving = [
-        *repeat(disconnected("long", share=0.5), 28),
-        *repeat(disconnected("short", share=0.001), 12),
-        *repeat(disconnected("short"), 15),
-        *repeat(disconnected("long", fields=SLOWLY), 6),
-        *repeat(disconnected("long", after=b"transcript.text.delta", fields={"stream": "true", **SLOWLY}), 6),
+        *repeat(disconnected("long", share=0.5), 16),
+        *repeat(disconnected("short", share=0.001), 7),
+        *repeat(disconnected("short"), 9),
+        *repeat(disconnected("long", fields=SLOWLY), 4),
+        *repeat(disconnected("long", after=b"transcript.text.delta", fields={"stream": "true", **SLOWLY}), 4),
     ]
     cases = [*plain, *streams, *refusals, *(Case(call, None) for call in leaving)]
     random.Random(0).shuffle(cases)
@@ -167,7 +167,7 @@ class Measured:
 
 @pytest.fixture(scope="module")
 def measured(server: Running) -> Measured:
-    """Send two hundred requests with 32 clients, twice."""
+    """Send a hundred requests with 32 clients, twice."""
     with (
         pytest.MonkeyPatch.context() as patch,
         http(server.url) as client,
@@ -175,7 +175,7 @@ def measured(server: Running) -> Measured:
     ):
         # On a slow machine a keep-alive would come before an error, which then has no status of its own.
         patch.setattr(streaming, "KEEP_ALIVE_SECONDS", 120.0)
-        cases = two_hundred({name: post(client, audio).json()["text"] for name, audio in GOOD.items()})
+        cases = a_hundred({name: post(client, audio).json()["text"] for name, audio in GOOD.items()})
         results, files, megabytes = [], [open_files()], [memory()]
         for _ in range(2):
             results.append(list(clients.map(lambda case: case.call(client), cases)))
@@ -187,7 +187,7 @@ def measured(server: Running) -> Measured:
 
 
 def test_each_of_many_requests_gets_its_own_answer(measured: Measured) -> None:
-    assert len(measured.cases) == 200
+    assert len(measured.cases) == 100
     assert measured.results == [[case.expected for case in measured.cases]] * 2
 
 

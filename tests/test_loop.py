@@ -1,6 +1,7 @@
 """Many requests in one loop: fair, cancellable, and alive after failures."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,7 +13,7 @@ import torch
 
 from tests.conftest import ASSISTANT, DEMO, SAMPLES
 from tests.serving import until
-from transcription.audio import Audio
+from transcription.audio import SAMPLE_RATE, Audio
 from transcription.config import FALLBACK_TEMPERATURES, InferenceConfig, ModelSettings
 from transcription.context import RequestContext
 from transcription.engines.batching.engine import BatchingEngine
@@ -71,7 +72,7 @@ def test_requests_in_one_batch_get_the_transcripts_that_they_get_alone(engine: B
 
 
 def test_a_short_request_overtakes_a_long_one(engine: BatchingEngine) -> None:
-    minutes = Audio(np.tile(LONG.samples, 8))
+    minutes = Audio(np.tile(LONG.samples, 3))
     begun, finished = threading.Event(), []
     with ThreadPoolExecutor(2) as pool:
         long = pool.submit(engine.transcribe, minutes, SEGMENTS, RequestContext(lambda *_: begun.set()))
@@ -81,7 +82,7 @@ def test_a_short_request_overtakes_a_long_one(engine: BatchingEngine) -> None:
             finished.append(long.done())
         assert finished == [False] * 3
         alone = engine.transcribe(LONG, SEGMENTS)
-        assert len(long.result().text.split()) == pytest.approx(8 * len(alone.text.split()), rel=0.02)
+        assert len(long.result().text.split()) == pytest.approx(3 * len(alone.text.split()), rel=0.04)
 
 
 def test_a_streaming_request_gets_its_first_segments_before_its_last_window_is_encoded() -> None:
@@ -97,10 +98,26 @@ def test_a_streaming_request_gets_its_first_segments_before_its_last_window_is_e
     idle(engine.loop)
 
 
+def test_a_window_that_comes_when_the_thread_is_about_to_end_is_decoded(
+    engine: BatchingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = engine.scheduler.add
+
+    def add_slowly(window: Window) -> None:
+        time.sleep(0.005)  # the thread's time to wait passes; it cannot end yet, as the caller holds the lock
+        add(window)
+
+    monkeypatch.setattr(engine.loop, "idle_seconds", 0.001)
+    monkeypatch.setattr(engine.scheduler, "add", add_slowly)
+    for _ in range(5):
+        request = DecodingRequest(SEGMENTS, "en", is_short=True)
+        assert engine.submit(request, SHORT.samples[:SAMPLE_RATE]).result(20).language == "en"
+
+
 def test_a_cancelled_context_ends_the_request_and_frees_its_slots(engine: BatchingEngine) -> None:
     context = RequestContext()
     with ThreadPoolExecutor(1) as pool:
-        long = pool.submit(engine.transcribe, Audio(np.tile(LONG.samples, 20)), SEGMENTS, context)
+        long = pool.submit(engine.transcribe, Audio(np.tile(LONG.samples, 4)), SEGMENTS, context)
         context.cancel()
         assert isinstance(long.exception(30), Cancelled)
     idle(engine.loop)
@@ -114,7 +131,7 @@ def test_an_exception_in_the_callers_thread_frees_its_slots(engine: BatchingEngi
         raise Left
 
     with pytest.raises(Left):
-        engine.transcribe(Audio(np.tile(LONG.samples, 20)), SEGMENTS, RequestContext(leave))
+        engine.transcribe(Audio(np.tile(LONG.samples, 4)), SEGMENTS, RequestContext(leave))
     idle(engine.loop)
     assert engine.transcribe(SHORT, SEGMENTS).text
 
@@ -174,9 +191,8 @@ def test_each_window_is_encoded_once_for_language_fallback_and_word_times(
         return encode(windows, frames)
 
     monkeypatch.setattr(engine.loop.encoder, "encode", counted)
-    engine.transcribe(
-        SHORT, InferenceConfig(timestamps="word", temperature=FALLBACK_TEMPERATURES, logprob_threshold=-0.0)
-    )
+    config = InferenceConfig(timestamps="word", temperature=FALLBACK_TEMPERATURES, logprob_threshold=-0.0)
+    engine.transcribe(SHORT, config)
     assert len(encoded) == 1
 
 
@@ -187,9 +203,7 @@ def test_temperature_fallback_of_one_request_does_not_change_another(engine: Bat
     asked = [InferenceConfig(**fallback), InferenceConfig(**fallback, logprob_threshold=0)]
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda config: engine.transcribe(LONG, config), asked)
-    assert tokens(one) == tokens(calm)
-    # No attempt met the threshold, so each window kept the most probable one.
-    assert tokens(other) == tokens(calm)
+    assert tokens(one) == tokens(other) == tokens(calm)  # no attempt met the threshold: the most probable one is kept
 
 
 def test_the_same_request_samples_the_same_text_alone_and_beside_others(engine: BatchingEngine) -> None:

@@ -131,7 +131,7 @@ def test_deltas_of_a_stream_join_to_the_text(client: openai.OpenAI, form: Any) -
 
 
 def test_stream_begins_before_the_transcript_is_finished(client: openai.OpenAI, server: Running) -> None:
-    file = ("a.flac", encoded(np.tile(SAMPLES["long"].audio.samples, 6), "flac"))
+    file = ("a.flac", encoded(np.tile(SAMPLES["long"].audio.samples, 3), "flac"))
     with client.audio.transcriptions.create(model="whisper-1", file=file, stream=True) as stream:
         assert next(iter(stream)).type == "transcript.text.delta"
         assert server.service.admission.running == 1

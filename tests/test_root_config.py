@@ -2,7 +2,6 @@
 
 import ast
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -49,10 +48,14 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def call_handler(repository: Path, *requests: dict[str, Any], **environment: str) -> list[dict[str, Any]]:
-    """Load handler.py in a new process, as the Inference Endpoints toolkit does, and return its responses."""
+@pytest.fixture(scope="module")
+def responses(repository: Path) -> list[dict[str, Any]]:
+    """Load handler.py in a new process, as the Inference Endpoints toolkit does, and return its responses.
+
+    The last one is of a second handler, for which LANGUAGE_FORCE is set.
+    """
     code = f"""
-import importlib.util, json, sys
+import importlib.util, json, os, sys
 sys.path.insert(0, {str(repository)!r})
 spec = importlib.util.spec_from_file_location("handler", {str(repository / "handler.py")!r})
 module = importlib.util.module_from_spec(spec)
@@ -60,12 +63,12 @@ sys.modules["handler"] = module
 spec.loader.exec_module(module)
 handler = module.EndpointHandler({str(DEMO)!r})
 audio = open({str(SAMPLES["short"].path)!r}, "rb").read()
-for parameters in {requests!r}:
+for parameters in {REQUESTS!r}:
     print(json.dumps(handler({{"inputs": audio, "parameters": parameters}})))
+os.environ["LANGUAGE_FORCE"] = "en"
+print(json.dumps(module.EndpointHandler({str(DEMO)!r})({{"inputs": audio, "parameters": {{}}}})))
 """
-    process = subprocess.run(
-        [sys.executable, "-c", code], cwd="/", env=os.environ | environment, capture_output=True, text=True, check=False
-    )
+    process = subprocess.run([sys.executable, "-c", code], cwd="/", capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
     return [json.loads(line) for line in process.stdout.splitlines()]
 
@@ -82,15 +85,15 @@ def test_the_repository_has_the_defaults_of_the_package() -> None:
     assert settings.model_dump() == package.model_dump()
 
 
-def test_the_example_changes_the_response_and_a_request_overrides_it(repository: Path) -> None:
-    default, overridden = call_handler(repository, *REQUESTS)
+def test_the_example_changes_the_response_and_a_request_overrides_it(responses: list[dict[str, Any]]) -> None:
+    default, overridden, _ = responses
     assert words_per_chunk(default) == {1}, "timestamps is word"
     assert default["language"] == "de"
     assert words_per_chunk(overridden) != {1}, "the request asks for segments"
     assert overridden["language"] == "de", "language_force replaces the language of the request"
 
 
-def test_an_environment_variable_overrides_the_example(repository: Path) -> None:
-    [response] = call_handler(repository, {}, LANGUAGE_FORCE="en")
+def test_an_environment_variable_overrides_the_example(responses: list[dict[str, Any]]) -> None:
+    response = responses[-1]
     assert response["language"] == "en"
     assert words_per_chunk(response) == {1}

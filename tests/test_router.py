@@ -156,7 +156,8 @@ def test_streams_pass_the_router(routed: Routed) -> None:
 
 
 def test_closing_a_stream_cancels_the_request_behind_the_router(routed: Routed) -> None:
-    files, fields = {"file": ("audio", sample("discussion"))}, {"stream": "true"}
+    minutes = wav(np.tile(SAMPLES["long"].audio.samples, 3))
+    files, fields = {"file": ("audio", minutes)}, {"stream": "true"}
     with routed.client.stream("POST", TRANSCRIPTIONS, files=files, data=fields) as answer:
         assert next(events(answer))["type"] == "transcript.text.delta"
         assert sum(routed.running) == 1

@@ -37,13 +37,13 @@ AUDIO = SCHEMA.include(path_regex="^/v1/audio/")
 
 
 @given(case=SCHEMA.as_strategy())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_response_to_any_request_is_as_documented(server: Running, case: Case[Any]) -> None:
     case.call_and_validate(base_url=server.url, checks=CHECKS)
 
 
 @given(case=AUDIO.as_strategy())
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_response_to_any_request_with_a_recording_is_as_documented(server: Running, case: Case[Any]) -> None:
     body: Any = case.body
     if isinstance(body, dict):

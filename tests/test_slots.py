@@ -71,7 +71,7 @@ def generated(
     out = model.generate(
         features, language=language, task=task, return_timestamps=timed, num_beams=1, do_sample=False,
         force_unique_generate_call=True, prompt_ids=torch.tensor(previous) if previous else None,
-        attention_mask=torch.ones(features.shape[0], features.shape[2]), max_length=448,
+        attention_mask=torch.ones(features.shape[0], features.shape[2]), max_length=model.config.max_target_positions,
         return_dict_in_generate=True,
     )  # fmt: skip
     tokens = []
@@ -84,24 +84,27 @@ def generated(
 
 CASES = [
     ("tiny", "en", "transcribe", True, 0, 3, (0,)),
-    ("tiny", "en", "transcribe", False, 220, 16, (4, 0, 1)),
+    ("tiny", "en", "transcribe", False, 110, 16, (4, 0, 1)),
     ("large-v3", "de", "translate", True, 30, 4, (0,)),
     ("large-v3", "de", "transcribe", False, 0, 3, (2, 0)),
     ("turbo", "de", "transcribe", True, 0, 1, (0,)),
-    ("turbo", "en", "translate", True, 100, 2, (8, 2)),
+    ("turbo", "en", "translate", True, 50, 2, (8, 2)),
 ]
 """Shape, language, task, timestamps, tokens of context, slots, drafts per round in turn."""
 
 
 def decode_both(
-    case: tuple[Any, ...], dtype: torch.dtype, windows: int, frames: int = 1500
+    case: tuple[Any, ...], dtype: torch.dtype, windows: int, **sizes: int
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Return the tokens of the slots and of generate() for some windows of noise. frames: of one window's states."""
+    """Return the tokens of the slots and of generate() for some windows of noise.
+
+    sizes: of random_models.random_model.
+    """
     name, language, task, timed, before, count, drafts = case
-    shape = {**SHAPES[name], "frames": frames}
+    shape = {**SHAPES[name], **sizes}
     model = random_model(shape, before).to(dtype)
     assistant = random_model({**shape, "decoder_layers": 1}, before).to(dtype)
-    features = torch.randn(windows, shape["mels"], 2 * frames, dtype=dtype)
+    features = torch.randn(windows, shape["mels"], 2 * sizes.get("frames", 1500), dtype=dtype)
     previous = [TEXT + 6, *range(20, 20 + before)] if before else []
     with torch.inference_mode():
         prompt, expected = generated(model, features, language, task, timed, previous, VOCABULARY)
@@ -116,11 +119,11 @@ def test_no_token_differs_from_generate(case: tuple[Any, ...]) -> None:
     """Random models run to the length limit, so that every rule is met; their assistant is mostly wrong.
 
     In float64, where no machine rounds two tokens into one another; `python -m benchmarks.identity` counts more windows
-    in float32. Short windows take half of the time; those of TestOnSpeech are whole.
+    in float32. Short windows of few tokens take a quarter of the time; those of TestOnSpeech are whole.
     """
-    found, expected = decode_both(case, torch.float64, windows=3, frames=300)
+    found, expected = decode_both(case, torch.float64, windows=3, frames=300, positions=224)
     assert found == expected
-    assert min(map(len, expected)) > 200
+    assert min(map(len, expected)) > 100
 
 
 class TestOnSpeech:

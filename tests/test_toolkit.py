@@ -74,8 +74,12 @@ def endpoint(handler: EndpointHandler) -> Iterator[str]:
     thread.join()
 
 
-def test_the_toolkits_loader_gets_a_working_handler() -> None:
-    """Runs in another process and folder; imports by path after sys.path.insert(0, folder)."""
+@pytest.fixture(scope="module")
+def loaded() -> list[str]:
+    """Return the text from a handler in another process and folder, and whether pyannote was imported there.
+
+    The process imports by path after sys.path.insert(0, folder).
+    """
     code = f"""
 import importlib.util, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -84,13 +88,22 @@ module = importlib.util.module_from_spec(spec)
 sys.modules["handler"] = module
 spec.loader.exec_module(module)
 print(module.EndpointHandler({str(DEMO)!r})({{"inputs": open({str(SHORT)!r}, "rb").read()}})["text"])
+print(any(name.startswith("pyannote") for name in sys.modules))
 """
     environment = {**os.environ, "PYTHONWARNINGS": "default"}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd="/", env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    return done.stdout.splitlines()
+
+
+def test_the_toolkits_loader_gets_a_working_handler(loaded: list[str]) -> None:
+    assert loaded[0].strip()
+
+
+def test_pyannote_is_imported_only_for_diarization(loaded: list[str]) -> None:
+    assert loaded[-1] == "False"
 
 
 def test_inference_client_sends_a_file(endpoint: str, handler: EndpointHandler) -> None:

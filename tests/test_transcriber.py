@@ -1,8 +1,6 @@
 """Transcriber: words and speakers of recordings where both are known, and requests that cannot have speakers."""
 
 import logging
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -11,7 +9,7 @@ import pytest
 
 from benchmarks.scores import cp_wer, der, wer
 from benchmarks.truth import read_truth
-from tests.conftest import DEMO, ROOT, SAMPLES
+from tests.conftest import DEMO, SAMPLES
 from transcription.audio import Audio, read_file
 from transcription.config import InferenceConfig, ModelSettings
 from transcription.context import RequestContext
@@ -197,13 +195,3 @@ class TestChannels:
         transcriber.transcribe(call, config, RequestContext(lambda _, done, total: reports.append((done, total))))
         assert reports == sorted(reports)
         assert reports[-1] == pytest.approx((2 * call.duration, 2 * call.duration))
-
-
-def test_imports_pyannote_only_for_diarization() -> None:
-    code = (
-        "import sys; from transcription.config import *; from transcription.transcriber import Transcriber;"
-        f"Transcriber(ModelSettings.from_environment(asr_model={str(DEMO)!r}));"
-        "print(any(name.startswith('pyannote') for name in sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == "False"

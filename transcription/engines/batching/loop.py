@@ -21,8 +21,6 @@ from transcription.whisper.decoding_result import follows_prompt, needs_fallback
 
 logger = logging.getLogger(__name__)
 
-_IDLE = 0.5  # seconds without work after which the thread ends, so that the process can end
-
 
 class DecodingLoop:
     """Owns the slots. Its thread runs while there is work."""
@@ -41,6 +39,7 @@ class DecodingLoop:
         self.timing = speculation or Speculation(draft_cost=1.0)
         self.rows: list[Row] = []
         self.out_of_memory = 0
+        self.idle_seconds = 0.5  # without work, after which the thread ends, so that the process can end
         self.scheduler = Scheduler(self._quota(), whisper.detects_language)
         self._languages, self._reader = LanguageDetector(whisper, slots), TokenReader(whisper, slots)
         self._on_decoded = on_decoded
@@ -93,7 +92,7 @@ class DecodingLoop:
         self._drop_cancelled()
         with self._changed:
             # wait_for looks once more after its time: a window may come just then.
-            if self._changed.wait_for(lambda: bool(self.rows) or self.scheduler.has_waiting(), _IDLE):
+            if self._changed.wait_for(lambda: bool(self.rows) or self.scheduler.has_waiting(), self.idle_seconds):
                 return True
             self._thread = None
             return False
