@@ -119,13 +119,13 @@ def test_one_window_tells_the_language_of_the_others() -> None:
 def test_all_that_a_window_asks_for_is_sent() -> None:
     async def scene() -> None:
         async with Scene() as scene:
-            request = DecodingRequest(InferenceConfig(), "en")
+            request = DecodingRequest(InferenceConfig(), "en", is_live=True)
             options = WindowOptions("de", False, "So", (Phrase((" budget",), 0.5, 1.0),))
             samples = np.zeros(SAMPLE_RATE, np.float32)
             scene.futures.append(scene.dispatcher.submit(request, samples, options))
             await settled()
             (call,) = scene.replicas.calls
-            assert call.options == options
+            assert (call.options, call.is_live) == (options, True)
 
     asyncio.run(scene())
 
