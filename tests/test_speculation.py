@@ -119,6 +119,17 @@ def test_drafts_go_on_after_a_time_in_which_every_round_of_them_was_slow() -> No
     assert speculation.choose_draft_length(1) > 0
 
 
+def test_drafting_pauses_when_it_has_lost_more_than_it_gained() -> None:
+    _, speculation = simulate(draft_cost=0.1, acceptance=0.9)
+    for _ in range(20):  # windows so short that their beginning takes longer than their drafts save
+        speculation.record_start(4 * STEP)
+    speculation.record_round(1, 0, STEP)
+    assert speculation.choose_draft_length(1) == 0
+    for _ in range(1500):
+        speculation.record_round(1, 0, STEP)
+    assert speculation.choose_draft_length(1) > 0
+
+
 def test_a_round_without_drafts_is_measured_now_and_then() -> None:
     _, speculation = simulate(draft_cost=0.1, acceptance=0.9)
     lengths = []

@@ -3,7 +3,8 @@
 A round with k drafts yields (1 − αᵏ⁺¹) / (1 − α) tokens per row on average, where α is the acceptance rate (Leviathan
 et al. 2023, eq. 1); a round without drafts yields one. The k with the least time per token is chosen. The time of each
 kind of round is measured; until then it is estimated from the models' sizes. A measurement is trusted less with every
-round of another kind, so that one slow moment does not decide for ever.
+round of another kind, so that one slow moment does not decide for ever. What drafting loses is limited all the same: it
+pauses when it has lost more than it gained, and may lose 1 % again of the time that passes without it.
 """
 
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ _FADE = 0.999  # per round of another kind, of the trust in a measurement
 _TRUSTED = 0.85  # a round without drafts is measured again below this
 _MAX_RATIO = 0.95  # drafting must take at most this share of the time without it
 _QUERY_COST = 0.1  # estimate: what each further position adds to a round of the main model
+_MAX_CREDIT, _MIN_CREDIT = 20.0, -10.0  # rounds without drafts that drafting may lose, and that it must save up again
+_RESUME_CREDIT = 4.0  # after a pause
 _WINDOW_TOKENS = 50  # over which the time is spread that the assistant needs to begin a window
 
 
@@ -51,6 +54,9 @@ class Speculation:
     _total: float = 0.0
     _probing: float = 0.0
     _last_probe: float = 0.0
+    _tokens: float = 1.0  # of the last round with drafts, for each row
+    _credit: float = _MAX_CREDIT / 2
+    _is_paused: bool = False
 
     @property
     def acceptance_rate(self) -> float:
@@ -60,8 +66,8 @@ class Speculation:
     def choose_draft_length(self, rows: int) -> int:
         """Return how many tokens to draft for each of so many rows; 0 means none."""
         measured = self._rounds.get((_bucket(rows), 0))
-        if measured is None or measured.trust < _TRUSTED:
-            return 0  # what drafts are compared with
+        if self._is_paused or measured is None or measured.trust < _TRUSTED:
+            return 0  # the last: it is what drafts are compared with
         start = 0.0 if self._start is None else rows * self._start.seconds / _WINDOW_TOKENS
         per_token = {
             length: self.round_seconds(rows, length) / self._tokens_per_round(length) + start
@@ -82,12 +88,19 @@ class Speculation:
             if other == bucket and drafts != length:
                 measurement.trust *= _FADE
         self._total += seconds
+        without = self.round_seconds(rows, 0)
+        if length == 0:
+            self._earn(_PROBE_SHARE)
+        elif without:
+            self._earn(self._tokens - min(seconds / without, 1.0 + length))
 
     def record_start(self, seconds: float) -> None:
         """Record the time in which the assistant began one window. It is no part of a round's time."""
         if self._start is None:
             self._start = Measurement(seconds)
         self._start.update(seconds)
+        if without := self.round_seconds(1, 0):
+            self._earn(-min(seconds / without, _RESUME_CREDIT))
 
     def record_probe(self, seconds: float) -> None:
         """Record the whole time of a probe."""
@@ -96,7 +109,8 @@ class Speculation:
         self._total += seconds
 
     def record_acceptance(self, accepted: list[int], length: int) -> None:
-        """Record how many of `length` drafts were accepted in each row."""
+        """Record how many of `length` drafts were accepted in each row, before the time of that round."""
+        self._tokens = 1.0 + sum(accepted) / max(len(accepted), 1)
         for count in accepted:
             offered = min(count + 1, length)  # the drafts after the first wrong one say nothing
             fade = _DECAY**offered
@@ -116,6 +130,11 @@ class Speculation:
             return 0.0
         nearest = min(sizes, key=lambda size: abs(size - _bucket(rows)))
         return self._rounds[nearest, 0].seconds
+
+    def _earn(self, rounds: float) -> None:
+        """Add rounds without drafts that were saved, or take those that were lost."""
+        self._credit = min(max(self._credit + rounds, _MIN_CREDIT), _MAX_CREDIT)
+        self._is_paused = self._credit < (_RESUME_CREDIT if self._is_paused else 0.0)
 
     def _added_share(self, rows: int) -> float:
         """Return what a draft adds to a round, as a share of the round without drafts.
