@@ -128,8 +128,8 @@ def test_clear_returns_all_windows_and_forgets_them() -> None:
 
 def test_long_requests_are_stepped_for_the_delay_that_they_may_add() -> None:
     scheduler = Scheduler(Quota(), detects_language=False)
-    steps = [scheduler.rows_to_step(1, 8, short_seconds=0.01, total_seconds=0.026) for _ in range(6)]
-    assert steps == [1, 1, 8, 1, 1, 8]  # 0.016 s of delay are saved up in two steps of 0.008 s
+    steps = [scheduler.rows_to_step(1, 8, short_seconds=0.01, total_seconds=0.014) for _ in range(6)]
+    assert steps == [1, 1, 8, 1, 1, 8]  # 0.004 s of delay are saved up in two steps of 0.002 s
     assert scheduler.rows_to_step(0, 8, 0.01, 0.026) == 8
     assert scheduler.rows_to_step(8, 8, 0.026, 0.026) == 8
 

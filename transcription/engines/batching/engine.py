@@ -34,7 +34,7 @@ from transcription.whisper.loading import load_assistant, load_checkpoint
 
 logger = logging.getLogger(__name__)
 _ENCODE_BATCH = {"cuda": 16}  # windows per call of the encoder
-_ENCODE_BATCH_CPU = 2
+_ENCODE_BATCH_CPU = 1  # two take twice the time of one, and a short request would wait for both
 _SLOTS_CPU, _MAX_SLOTS_GPU = 24, 128  # if SLOTS is not set
 _GPU_SHARE = 0.5  # of a GPU's free memory may become slots if SLOTS is not set
 _PREVIEW_PADDING = {"cpu": 5.0}  # seconds of silence behind a preview; elsewhere the encoder takes little time

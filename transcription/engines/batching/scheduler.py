@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from transcription.engines.batching.window import DecodingRequest, Window
 
 _AHEAD = 4  # windows of one request that wait for a slot, so that none stays empty
-_MAX_DELAY = 0.8  # long requests may slow a short one down by this share of its own time
+_MAX_DELAY = 0.2  # long requests may slow a short one down by this share of its own time
 
 
 @dataclass(frozen=True)
