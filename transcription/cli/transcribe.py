@@ -256,7 +256,7 @@ def output_path(name: str, suffix: str, folder: Path) -> Path:
 
 def run() -> None:
     """Run the command as a program."""
-    exit_with(main)
+    exit_with(main, at_once=True)
 
 
 if __name__ == "__main__":
