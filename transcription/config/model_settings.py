@@ -72,7 +72,9 @@ class ModelSettings(BaseSettings):
         False, description="Replay decoding steps as CUDA graphs. Experimental: the speed is not yet measured."
     )
     quantization: Literal["none", "int8"] = Field(
-        "none", description="int8: use 8-bit weights in linear layers. Only for CPU."
+        "none",
+        description="int8: use 8-bit weights in the linear layers of the decoder, and of the encoder on CPUs that do"
+        " not compute in bfloat16. Only for CPU.",
     )
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = Field(
         "sdpa", description="Attention implementation of ENGINE=transformers. ENGINE=batching has its own."

@@ -142,7 +142,7 @@ class Decoder:
         frames = states.shape[1]
         self.used_frames[rows] = [frames] * len(states)
         for layer, keys, values in zip(self.layers, self.cross_keys, self.cross_values, strict=True):
-            both = layer.cross_kv(states).view(len(states), -1, 2, self.head_count, self.head_width)
+            both = layer.cross_kv(states.to(self.dtype)).view(len(states), -1, 2, self.head_count, self.head_width)
             keys[rows, :, :frames], values[rows, :, :frames] = both.permute(2, 0, 3, 1, 4)
 
     def forward(

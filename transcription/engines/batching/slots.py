@@ -33,7 +33,7 @@ class Slots(SlotMemory):
         rows = slice(row, row + 1)
         if states is None:
             states = self.states[rows, : self.decoder.used_frames[row]]
-        self.assistant.write_cross_kv(rows, states.to(self.assistant.dtype))
+        self.assistant.write_cross_kv(rows, states)
         self.assistant_ready[row], self.assistant_length[row] = True, 0
 
     def step(self, rows: int, record_alignment: bool, sample: bool) -> None:
