@@ -126,6 +126,16 @@ def test_no_token_differs_from_generate(case: tuple[Any, ...]) -> None:
     assert min(map(len, expected)) > 100
 
 
+def short_sample(checkpoint: Checkpoint) -> tuple[Tensor, LogitsRules, list[int]]:
+    """Return the features of a short sample, the rules of a checkpoint, and the prompt of English."""
+    model: Any = checkpoint.model
+    vocabulary = Vocabulary.of(checkpoint.tokenizer, model.generation_config)
+    samples = SAMPLES["short"].audio.samples
+    features = checkpoint.feature_extractor(samples, sampling_rate=16_000, return_tensors="pt").input_features
+    rules = LogitsRules(vocabulary, model.config.vocab_size, torch.device("cpu"), [], [], None)
+    return features, rules, [vocabulary.start, vocabulary.languages["en"], vocabulary.tasks["transcribe"]]
+
+
 class TestOnSpeech:
     """The demo model and its assistant, on windows of many lengths that reach the end of text."""
 
@@ -158,11 +168,7 @@ class TestOnSpeech:
 
     def test_most_drafts_of_the_assistant_are_accepted(self, checkpoint: Checkpoint, assistant: Any) -> None:
         model: Any = checkpoint.model
-        vocabulary = Vocabulary.of(checkpoint.tokenizer, model.generation_config)
-        samples = SAMPLES["short"].audio.samples
-        features = checkpoint.feature_extractor(samples, sampling_rate=16_000, return_tensors="pt").input_features
-        rules = LogitsRules(vocabulary, model.config.vocab_size, torch.device("cpu"), [], [], None)
-        prompt = [vocabulary.start, vocabulary.languages["en"], vocabulary.tasks["transcribe"]]
+        features, rules, prompt = short_sample(checkpoint)
         with torch.inference_mode():
             slots = make_slots(model, 1, assistant, rules)
             here = slice(0, 1)
@@ -180,11 +186,7 @@ class TestOnSpeech:
         self, checkpoint: Checkpoint, assistant: Any
     ) -> None:
         model: Any = checkpoint.model
-        vocabulary = Vocabulary.of(checkpoint.tokenizer, model.generation_config)
-        samples = SAMPLES["short"].audio.samples
-        features = checkpoint.feature_extractor(samples, sampling_rate=16_000, return_tensors="pt").input_features
-        rules = LogitsRules(vocabulary, model.config.vocab_size, torch.device("cpu"), [], [], None)
-        prompt = [vocabulary.start, vocabulary.languages["en"], vocabulary.tasks["transcribe"]]
+        features, rules, prompt = short_sample(checkpoint)
         with torch.inference_mode():
             slots, both, accepted = make_slots(model, 2, assistant, rules), slice(0, 2), list[int]()
             states = model.model.encoder(features).last_hidden_state

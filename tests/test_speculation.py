@@ -61,6 +61,12 @@ def _accepted_drafts(acceptance: float, number: int) -> int:
     return right
 
 
+def step(speculation: Speculation, rounds: int) -> None:
+    """Record so many rounds without drafts."""
+    for _ in range(rounds):
+        speculation.record_round(1, 0, STEP)
+
+
 def test_an_accurate_fast_assistant_halves_the_time() -> None:
     assert simulate(draft_cost=0.1, acceptance=0.9)[0] < 0.5
 
@@ -111,11 +117,9 @@ def test_drafts_go_on_after_a_time_in_which_every_round_of_them_was_slow() -> No
     for length in (1, 2, 3, 4, 6, 8):
         for _ in range(50):
             speculation.record_round(1, length, 6 * STEP)
-    for _ in range(3):
-        speculation.record_round(1, 0, STEP)
+    step(speculation, 3)
     assert speculation.choose_draft_length(1) == 0
-    for _ in range(2000):
-        speculation.record_round(1, 0, STEP)
+    step(speculation, 2000)
     assert speculation.choose_draft_length(1) > 0
 
 
@@ -123,10 +127,9 @@ def test_drafting_pauses_when_it_has_lost_more_than_it_gained() -> None:
     _, speculation = simulate(draft_cost=0.1, acceptance=0.9)
     for _ in range(20):  # windows so short that their beginning takes longer than their drafts save
         speculation.record_start(4 * STEP)
-    speculation.record_round(1, 0, STEP)
+    step(speculation, 1)
     assert speculation.choose_draft_length(1) == 0
-    for _ in range(1500):
-        speculation.record_round(1, 0, STEP)
+    step(speculation, 1500)
     assert speculation.choose_draft_length(1) > 0
 
 

@@ -3,8 +3,8 @@
 A round with k drafts yields (1 − αᵏ⁺¹) / (1 − α) tokens per row on average, where α is the acceptance rate (Leviathan
 et al. 2023, eq. 1); a round without drafts yields one. The k with the least time per token is chosen. The time of each
 kind of round is measured; until then it is estimated from the models' sizes. A measurement is trusted less with every
-round of another kind, so that one slow moment does not decide for ever. What drafting loses is limited all the same: it
-pauses when it has lost more than it gained, and may lose 1 % again of the time that passes without it.
+round of another kind, so that one slow moment does not decide for ever. Drafting pauses when its rounds have lost more
+than they gained, until 1 % of the time without drafts makes up for that.
 """
 
 from dataclasses import dataclass, field
